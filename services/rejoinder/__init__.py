@@ -1,0 +1,1 @@
+"""Rejoinder: from what users show in use to a better served model."""
