@@ -1,0 +1,381 @@
+"""The words of the design as plain frozen values. Times are seconds since the epoch (UTC), durations seconds.
+
+Field names equal those of protos/rejoinder/v1/events.proto, where each is explained; `codec.py` moves between the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    UNSPECIFIED = "UNSPECIFIED"
+    SYSTEM = "SYSTEM"
+    USER = "USER"
+    ASSISTANT = "ASSISTANT"
+    TOOL = "TOOL"
+
+
+class Consent(StrEnum):
+    UNSPECIFIED = "UNSPECIFIED"
+    TRAIN = "TRAIN"
+    NO_TRAIN = "NO_TRAIN"
+
+
+class ArmKind(StrEnum):
+    UNSPECIFIED = "UNSPECIFIED"
+    STABLE = "STABLE"
+    CANARY = "CANARY"
+    BASELINE = "BASELINE"
+
+
+class AttemptStatus(StrEnum):
+    UNSPECIFIED = "UNSPECIFIED"
+    COMPLETED = "COMPLETED"
+    CANCELLED = "CANCELLED"
+    FAILED = "FAILED"
+
+
+class Polarity(StrEnum):
+    UNSPECIFIED = "UNSPECIFIED"
+    SAT = "SAT"
+    DSAT = "DSAT"
+    NONE = "NONE"
+
+
+class Choice(StrEnum):
+    UNSPECIFIED = "UNSPECIFIED"
+    THIS = "THIS"
+    OTHER = "OTHER"
+    TIE = "TIE"
+    BOTH_BAD = "BOTH_BAD"
+
+
+class RecordOutcome(StrEnum):
+    """What became of one item of an ingest request."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    RECORDED = "RECORDED"
+    DUPLICATE = "DUPLICATE"
+    REJECTED = "REJECTED"
+
+
+@dataclass(frozen=True)
+class Coordinate:
+    topic: str = ""
+    partition: int = 0
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Message:
+    role: Role = Role.UNSPECIFIED
+    content: str = ""
+
+
+@dataclass(frozen=True)
+class Served:
+    policy: str = ""
+    version: str = ""
+    digest: str = ""
+    arm: ArmKind = ArmKind.UNSPECIFIED
+    propensity: float = 0.0
+    bucket: float = 0.0
+    generation: int = 0
+    forced: bool = False
+    holdout: bool = False
+
+
+@dataclass(frozen=True)
+class Sampling:
+    temperature: float = 0.0
+    top_p: float = 0.0
+    top_k: int = 0
+    max_tokens: int = 0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RankedCandidate:
+    id: str = ""
+    text: str = ""
+    score: float = 0.0
+    position: int = 0
+    propensity: float = 0.0
+
+
+@dataclass(frozen=True)
+class Ranking:
+    query: str = ""
+    candidates: tuple[RankedCandidate, ...] = ()
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """One served answer or ranking: one attempt of it."""
+
+    tenant: str = ""
+    event_id: str = ""
+    interaction_id: str = ""
+    attempt_id: str = ""
+    conversation_id: str = ""
+    conversation_started_at: float | None = None
+    parent_interaction_id: str = ""
+    turn: int = 0
+    user_id: str = ""
+    principal: str = ""
+    messages: tuple[Message, ...] = ()
+    response: str = ""
+    served: Served | None = None
+    status: AttemptStatus = AttemptStatus.UNSPECIFIED
+    failure_reason: str = ""
+    occurred_at: float | None = None
+    accepted_at: float | None = None
+    latency: float | None = None
+    time_to_first_token: float | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    log_prob: float = 0.0
+    sampling: Sampling | None = None
+    ranking: Ranking | None = None
+    consent: Consent = Consent.UNSPECIFIED
+    source: str = ""
+    sealed: bytes = b""
+    key_id: str = ""
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Rating:
+    """number or category is set, never both."""
+
+    name: str = ""
+    number: float | None = None
+    category: str | None = None
+    scale_min: float = 0.0
+    scale_max: float = 0.0
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comment:
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Edit:
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    other_interaction_id: str = ""
+    other_attempt_id: str = ""
+    choice: Choice = Choice.UNSPECIFIED
+
+
+@dataclass(frozen=True)
+class Click:
+    candidate_id: str = ""
+    position: int = 0
+
+
+@dataclass(frozen=True)
+class Copy:
+    characters: int = 0
+
+
+@dataclass(frozen=True)
+class Regenerate:
+    new_interaction_id: str = ""
+
+
+@dataclass(frozen=True)
+class Abandon:
+    after: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    name: str = ""
+    value: float = 0.0
+
+
+Kind = FollowUp | Rating | Comment | Edit | Comparison | Click | Copy | Regenerate | Abandon | Outcome
+
+#: The proto's oneof field of each kind; the order is the proto's.
+KINDS: dict[str, type] = {
+    "follow_up": FollowUp,
+    "rating": Rating,
+    "comment": Comment,
+    "edit": Edit,
+    "comparison": Comparison,
+    "click": Click,
+    "copy": Copy,
+    "regenerate": Regenerate,
+    "abandon": Abandon,
+    "outcome": Outcome,
+}
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What a user did about an answer; `kind` says what."""
+
+    tenant: str = ""
+    event_id: str = ""
+    interaction_id: str = ""
+    attempt_id: str = ""
+    conversation_id: str = ""
+    turn: int = 0
+    answer_digest: str = ""
+    user_id: str = ""
+    principal: str = ""
+    occurred_at: float | None = None
+    accepted_at: float | None = None
+    consent: Consent = Consent.UNSPECIFIED
+    source: str = ""
+    kind: Kind | None = None
+    sealed: bytes = b""
+    key_id: str = ""
+
+    @property
+    def kind_name(self) -> str:
+        """The kind's name in the proto, "" when none is set."""
+        return next((name for name, cls in KINDS.items() if isinstance(self.kind, cls)), "")
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One rubric class that fired; [start, end) are characters of the source event's text."""
+
+    rubric: str = ""
+    probability: float = 0.0
+    start: int = 0
+    end: int = 0
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What an extractor concludes from one feedback event."""
+
+    tenant: str = ""
+    event_id: str = ""
+    source_event_id: str = ""
+    interaction_id: str = ""
+    attempt_id: str = ""
+    user_id: str = ""
+    polarity: Polarity = Polarity.UNSPECIFIED
+    confidence: float = 0.0
+    strength: float = 0.0
+    level: float = 0.0
+    reasons: tuple[Reason, ...] = ()
+    extractor: str = ""
+    extractor_version: str = ""
+    occurred_at: float | None = None
+    accepted_at: float | None = None
+
+
+@dataclass(frozen=True)
+class RoundEvent:
+    tenant: str = ""
+    event_id: str = ""
+    policy: str = ""
+    number: int = 0
+    stage: str = ""
+    digest: str = ""
+    version: str = ""
+    occurred_at: float | None = None
+    accepted_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Erasure:
+    subject: str = ""
+    ticket: str = ""
+    erased_at: float | None = None
+    grace: float | None = None
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    event_id: str = ""
+    tenant: str = ""
+    reason: str = ""
+    source: Coordinate | None = None
+    other: Coordinate | None = None
+    value: bytes = b""
+    subject: str = ""
+    accepted_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One answer of a preference."""
+
+    response: str
+    score: float | None = None
+    role: str = ""
+    version: str = ""
+    log_prob: float | None = None
+    tokens: int = 0
+    latency: float | None = None
+    cost: float | None = None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a preference came from: enough to walk back to every event."""
+
+    builder: str = ""
+    builder_version: str = ""
+    event_ids: tuple[str, ...] = ()
+    interaction_ids: tuple[str, ...] = ()
+    policy: str = ""
+    version: str = ""
+    judge: str = ""
+    round: int = 0
+    seed: int = 0
+    rule: str = ""
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class Preference:
+    """Candidates of one prompt in an order.
+
+    relation: pair | list | tree; order: indices of `candidates`, best first. margin: score gap of best and worst in
+    the judge's unit. flip_probability: probability that the order is wrong, in [0, 0.5). weight ≥ 0.
+    level: response | step | span | prompt, with `prefix_length` tokens shared where it is not the whole response.
+    reasons: rubric names.
+    """
+
+    id: str
+    prompt: tuple[Message, ...]
+    candidates: tuple[Candidate, ...]
+    order: tuple[int, ...] = (0, 1)
+    relation: str = "pair"
+    level: str = "response"
+    prefix_length: int = 0
+    margin: float = 0.0
+    flip_probability: float = 0.0
+    weight: float = 1.0
+    reasons: tuple[str, ...] = ()
+    tenant: str = ""
+    user_id: str = ""
+    conversation_id: str = ""
+    provenance: Provenance = field(default_factory=Provenance)
+
+    @property
+    def chosen(self) -> str:
+        return self.candidates[self.order[0]].response
+
+    @property
+    def rejected(self) -> str:
+        return self.candidates[self.order[-1]].response

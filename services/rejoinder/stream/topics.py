@@ -1,0 +1,35 @@
+"""The topics: one place for their names, what lies on them and how they are kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rejoinder.core import types
+
+
+@dataclass(frozen=True)
+class Topic:
+    """value: the dataclass of its records, None for the arms table. compacted: the latest record of a key is kept."""
+
+    name: str
+    value: type | None
+    compacted: bool = False
+
+
+TOPICS = {
+    topic.name: topic
+    for topic in (
+        Topic("interactions", types.Interaction),
+        Topic("feedback", types.Feedback),
+        Topic("signals", types.Signal),
+        Topic("rounds", types.RoundEvent),
+        Topic("arms", None, compacted=True),
+        Topic("erasures", types.Erasure, compacted=True),
+        Topic("deadletters", types.DeadLetter),
+    )
+}
+
+
+def full_name(prefix: str, name: str) -> str:
+    """The topic's name on a broker: `<prefix>.<name>.v1`."""
+    return f"{prefix}.{name}.v1"

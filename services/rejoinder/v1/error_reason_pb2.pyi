@@ -1,0 +1,86 @@
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from typing import ClassVar as _ClassVar
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ERROR_REASON_UNSPECIFIED: _ClassVar[ErrorReason]
+    ERROR_REASON_INVALID_ARGUMENT: _ClassVar[ErrorReason]
+    ERROR_REASON_EMPTY_FIELD: _ClassVar[ErrorReason]
+    ERROR_REASON_TOO_LONG: _ClassVar[ErrorReason]
+    ERROR_REASON_UNKNOWN_ENUM: _ClassVar[ErrorReason]
+    ERROR_REASON_BAD_ENCODING: _ClassVar[ErrorReason]
+    ERROR_REASON_UNKNOWN_ROW: _ClassVar[ErrorReason]
+    ERROR_REASON_BAD_FILE: _ClassVar[ErrorReason]
+    ERROR_REASON_BAD_SETTINGS: _ClassVar[ErrorReason]
+    ERROR_REASON_NOT_FOUND: _ClassVar[ErrorReason]
+    ERROR_REASON_FAILED_PRECONDITION: _ClassVar[ErrorReason]
+    ERROR_REASON_POLICY_FROZEN: _ClassVar[ErrorReason]
+    ERROR_REASON_NO_SUCH_HEAD: _ClassVar[ErrorReason]
+    ERROR_REASON_LOG_REPLACED: _ClassVar[ErrorReason]
+    ERROR_REASON_WINDOW_EXPIRED: _ClassVar[ErrorReason]
+    ERROR_REASON_PORT_BUSY: _ClassVar[ErrorReason]
+    ERROR_REASON_STORE_OWNED: _ClassVar[ErrorReason]
+    ERROR_REASON_RESOURCE_EXHAUSTED: _ClassVar[ErrorReason]
+    ERROR_REASON_QUEUE_FULL: _ClassVar[ErrorReason]
+    ERROR_REASON_QUOTA: _ClassVar[ErrorReason]
+    ERROR_REASON_DISK_FULL: _ClassVar[ErrorReason]
+    ERROR_REASON_UNAVAILABLE: _ClassVar[ErrorReason]
+    ERROR_REASON_LOADING: _ClassVar[ErrorReason]
+    ERROR_REASON_DRAINING: _ClassVar[ErrorReason]
+    ERROR_REASON_LOG_UNAVAILABLE: _ClassVar[ErrorReason]
+    ERROR_REASON_ABORTED: _ClassVar[ErrorReason]
+    ERROR_REASON_FENCED: _ClassVar[ErrorReason]
+    ERROR_REASON_CLAIM_TAKEN: _ClassVar[ErrorReason]
+    ERROR_REASON_DEADLINE_EXCEEDED: _ClassVar[ErrorReason]
+    ERROR_REASON_UNAUTHENTICATED: _ClassVar[ErrorReason]
+    ERROR_REASON_PERMISSION_DENIED: _ClassVar[ErrorReason]
+    ERROR_REASON_ROLE_MISSING: _ClassVar[ErrorReason]
+    ERROR_REASON_FOREIGN_TENANT: _ClassVar[ErrorReason]
+    ERROR_REASON_DATA_LOSS: _ClassVar[ErrorReason]
+    ERROR_REASON_INTERNAL: _ClassVar[ErrorReason]
+    ERROR_REASON_EVENT_ID_CONFLICT: _ClassVar[ErrorReason]
+    ERROR_REASON_EXPIRED: _ClassVar[ErrorReason]
+    ERROR_REASON_FOREIGN_TARGET: _ClassVar[ErrorReason]
+    ERROR_REASON_UNREADABLE: _ClassVar[ErrorReason]
+ERROR_REASON_UNSPECIFIED: ErrorReason
+ERROR_REASON_INVALID_ARGUMENT: ErrorReason
+ERROR_REASON_EMPTY_FIELD: ErrorReason
+ERROR_REASON_TOO_LONG: ErrorReason
+ERROR_REASON_UNKNOWN_ENUM: ErrorReason
+ERROR_REASON_BAD_ENCODING: ErrorReason
+ERROR_REASON_UNKNOWN_ROW: ErrorReason
+ERROR_REASON_BAD_FILE: ErrorReason
+ERROR_REASON_BAD_SETTINGS: ErrorReason
+ERROR_REASON_NOT_FOUND: ErrorReason
+ERROR_REASON_FAILED_PRECONDITION: ErrorReason
+ERROR_REASON_POLICY_FROZEN: ErrorReason
+ERROR_REASON_NO_SUCH_HEAD: ErrorReason
+ERROR_REASON_LOG_REPLACED: ErrorReason
+ERROR_REASON_WINDOW_EXPIRED: ErrorReason
+ERROR_REASON_PORT_BUSY: ErrorReason
+ERROR_REASON_STORE_OWNED: ErrorReason
+ERROR_REASON_RESOURCE_EXHAUSTED: ErrorReason
+ERROR_REASON_QUEUE_FULL: ErrorReason
+ERROR_REASON_QUOTA: ErrorReason
+ERROR_REASON_DISK_FULL: ErrorReason
+ERROR_REASON_UNAVAILABLE: ErrorReason
+ERROR_REASON_LOADING: ErrorReason
+ERROR_REASON_DRAINING: ErrorReason
+ERROR_REASON_LOG_UNAVAILABLE: ErrorReason
+ERROR_REASON_ABORTED: ErrorReason
+ERROR_REASON_FENCED: ErrorReason
+ERROR_REASON_CLAIM_TAKEN: ErrorReason
+ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason
+ERROR_REASON_UNAUTHENTICATED: ErrorReason
+ERROR_REASON_PERMISSION_DENIED: ErrorReason
+ERROR_REASON_ROLE_MISSING: ErrorReason
+ERROR_REASON_FOREIGN_TENANT: ErrorReason
+ERROR_REASON_DATA_LOSS: ErrorReason
+ERROR_REASON_INTERNAL: ErrorReason
+ERROR_REASON_EVENT_ID_CONFLICT: ErrorReason
+ERROR_REASON_EXPIRED: ErrorReason
+ERROR_REASON_FOREIGN_TARGET: ErrorReason
+ERROR_REASON_UNREADABLE: ErrorReason

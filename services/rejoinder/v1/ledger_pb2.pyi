@@ -1,0 +1,162 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class TraceRequest(_message.Message):
+    __slots__ = ("tenant", "id")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    id: str
+    def __init__(self, tenant: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
+
+class TraceNode(_message.Message):
+    __slots__ = ("kind", "id", "digest", "state", "at", "facts", "sources")
+    class FactsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    AT_FIELD_NUMBER: _ClassVar[int]
+    FACTS_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    id: str
+    digest: str
+    state: str
+    at: _timestamp_pb2.Timestamp
+    facts: _containers.ScalarMap[str, str]
+    sources: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, kind: _Optional[str] = ..., id: _Optional[str] = ..., digest: _Optional[str] = ..., state: _Optional[str] = ..., at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., facts: _Optional[_Mapping[str, str]] = ..., sources: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class TraceResponse(_message.Message):
+    __slots__ = ("nodes",)
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    nodes: _containers.RepeatedCompositeFieldContainer[TraceNode]
+    def __init__(self, nodes: _Optional[_Iterable[_Union[TraceNode, _Mapping]]] = ...) -> None: ...
+
+class EraseRequest(_message.Message):
+    __slots__ = ("tenant", "user_id")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    user_id: str
+    def __init__(self, tenant: _Optional[str] = ..., user_id: _Optional[str] = ...) -> None: ...
+
+class EraseResponse(_message.Message):
+    __slots__ = ("ticket", "erased_at", "raw_copy_ends_at")
+    TICKET_FIELD_NUMBER: _ClassVar[int]
+    ERASED_AT_FIELD_NUMBER: _ClassVar[int]
+    RAW_COPY_ENDS_AT_FIELD_NUMBER: _ClassVar[int]
+    ticket: str
+    erased_at: _timestamp_pb2.Timestamp
+    raw_copy_ends_at: _timestamp_pb2.Timestamp
+    def __init__(self, ticket: _Optional[str] = ..., erased_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., raw_copy_ends_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetSatisfactionRequest(_message.Message):
+    __slots__ = ("tenant", "group_by", "since", "until")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BY_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    group_by: str
+    since: _timestamp_pb2.Timestamp
+    until: _timestamp_pb2.Timestamp
+    def __init__(self, tenant: _Optional[str] = ..., group_by: _Optional[str] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., until: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class SatisfactionRow(_message.Message):
+    __slots__ = ("group", "interactions", "replied", "sat", "dsat", "none", "satisfaction", "low", "high", "users")
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    INTERACTIONS_FIELD_NUMBER: _ClassVar[int]
+    REPLIED_FIELD_NUMBER: _ClassVar[int]
+    SAT_FIELD_NUMBER: _ClassVar[int]
+    DSAT_FIELD_NUMBER: _ClassVar[int]
+    NONE_FIELD_NUMBER: _ClassVar[int]
+    SATISFACTION_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    group: str
+    interactions: int
+    replied: int
+    sat: int
+    dsat: int
+    none: int
+    satisfaction: float
+    low: float
+    high: float
+    users: int
+    def __init__(self, group: _Optional[str] = ..., interactions: _Optional[int] = ..., replied: _Optional[int] = ..., sat: _Optional[int] = ..., dsat: _Optional[int] = ..., none: _Optional[int] = ..., satisfaction: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., users: _Optional[int] = ...) -> None: ...
+
+class GetSatisfactionResponse(_message.Message):
+    __slots__ = ("rows", "join_rate", "unlinked")
+    class UnlinkedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    JOIN_RATE_FIELD_NUMBER: _ClassVar[int]
+    UNLINKED_FIELD_NUMBER: _ClassVar[int]
+    rows: _containers.RepeatedCompositeFieldContainer[SatisfactionRow]
+    join_rate: float
+    unlinked: _containers.ScalarMap[str, int]
+    def __init__(self, rows: _Optional[_Iterable[_Union[SatisfactionRow, _Mapping]]] = ..., join_rate: _Optional[float] = ..., unlinked: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class GetParityRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ParityRow(_message.Message):
+    __slots__ = ("topic", "partition", "read", "stored", "duplicate", "conflict", "dead_lettered", "erased", "expired", "position", "end")
+    TOPIC_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    READ_FIELD_NUMBER: _ClassVar[int]
+    STORED_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_FIELD_NUMBER: _ClassVar[int]
+    CONFLICT_FIELD_NUMBER: _ClassVar[int]
+    DEAD_LETTERED_FIELD_NUMBER: _ClassVar[int]
+    ERASED_FIELD_NUMBER: _ClassVar[int]
+    EXPIRED_FIELD_NUMBER: _ClassVar[int]
+    POSITION_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    topic: str
+    partition: int
+    read: int
+    stored: int
+    duplicate: int
+    conflict: int
+    dead_lettered: int
+    erased: int
+    expired: int
+    position: int
+    end: int
+    def __init__(self, topic: _Optional[str] = ..., partition: _Optional[int] = ..., read: _Optional[int] = ..., stored: _Optional[int] = ..., duplicate: _Optional[int] = ..., conflict: _Optional[int] = ..., dead_lettered: _Optional[int] = ..., erased: _Optional[int] = ..., expired: _Optional[int] = ..., position: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
+
+class GetParityResponse(_message.Message):
+    __slots__ = ("rows", "parked", "orphaned", "digest")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    PARKED_FIELD_NUMBER: _ClassVar[int]
+    ORPHANED_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    rows: _containers.RepeatedCompositeFieldContainer[ParityRow]
+    parked: int
+    orphaned: int
+    digest: str
+    def __init__(self, rows: _Optional[_Iterable[_Union[ParityRow, _Mapping]]] = ..., parked: _Optional[int] = ..., orphaned: _Optional[int] = ..., digest: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,92 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Verdict(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VERDICT_UNSPECIFIED: _ClassVar[Verdict]
+    VERDICT_BETTER: _ClassVar[Verdict]
+    VERDICT_WORSE: _ClassVar[Verdict]
+    VERDICT_INCONCLUSIVE: _ClassVar[Verdict]
+    VERDICT_UNMEASURED: _ClassVar[Verdict]
+VERDICT_UNSPECIFIED: Verdict
+VERDICT_BETTER: Verdict
+VERDICT_WORSE: Verdict
+VERDICT_INCONCLUSIVE: Verdict
+VERDICT_UNMEASURED: Verdict
+
+class GetRolloutRequest(_message.Message):
+    __slots__ = ("policy",)
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    def __init__(self, policy: _Optional[str] = ...) -> None: ...
+
+class PromoteRequest(_message.Message):
+    __slots__ = ("policy", "generation")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    generation: int
+    def __init__(self, policy: _Optional[str] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class AbortRequest(_message.Message):
+    __slots__ = ("policy", "generation")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    generation: int
+    def __init__(self, policy: _Optional[str] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class FreezeRequest(_message.Message):
+    __slots__ = ("policy", "generation", "frozen")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    FROZEN_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    generation: int
+    frozen: bool
+    def __init__(self, policy: _Optional[str] = ..., generation: _Optional[int] = ..., frozen: _Optional[bool] = ...) -> None: ...
+
+class GetRolloutResponse(_message.Message):
+    __slots__ = ("policy", "term", "generation", "phase", "stable_version", "canary_version", "weight", "verdict", "reasons", "difference", "low", "high", "judged_canary", "judged_stable", "judged_needed", "expected_at")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    PHASE_FIELD_NUMBER: _ClassVar[int]
+    STABLE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    CANARY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_CANARY_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_STABLE_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_NEEDED_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_AT_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    term: int
+    generation: int
+    phase: str
+    stable_version: str
+    canary_version: str
+    weight: float
+    verdict: Verdict
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    difference: float
+    low: float
+    high: float
+    judged_canary: int
+    judged_stable: int
+    judged_needed: int
+    expected_at: _timestamp_pb2.Timestamp
+    def __init__(self, policy: _Optional[str] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., phase: _Optional[str] = ..., stable_version: _Optional[str] = ..., canary_version: _Optional[str] = ..., weight: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judged_canary: _Optional[int] = ..., judged_stable: _Optional[int] = ..., judged_needed: _Optional[int] = ..., expected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
