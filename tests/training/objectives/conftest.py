@@ -1,0 +1,37 @@
+"""Random views with ragged lengths, and garbage where the mask is false."""
+
+import pytest
+import torch
+from rejoinder.training.views import PairLogps
+
+
+def random_view(seed=0, pairs=7, tokens=9, dtype=torch.float64, lengths=None):
+    generator = torch.Generator().manual_seed(seed)
+
+    def logps():
+        return -3 * torch.rand(pairs, tokens, generator=generator, dtype=torch.float64).to(dtype) - 0.05
+
+    def mask():
+        sizes = torch.randint(1, tokens + 1, (pairs, 1), generator=generator)
+        return torch.arange(tokens) < (sizes if lengths is None else torch.as_tensor(lengths)[:, None])
+
+    chosen_mask, rejected_mask = mask(), mask()
+    eps = torch.rand(pairs, generator=generator, dtype=torch.float64).to(dtype) * 0.4
+    eps[::2] = torch.nan
+    view = PairLogps(
+        chosen=logps().masked_fill(~chosen_mask, torch.nan),
+        rejected=logps().masked_fill(~rejected_mask, torch.nan),
+        chosen_mask=chosen_mask,
+        rejected_mask=rejected_mask,
+        ref_chosen=logps().masked_fill(~chosen_mask, torch.nan),
+        ref_rejected=logps().masked_fill(~rejected_mask, torch.nan),
+        weight=torch.rand(pairs, generator=generator, dtype=torch.float64).to(dtype) + 0.5,
+        margin=torch.rand(pairs, generator=generator, dtype=torch.float64).to(dtype),
+        eps=eps,
+    )
+    return view
+
+
+@pytest.fixture
+def make_view():
+    return random_view
