@@ -1,0 +1,51 @@
+# Everything a person or CI does here is one of these verbs; `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+UV := $(shell command -v uv || echo .venvs/uv/bin/uv)
+SEED ?= 0
+
+##@ Start
+help: ## This list
+	@awk 'BEGIN{FS=":.*## "} /^##@/{printf "\n%s\n",substr($$0,5)} /^[a-z-]+:.*## /{printf "  %-12s %s\n",$$1,$$2}' Makefile
+
+setup: .venv/.ready ## Everything a fresh machine needs: .venv (no root), the embedded models
+	@$(PY) -m rejoinder.cli.main models build
+
+.venv/.ready: requirements/dev.txt pyproject.toml
+	@command -v uv >/dev/null || { python3 -m venv .venvs/uv && .venvs/uv/bin/pip -q install uv; }
+	@$(UV) venv -q --allow-existing --python '>=3.11,<3.12' .venv
+	@$(UV) pip sync -q --python $(PY) --require-hashes requirements/dev.txt
+	@$(UV) pip install -q --python $(PY) --no-deps -e .
+	@touch $@
+
+##@ Change
+gen: .venv/.ready ## Regenerate what is generated: stubs
+	@$(PY) -m grpc_tools.protoc -Iprotos --python_out=services --pyi_out=services --grpc_python_out=services protos/rejoinder/v1/*.proto
+
+lock: ## Resolve requirements/*.in anew, with hashes
+	@cd requirements && for f in dev training services client; do \
+	  uv pip compile -q --generate-hashes --python-version 3.11 $$f.in -o $$f.txt $$([ $$f = dev ] || echo "-c dev.txt"); done
+
+check: .venv/.ready ## Format, lint, import walls, protos, generated files (under two minutes)
+	@mkdir -p build
+	@.venv/bin/ruff format --check -q services tests
+	@.venv/bin/ruff check -q services tests
+	@.venv/bin/buf lint
+	@.venv/bin/lint-imports --config .importlinter --no-cache >build/imports.txt || { cat build/imports.txt; exit 1; }
+	@$(PY) tests/generated.py
+
+reviewable: gen check ## Regenerate everything and fail on a difference
+	@git diff --exit-code --stat
+
+##@ Prove
+test: setup check ## Every ring in short form, with its budget, as a table
+	@$(PY) tests/rings.py
+
+proof: setup ## The long forms; reports are kept in reports/
+	@$(PY) tests/rings.py --proof
+
+sim-rollout: .venv/.ready ## The verdict's error rates and speed by simulation: reports/rollout.json
+	@$(PY) -m rejoinder.evaluate.sim_rollout --out reports/rollout.json
+
+.PHONY: help setup gen lock check reviewable test proof sim-rollout

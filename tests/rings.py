@@ -1,0 +1,105 @@
+"""Runs every ring of tests and prints one table: ring · ran · passed · not run, because.
+
+A ring is a set of paths with a budget in seconds. A test that skips is "not run" and is named with its reason; under
+CI=true nothing may be left out. The last line is `N passed, N failed, N skipped`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+OTHER_RINGS = ("contracts", "system", "chaos")
+
+
+@dataclass(frozen=True)
+class Ring:
+    """budget_s bounds the ring's wall time in the short form on two cores."""
+
+    name: str
+    paths: tuple[str, ...]
+    budget_s: int
+
+
+def rings() -> tuple[Ring, ...]:
+    rooms = sorted(
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "tests").iterdir()
+        if path.is_dir() and path.name not in (*OTHER_RINGS, "data") and not path.name.startswith((".", "_"))
+    )
+    return (
+        Ring("unit", tuple(rooms), 480),
+        Ring("contract", ("tests/contracts",), 120),
+        Ring("system", ("tests/system",), 360),
+        Ring("chaos", ("tests/chaos",), 300),
+    )
+
+
+@dataclass(frozen=True)
+class Result:
+    ring: Ring
+    ran: int
+    passed: int
+    failed: int
+    seconds: float
+    not_run: tuple[str, ...]
+
+
+def run(ring: Ring, proof: bool) -> Result:
+    report = ROOT / "build" / f"ring-{ring.name}.xml"
+    report.unlink(missing_ok=True)
+    marks = "" if proof else "not proof"
+    command = [sys.executable, "-m", "pytest", *ring.paths, f"--junitxml={report}", "-m", marks, "--durations=8"]
+    started = time.monotonic()
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    seconds = time.monotonic() - started
+    if not report.exists():
+        return Result(ring, 0, 0, 1, seconds, (f"pytest ended with {code} and no report",))
+    cases = list(ElementTree.parse(report).getroot().iter("testcase"))
+    failed = sum(1 for case in cases if case.find("failure") is not None or case.find("error") is not None)
+    skipped = tuple(
+        f"{case.get('classname')}.{case.get('name')}: {mark.get('message')}"
+        for case in cases
+        if (mark := case.find("skipped")) is not None
+    )
+    if code not in (0, 1):
+        failed += 1
+    return Result(ring, len(cases) - len(skipped), len(cases) - len(skipped) - failed, failed, seconds, skipped)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--proof", action="store_true", help="the long forms too")
+    parser.add_argument("--ring", action="append", help="only this ring (may be repeated)")
+    arguments = parser.parse_args()
+    (ROOT / "build").mkdir(exist_ok=True)
+    results = [run(ring, arguments.proof) for ring in rings() if not arguments.ring or ring.name in arguments.ring]
+    print(f"\n{'ring':10} {'ran':>5} {'passed':>7} {'failed':>7} {'seconds':>8} {'budget':>7}  not run, because")
+    late = False
+    for result in results:
+        over = not arguments.proof and result.seconds > result.ring.budget_s
+        late = late or over
+        print(
+            f"{result.ring.name:10} {result.ran:5} {result.passed:7} {result.failed:7} {result.seconds:8.0f} "
+            f"{result.ring.budget_s:7}{'!' if over else ' '} {len(result.not_run) or ''}"
+        )
+        for reason in result.not_run:
+            print(f"{'':10} {reason}")
+    failed = sum(result.failed for result in results)
+    skipped = sum(len(result.not_run) for result in results)
+    print(f"\n{sum(result.passed for result in results)} passed, {failed} failed, {skipped} skipped")
+    if late:
+        print("a ring took longer than its budget (!)")
+    incomplete = os.environ.get("CI") == "true" and skipped > 0
+    return 1 if failed or incomplete or any(result.ran == 0 for result in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
