@@ -1,0 +1,76 @@
+"""Round numbers, single flight and stage outputs, all by exclusive create."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rejoinder.core.errors import ClaimTaken, NotFound
+from rejoinder.registry.store import Store, create_json, read_json
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A round's number, held by a loop. outcome is "" while open: published | refused | abandoned when closed."""
+
+    policy: str
+    number: int
+    loop_uid: str
+    at: float
+    outcome: str = ""
+
+
+def _folder(policy: str, number: int) -> str:
+    return f"rounds/{policy}/{number:06d}"
+
+
+def claims(store: Store, policy: str) -> list[Claim]:
+    """Every claim of a policy, by number."""
+    found = []
+    for name in store.names(f"rounds/{policy}"):
+        base = f"rounds/{policy}/{name}"
+        claim = read_json(store, f"{base}/claim.json")
+        outcome = read_json(store, f"{base}/closed.json")["outcome"] if store.exists(f"{base}/closed.json") else ""
+        found.append(Claim(**{**claim, "outcome": outcome}))
+    return found
+
+
+def claim_round(store: Store, policy: str, loop_uid: str, now: float) -> Claim:
+    """The open claim of this loop, or a new number.
+
+    Raises ClaimTaken while another loop's claim is open (single flight), or when it won the same number.
+    """
+    known = claims(store, policy)
+    for claim in known:
+        if not claim.outcome:
+            if claim.loop_uid == loop_uid:
+                return claim
+            raise ClaimTaken("another loop has a round of this policy open", policy=policy, number=claim.number)
+    claim = Claim(policy, max((c.number for c in known), default=0) + 1, loop_uid, now)
+    value = asdict(claim)
+    del value["outcome"]
+    create_json(store, f"{_folder(policy, claim.number)}/claim.json", value)
+    return claim
+
+
+def close_round(store: Store, claim: Claim, outcome: str, now: float, facts: dict[str, Any] | None = None) -> None:
+    """Ends a claim; a second ending raises ClaimTaken. The number stays used: a gap is an abandoned claim."""
+    value = {"outcome": outcome, "at": now, "facts": facts or {}}
+    create_json(store, f"{_folder(claim.policy, claim.number)}/closed.json", value)
+
+
+def stage_output(store: Store, key: str) -> dict[str, Any] | None:
+    """The first complete output of a stage whose inputs have this digest; None while there is none."""
+    try:
+        return read_json(store, f"stages/{key}.json")
+    except NotFound:
+        return None
+
+
+def publish_stage(store: Store, key: str, output: dict[str, Any]) -> dict[str, Any]:
+    """Publishes a stage's output; when another runner was first, its output is taken over and returned."""
+    try:
+        create_json(store, f"stages/{key}.json", output)
+    except ClaimTaken:
+        return read_json(store, f"stages/{key}.json")
+    return output

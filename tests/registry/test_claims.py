@@ -1,0 +1,50 @@
+"""registry/claims: one open round per policy, numbers never reused, the first complete stage output wins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rejoinder.core.errors import ClaimTaken
+from rejoinder.registry.claims import claim_round, claims, close_round, publish_stage, stage_output
+from rejoinder.registry.store import FolderStore
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path)
+
+
+def test_a_loop_that_comes_back_gets_its_own_open_claim(store: FolderStore) -> None:
+    first = claim_round(store, "assist", "loop-a", 1.0)
+    assert claim_round(store, "assist", "loop-a", 2.0) == first
+
+
+def test_another_loop_waits_until_the_claim_is_closed(store: FolderStore) -> None:
+    """U13: single flight."""
+    first = claim_round(store, "assist", "loop-a", 1.0)
+    with pytest.raises(ClaimTaken):
+        claim_round(store, "assist", "loop-b", 2.0)
+    close_round(store, first, "refused", 3.0)
+    assert claim_round(store, "assist", "loop-b", 4.0).number == 2
+
+
+def test_an_abandoned_number_is_never_used_again(store: FolderStore) -> None:
+    first = claim_round(store, "assist", "loop-a", 1.0)
+    close_round(store, first, "abandoned", 2.0)
+    claim_round(store, "assist", "loop-a", 3.0)
+    assert [(c.number, c.outcome) for c in claims(store, "assist")] == [(1, "abandoned"), (2, "")]
+
+
+def test_a_round_ends_once(store: FolderStore) -> None:
+    claim = claim_round(store, "assist", "loop-a", 1.0)
+    close_round(store, claim, "published", 2.0)
+    with pytest.raises(ClaimTaken):
+        close_round(store, claim, "refused", 3.0)
+
+
+def test_the_second_runner_of_a_stage_takes_over_the_first_output(store: FolderStore) -> None:
+    assert stage_output(store, "k") is None
+    assert publish_stage(store, "k", {"digest": "one"}) == {"digest": "one"}
+    assert publish_stage(store, "k", {"digest": "two"}) == {"digest": "one"}
+    assert stage_output(store, "k") == {"digest": "one"}
