@@ -28,7 +28,7 @@ def take(view, index):
 
 
 def leaf(view):
-    """The same view with the policy's log-probabilities as leaves; zero under the mask, so that autograd stays finite."""
+    """The same view with the policy as leaves, and zero instead of NaN under the mask."""
     return dataclasses.replace(
         view,
         chosen=view.chosen.nan_to_num(0).requires_grad_(),

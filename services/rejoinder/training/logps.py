@@ -1,0 +1,84 @@
+"""Token log-probabilities of packed rows: states at response positions only, the head in slices, sums in float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from rejoinder.core.errors import FailedPrecondition
+from rejoinder.training.pack import Packed, pack
+from rejoinder.training.pairs import Example
+
+HEAD_SLICE_TOKENS = 1024
+"""Logits are made for this many tokens at a time and made again in the backward pass: at a vocabulary of 150,000 a
+slice is 0.6 GB, where a whole batch's logits are the first thing to run out of memory (F17)."""
+
+
+def causal_lm(model: Any) -> Any:
+    """The transformers model inside, with whatever adapters are injected into it."""
+    return model.get_base_model() if hasattr(model, "peft_config") else model
+
+
+def response_states(model: Any, packed: Packed) -> Tensor:
+    """(N, D) last hidden states that predict the N real response tokens, in the order of `packed.mask`."""
+    lm = causal_lm(model)
+    states = lm.get_decoder()(
+        input_ids=packed.ids,
+        attention_mask=packed.additive_mask(lm.dtype),
+        position_ids=packed.positions,
+        use_cache=False,
+    ).last_hidden_state.flatten(0, 1)
+    return states[packed.at[packed.mask]]
+
+
+def head_logits(model: Any, states_ND: Tensor) -> Tensor:
+    """(N, V) logits, at least float32."""
+    logits = causal_lm(model).get_output_embeddings()(states_ND)
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def token_logps(model: Any, packed: Packed) -> Tensor:
+    """(B, K, T) log-probabilities of the response tokens, nats, zero outside the mask."""
+
+    def slice_logps(states_ND: Tensor, targets_N: Tensor) -> Tensor:
+        return -torch.nn.functional.cross_entropy(head_logits(model, states_ND), targets_N, reduction="none")
+
+    states, targets = response_states(model, packed), packed.targets[packed.mask]
+    parts = [
+        checkpoint(slice_logps, s, t, use_reentrant=False) if torch.is_grad_enabled() else slice_logps(s, t)
+        for s, t in zip(states.split(HEAD_SLICE_TOKENS), targets.split(HEAD_SLICE_TOKENS), strict=True)
+    ]
+    flat = torch.cat(parts)
+    return torch.zeros(packed.mask.shape, dtype=flat.dtype, device=flat.device).masked_scatter(packed.mask, flat)
+
+
+def plain_logps(model: Any, example: Example) -> list[Tensor]:
+    """The same by the model's own causal mask, one response a row: K tensors of (T_k,). The slow, obvious route."""
+    lm = causal_lm(model)
+    parts = []
+    for response in example.responses:
+        ids = torch.tensor([[*example.prompt, *response]], device=lm.device)
+        logits = lm(input_ids=ids, use_cache=False).logits[0, len(example.prompt) - 1 : -1]
+        logps = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)
+        parts.append(logps.gather(-1, ids[0, len(example.prompt) :, None]).squeeze(-1))
+    return parts
+
+
+def refuse_unless_packable(model: Any, example: Example, tolerance: float = 1e-3) -> float:
+    """The largest relative difference between packed and plain on one example; FailedPrecondition above `tolerance`.
+
+    An architecture that ignores a 4-D mask or position ids (a sliding window, learned positions, softcapped logits)
+    would train on wrong numbers without a sound.
+    """
+    with torch.no_grad():
+        packed = pack([example]).to(causal_lm(model).device)
+        ours, plain = token_logps(model, packed)[0], plain_logps(model, example)
+        gaps = [((o[: len(p)] - p).abs().max() / p.abs().max()).item() for o, p in zip(ours, plain, strict=True)]
+    worst = max(gaps)
+    if not worst <= tolerance:
+        name = type(causal_lm(model)).__name__
+        raise FailedPrecondition(f"{name} does not compute packed rows (relative difference {worst:.2g})", model=name)
+    return worst

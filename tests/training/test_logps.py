@@ -1,0 +1,50 @@
+import pytest
+import torch
+from rejoinder.core.errors import FailedPrecondition
+from rejoinder.training import logps
+from rejoinder.training.logps import refuse_unless_packable, token_logps
+from rejoinder.training.pack import pack
+from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
+
+
+@pytest.fixture
+def model(base_dir):
+    return AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.float32)
+
+
+def test_a_slice_of_the_head_changes_neither_value_nor_gradient(model, examples, monkeypatch):
+    packed = pack(examples)
+
+    def graded():
+        model.zero_grad()
+        values = token_logps(model, packed)
+        values.sum().backward()
+        return values.detach(), torch.cat([p.grad.flatten() for p in model.parameters()])
+
+    whole = graded()
+    monkeypatch.setattr(logps, "HEAD_SLICE_TOKENS", 7)
+    for sliced, together in zip(graded(), whole, strict=True):
+        torch.testing.assert_close(sliced, together, rtol=1e-4, atol=1e-5)
+
+
+def test_sums_are_taken_in_float32_under_a_bfloat16_base(base_dir, examples):
+    half = AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.bfloat16)
+    assert token_logps(half, pack(examples)).dtype == torch.float32
+
+
+def test_a_model_of_the_right_kind_passes_the_check_before_training(model, examples):
+    assert refuse_unless_packable(model, examples[0]) < 1e-5
+
+
+class _Deaf(GPT2LMHeadModel):
+    """A model that ignores the mask it is given, as one with a mask of its own would."""
+
+    def get_decoder(self):
+        decoder = super().get_decoder()
+        return lambda attention_mask, **inputs: decoder(**inputs)
+
+
+def test_a_model_that_ignores_the_mask_is_refused_before_training(examples, tokenizer):
+    deaf = _Deaf(GPT2Config(vocab_size=len(tokenizer), n_embd=32, n_layer=2, n_head=2, n_positions=256)).eval()
+    with pytest.raises(FailedPrecondition, match="packed rows"):
+        refuse_unless_packable(deaf, examples[0])
