@@ -1,0 +1,90 @@
+"""Reading fields of foreign JSON: typed, forgiving where logs differ, loud where a record cannot be meant."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from rejoinder.core.types import Role
+
+ROLES = {
+    "system": Role.SYSTEM,
+    "developer": Role.SYSTEM,
+    "user": Role.USER,
+    "human": Role.USER,
+    "prompter": Role.USER,
+    "assistant": Role.ASSISTANT,
+    "gpt": Role.ASSISTANT,
+    "bot": Role.ASSISTANT,
+    "chatgpt": Role.ASSISTANT,
+    "bard": Role.ASSISTANT,
+    "bing": Role.ASSISTANT,
+    "model": Role.ASSISTANT,
+    "tool": Role.TOOL,
+    "function": Role.TOOL,
+}
+
+
+class Unfit(ValueError):
+    """An object that is no conversation of this format. The text names the field, never what stood in it."""
+
+
+def mapping(value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise Unfit(f"{name} is no object")
+    return value
+
+
+def items(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise Unfit(f"{name} is no list")
+    return value
+
+
+def text(value: Any, name: str) -> str:
+    """A string without the lone surrogates that broken exports hold (they cannot be stored as UTF-8)."""
+    if not isinstance(value, str):
+        raise Unfit(f"{name} is no text")
+    return value.encode("utf-8", "replace").decode("utf-8")
+
+
+def content(value: Any, name: str) -> str:
+    """An OpenAI message content: text, a list of parts (their text joined; other parts marked), or null."""
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        parts = [mapping(part, name) for part in value]
+        return "\n".join(
+            text(part["text"], f"{name}.text") if "text" in part else f"[{part.get('type', 'part')}]" for part in parts
+        )
+    return text(value, name)
+
+
+def identity(value: Any) -> str:
+    """An id as text; numbers are allowed, anything else is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    return str(value)
+
+
+def role(value: Any) -> Role:
+    known = ROLES.get(value.lower()) if isinstance(value, str) else None
+    if known is None:
+        raise Unfit("a turn's role is unknown")
+    return known
+
+
+def moment(value: Any) -> float | None:
+    """Seconds since the epoch from a number (s or ms) or ISO 8601 text; None when there is no usable time."""
+    if isinstance(value, str):
+        try:
+            parsed = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        return None
+    seconds = value / 1000 if value > 1e11 else float(value)
+    return seconds if seconds < 1e11 else None
