@@ -1,0 +1,1 @@
+"""The command line: main.py (the group and its errors), output.py (tables, JSON, progress), one file per command."""

@@ -1,0 +1,79 @@
+"""`rejoinder`: the group, its lazily imported commands, and what a person sees when something is wrong."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from typing import Any
+
+import click
+
+from rejoinder.core.errors import RejoinderError
+
+#: Command → its module (attribute `command`) and the one line of `rejoinder --help`. Modules are imported when called.
+COMMANDS = {
+    "import": ("rejoinder.cli.import_", "Read chat logs into a data folder or a running service"),
+    "satisfaction": ("rejoinder.cli.satisfaction", "How satisfied people are, by version, reason, source or day"),
+    "signals": ("rejoinder.cli.signals", "Read follow-ups as SAT/DSAT; evaluate an extractor on labelled turns"),
+    "trace": ("rejoinder.cli.trace", "From an answer, event, version, round or ticket to everything behind it"),
+    "erase": ("rejoinder.cli.erase", "Forget a user everywhere; answers with a ticket"),
+    "replay": ("rejoinder.cli.replay", "Rebuild the ledger from the log and compare digests"),
+    "models": ("rejoinder.cli.models", "Build the embedded models"),
+}
+
+
+class LazyGroup(click.Group):
+    """Lists every command without importing any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(COMMANDS[cmd_name][0]).command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="rejoinder")
+def group() -> None:
+    """From what users show in use to a better served model."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs a command; a person's mistake is one line on stderr and exit status 2, never a traceback."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = group.main(arguments, prog_name="rejoinder", standalone_mode=False)
+    except RejoinderError as error:
+        _report(error, as_json="--json" in arguments)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report(error: RejoinderError, as_json: bool) -> None:
+    if as_json:
+        facts: dict[str, Any] = {"reason": error.reason, "message": error.message, **error.metadata}
+        click.echo(json.dumps({"error": facts}), err=True)
+    else:
+        click.echo(f"error: {error.message} ({error.reason})", err=True)
+
+
+if __name__ == "__main__":
+    main()
