@@ -1,0 +1,159 @@
+"""runtime/spool: what a caller saw completed survives the process, and a full spool says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from rejoinder.core.errors import LogUnavailable
+from rejoinder.core.types import Interaction
+from rejoinder.runtime.spool import Spool, SpoolSettings
+
+
+class FakeLog:
+    """Takes interactions while it is up. owns: what it took."""
+
+    def __init__(self, up: bool = True) -> None:
+        self.up = threading.Event()
+        if up:
+            self.up.set()
+        self.taken: list[str] = []
+
+    def send(self, interactions: Sequence[Interaction]) -> None:
+        if not self.up.is_set():
+            raise LogUnavailable("the log is away")
+        self.taken.extend(i.event_id for i in interactions)
+
+
+def spool(folder: Path, log: FakeLog, dropped: list[int], **settings: float) -> Spool:
+    return Spool(folder, SpoolSettings(retry_s=0.01, **settings), log.send, dropped.append)  # type: ignore[arg-type]
+
+
+def test_what_is_put_reaches_the_log_and_leaves_the_disk(tmp_path: Path) -> None:
+    log, dropped = FakeLog(), []
+    store = spool(tmp_path, log, dropped)
+    done = [store.put(Interaction(event_id=str(i))) for i in range(50)]
+    assert all(d.result(5) for d in done)
+    assert store.drain(5)
+    store.close()
+    assert log.taken == [str(i) for i in range(50)]
+    assert dropped == []
+    assert list(tmp_path.glob("*.spool")) == []
+
+
+def test_writers_and_shipper_at_full_speed_lose_and_double_nothing(tmp_path: Path) -> None:
+    log, dropped = FakeLog(), []
+    store = spool(tmp_path, log, dropped, segment_bytes=2_000)
+
+    def write(name: str) -> None:
+        for i in range(150):
+            assert store.put(Interaction(event_id=f"{name}-{i}")).result(5)
+
+    writers = [threading.Thread(target=write, args=(name,)) for name in "abcd"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert store.drain(5)
+    store.close()
+    assert sorted(log.taken) == sorted(f"{name}-{i}" for name in "abcd" for i in range(150))
+
+
+def test_a_log_that_is_away_gets_everything_when_it_returns(tmp_path: Path) -> None:
+    log, dropped = FakeLog(up=False), []
+    store = spool(tmp_path, log, dropped)
+    assert all(store.put(Interaction(event_id=str(i))).result(5) for i in range(5))
+    log.up.set()
+    assert store.drain(5)
+    store.close()
+    assert log.taken == ["0", "1", "2", "3", "4"]
+
+
+def test_a_full_spool_drops_counts_and_says_so(tmp_path: Path) -> None:
+    log, dropped = FakeLog(up=False), []
+    store = spool(tmp_path, log, dropped, max_bytes=100)
+    kept = [store.put(Interaction(event_id=str(i), response="x" * 20)).result(5) for i in range(10)]
+    assert True in kept
+    assert False in kept
+    assert sum(dropped) == kept.count(False)
+    log.up.set()
+    assert store.drain(5)
+    assert not store.full
+    store.close()
+    assert len(log.taken) == kept.count(True)
+
+
+def test_the_next_process_adopts_what_a_closed_one_left(tmp_path: Path) -> None:
+    away, back, dropped = FakeLog(up=False), FakeLog(), []
+    first = spool(tmp_path, away, dropped)
+    assert all(first.put(Interaction(event_id=str(i))).result(5) for i in range(3))
+    first.close()
+    second = spool(tmp_path, back, dropped)
+    assert second.drain(5)
+    second.close()
+    assert back.taken == ["0", "1", "2"]
+
+
+def test_a_living_process_keeps_its_segment(tmp_path: Path) -> None:
+    away, other, dropped = FakeLog(up=False), FakeLog(), []
+    first = spool(tmp_path, away, dropped)
+    assert first.put(Interaction(event_id="mine")).result(5)
+    second = spool(tmp_path, other, dropped)
+    assert second.drain(5)
+    second.close()
+    first.close()
+    assert other.taken == []
+
+
+def test_a_torn_last_record_is_cut_and_the_rest_kept(tmp_path: Path) -> None:
+    away, back, dropped = FakeLog(up=False), FakeLog(), []
+    first = spool(tmp_path, away, dropped)
+    assert all(first.put(Interaction(event_id=str(i))).result(5) for i in range(3))
+    first.close()
+    (segment,) = tmp_path.glob("*.spool")
+    segment.write_bytes(segment.read_bytes()[:-1])
+    second = spool(tmp_path, back, dropped)
+    assert second.drain(5)
+    second.close()
+    assert back.taken == ["0", "1"]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from rejoinder.core.errors import LogUnavailable
+from rejoinder.core.types import Interaction
+from rejoinder.runtime.spool import Spool, SpoolSettings
+
+def send(batch):
+    raise LogUnavailable("away")
+
+spool = Spool(Path(sys.argv[1]), SpoolSettings(), send, lambda n: None)
+for i in range(1_000_000):
+    assert spool.put(Interaction(event_id=str(i), response="x" * 500)).result()
+    print(i, flush=True)
+"""
+
+
+@pytest.mark.parametrize("seen", [1, 17, 60])
+def test_a_killed_process_loses_nothing_that_a_caller_saw(seen: int, tmp_path: Path) -> None:
+    """F06: acknowledged means on disk, whatever is killed."""
+    process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    acknowledged = [process.stdout.readline().strip() for _ in range(seen)]
+    os.kill(process.pid, signal.SIGKILL)
+    acknowledged += [line for line in process.stdout.read().split("\n")[:-1] if line]
+    process.wait()
+    process.stdout.close()
+    log, dropped = FakeLog(), []
+    store = spool(tmp_path, log, dropped)
+    assert store.drain(10)
+    store.close()
+    assert set(acknowledged) <= set(log.taken)
+    assert len(log.taken) == len(set(log.taken))
