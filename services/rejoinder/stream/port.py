@@ -83,6 +83,9 @@ class Consumer(Protocol):
 
     def seek(self, partition: Partition, offset: int) -> None: ...
 
+    def rewind(self) -> None:
+        """Back to the group's committed positions: what was polled since is delivered again."""
+
     def close(self) -> None:
         """Leaves the group; positions not committed are forgotten."""
 
@@ -111,11 +114,14 @@ class Log(Protocol):
 
     def partitions(self, topic: str) -> int: ...
 
+    def start_offsets(self, topic: str) -> Mapping[int, int]:
+        """Per partition, the offset of the first record that retention has left (the end, when it left none)."""
+
     def end_offsets(self, topic: str) -> Mapping[int, int]:
         """Per partition, the offset after the last committed record."""
 
     def read(self, topic: str, partition: int, offset: int, max_records: int = 500) -> Sequence[Record]:
-        """Committed records from an offset on, without a group."""
+        """Committed records from an offset on, without a group; a long run is cut short by bytes, never to nothing."""
 
     def subscribe(self, group: str, topics: Sequence[str], member: str) -> Consumer:
         """Joins a group as a static member: partitions are shared out among the live members."""

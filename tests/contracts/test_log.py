@@ -1,0 +1,512 @@
+"""What every log promises (stream/port.py), told once and held against each of them.
+
+A log joins by a row in `HARNESSES`: a class that opens it and knows how time passes for it, how a topic is made anew,
+and how retention and compaction are brought about.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from rejoinder.core.clock import ManualClock
+from rejoinder.core.errors import BadSettings, Fenced, LogReplaced, LogUnavailable, NotFound, UnknownRow
+from rejoinder.stream.memory import MemoryLog
+from rejoinder.stream.port import Consumer, Identity, Log, NewRecord, Partition, Record
+from rejoinder.stream.settings import LogSettings
+from rejoinder.stream.sqlite import SqliteLog
+
+WAIT_S = 10.0
+SETTINGS = LogSettings(session_timeout_s=10.0)
+
+
+class MemoryHarness:
+    """owns: a log in memory and its clock."""
+
+    #: Members share partitions out (a log read beside its owner gives every worker its partitions instead).
+    groups = True
+    #: Every second copy of an id is seen; on other logs the answer is a hint.
+    sees_first_copies = True
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = ManualClock()
+        self.log: MemoryLog | SqliteLog = MemoryLog(self.clock, 4, SETTINGS)
+
+    def let_sessions_end(self) -> None:
+        self.clock.advance(SETTINGS.session_timeout_s + 1)
+
+    def remake(self) -> None:
+        """The log is lost and made anew, empty."""
+        self.log = MemoryLog(self.clock, 4, SETTINGS)
+
+    def grow(self, topic: str, partitions: int) -> None:
+        self.log.grow(topic, partitions)
+
+    def compact(self) -> None:
+        self.log.compact()
+
+    def expire_all(self) -> None:
+        self.clock.advance(1)
+        self.log.expire(self.clock.now())
+
+    def close(self) -> None:
+        self.log.close()
+
+
+class SqliteHarness(MemoryHarness):
+    """owns: a log in a file and its clock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = ManualClock()
+        self._path = folder / "log.db"
+        self.log = SqliteLog(str(self._path), SETTINGS, self.clock)
+
+    def remake(self) -> None:
+        self.log.close()
+        for path in self._path.parent.glob("log.db*"):
+            path.unlink()
+        self.log = SqliteLog(str(self._path), SETTINGS, self.clock)
+
+
+HARNESSES = {"memory": MemoryHarness, "sqlite": SqliteHarness}
+
+
+@pytest.fixture(params=HARNESSES)
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MemoryHarness]:
+    made = HARNESSES[request.param](tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def log(harness: MemoryHarness) -> Log:
+    return harness.log
+
+
+@pytest.fixture
+def groups(harness: MemoryHarness) -> None:
+    """Asks for a log whose members share partitions out."""
+    if not harness.groups:
+        pytest.skip("this log gives every worker its partitions")
+
+
+def new(key: str, value: str, topic: str = "feedback", event_id: str = "", body: str = "") -> NewRecord:
+    identity = Identity("acme", event_id, body) if event_id else None
+    return NewRecord(topic, key.encode(), value.encode(), (("ce_id", value.encode()), ("odd", b"\x00\xff")), identity)
+
+
+def put(log: Log, *records: NewRecord) -> list[str]:
+    return [appended.outcome for appended in log.append(records).result(WAIT_S)]
+
+
+def spread(log: Log, count: int, topic: str = "feedback") -> list[str]:
+    """Appends `count` records of as many keys; the values, in order."""
+    values = [f"v{i}" for i in range(count)]
+    put(log, *(new(f"k{i}", value, topic) for i, value in enumerate(values)))
+    return values
+
+
+def everything(log: Log, topic: str = "feedback") -> list[Record]:
+    out: list[Record] = []
+    for partition, end in log.end_offsets(topic).items():
+        at = 0
+        while at < end and (records := log.read(topic, partition, at, 7)):
+            out.extend(records)
+            at = records[-1].offset + 1
+    return out
+
+
+def values(records: Sequence[Record]) -> list[str]:
+    return [record.value.decode() for record in records]
+
+
+def drain(consumer: Consumer, count: int) -> list[str]:
+    """Polls until `count` records came; a group may need some polls to settle."""
+    out: list[str] = []
+    for _ in range(100):
+        if len(out) >= count:
+            break
+        out.extend(values(consumer.poll(0.05)))
+    return out
+
+
+def settle(consumers: Sequence[Consumer], whole: frozenset[Partition]) -> None:
+    """Polls everyone until the partitions are shared out among them evenly, each held once."""
+    fair = {len(whole) // len(consumers), -(-len(whole) // len(consumers))}
+    for _ in range(200):
+        for consumer in consumers:
+            consumer.poll(0.0, 1)
+        held = [consumer.assignment() for consumer in consumers]
+        if Counter(p for h in held for p in h) == Counter(whole) and {len(h) for h in held} <= fair:
+            return
+    raise AssertionError(f"not settled: {held}")
+
+
+def partitions_of(log: Log, topic: str = "feedback") -> frozenset[Partition]:
+    return frozenset((topic, p) for p in range(log.partitions(topic)))
+
+
+def test_what_was_acknowledged_can_be_read(log: Log) -> None:
+    """F06."""
+    (appended,) = log.append([new("k", "v")]).result(WAIT_S)
+    coordinate = appended.coordinate
+    (record,) = log.read(coordinate.topic, coordinate.partition, coordinate.offset)
+    assert (record.key, record.value, record.coordinate) == (b"k", b"v", coordinate)
+    assert dict(record.headers) == {"ce_id": b"v", "odd": b"\x00\xff"}
+    assert log.end_offsets("feedback")[coordinate.partition] > coordinate.offset
+
+
+def test_records_of_one_key_keep_their_order_in_one_partition(log: Log) -> None:
+    for i in range(20):
+        put(log, new("one", f"{i}"), new(f"other{i}", "x"))
+    mine = [record for record in everything(log) if record.key == b"one"]
+    assert values(mine) == [f"{i}" for i in range(20)]
+    assert len({record.partition for record in mine}) == 1
+    assert all(a.offset < b.offset for a, b in pairwise(mine))
+
+
+def test_keys_use_every_partition_and_a_read_is_as_long_as_asked(log: Log) -> None:
+    sent = spread(log, 60)
+    assert {record.partition for record in everything(log)} == set(range(log.partitions("feedback")))
+    assert sorted(values(everything(log))) == sorted(sent)
+    assert len(log.read("feedback", 0, 0, 3)) == 3
+
+
+def test_a_second_copy_is_told_from_another_body(log: Log, harness: MemoryHarness) -> None:
+    """F07, U01: the answer is a hint on some logs, so only what it may say is asked of all of them."""
+    assert put(log, new("k", "a", event_id="e", body="one")) == ["recorded"]
+    again = put(log, new("k", "a", event_id="e", body="one"), new("k", "b", event_id="e", body="two"))
+    if harness.sees_first_copies:
+        assert again == ["duplicate", "conflict"]
+        assert put(log, *[new("k", "c", event_id="f", body="one")] * 2) == ["recorded", "duplicate"]
+        assert values(everything(log)) == ["a", "c"]
+    else:
+        assert set(again) <= {"recorded", "duplicate", "conflict"}
+
+
+def test_ids_are_unique_per_tenant_only(log: Log) -> None:
+    other = NewRecord("feedback", b"k", b"v", identity=Identity("other", "e", "two"))
+    assert put(log, new("k", "a", event_id="e", body="one"), other) == ["recorded", "recorded"]
+
+
+def test_unknown_topics_and_partitions_are_named(log: Log) -> None:
+    with pytest.raises(UnknownRow):
+        log.topic_id("nosuch")
+    with pytest.raises(NotFound):
+        log.read("feedback", 99, 0)
+    try:
+        log.append([new("k", "v", "nosuch")]).result(WAIT_S)
+    except UnknownRow:
+        return
+    raise AssertionError("a record for no topic was taken")
+
+
+def test_a_closed_log_takes_nothing_and_closes_twice(harness: MemoryHarness) -> None:
+    harness.log.close()
+    harness.log.close()
+    with pytest.raises(LogUnavailable):
+        harness.log.append([new("k", "v")]).result(WAIT_S)
+
+
+def test_a_group_begins_at_the_first_record_and_ends_with_nothing(log: Log) -> None:
+    sent = spread(log, 20)
+    consumer = log.subscribe("g", ["feedback"], "m1")
+    assert sorted(drain(consumer, 20)) == sorted(sent)
+    assert list(consumer.poll(0.0)) == []
+    assert consumer.assignment() == partitions_of(log)
+    consumer.close()
+
+
+def test_a_poll_wakes_when_something_is_appended(log: Log) -> None:
+    consumer = log.subscribe("g", ["feedback"], "m1")
+    drain(consumer, 0)
+    got: list[str] = []
+    thread = threading.Thread(target=lambda: got.extend(values(consumer.poll(WAIT_S))))
+    thread.start()
+    put(log, new("k", "v"))
+    thread.join(WAIT_S)
+    assert got == ["v"]
+    consumer.close()
+
+
+def test_a_poll_gives_no_more_than_asked_and_skips_nothing(log: Log) -> None:
+    sent = spread(log, 30)
+    consumer = log.subscribe("g", ["feedback"], "m1")
+    batches = [consumer.poll(0.2, 4) for _ in range(12)]
+    assert max(len(batch) for batch in batches) <= 4
+    assert sorted(v for batch in batches for v in values(batch)) == sorted(sent)
+    consumer.close()
+
+
+def test_what_was_polled_but_not_committed_comes_again_after_a_kill(log: Log, harness: MemoryHarness) -> None:
+    sent = spread(log, 12)
+    dead = log.subscribe("g", ["feedback"], "m1")
+    assert len(drain(dead, 12)) == 12
+    harness.let_sessions_end()
+    heir = log.subscribe("g", ["feedback"], "m2")
+    assert sorted(drain(heir, 12)) == sorted(sent)
+    heir.close()
+
+
+def test_what_was_committed_does_not_come_again(log: Log, harness: MemoryHarness) -> None:
+    spread(log, 12)
+    consumer = log.subscribe("g", ["feedback"], "m1")
+    drain(consumer, 12)
+    consumer.commit()
+    consumer.close()
+    put(log, new("k", "later"))
+    heir = log.subscribe("g", ["feedback"], "m2")
+    assert drain(heir, 1) == ["later"]
+    heir.close()
+
+
+def test_groups_do_not_move_each_other(log: Log) -> None:
+    spread(log, 5)
+    one = log.subscribe("one", ["feedback"], "m1")
+    drain(one, 5)
+    one.commit()
+    two = log.subscribe("two", ["feedback"], "m1")
+    assert len(drain(two, 5)) == 5
+    one.close()
+    two.close()
+
+
+def test_rewinding_gives_back_what_was_not_committed(log: Log) -> None:
+    spread(log, 5)
+    consumer = log.subscribe("g", ["feedback"], "m1")
+    drain(consumer, 5)
+    consumer.commit()
+    put(log, new("k", "once more"))
+    assert drain(consumer, 1) == ["once more"]
+    consumer.rewind()
+    assert drain(consumer, 1) == ["once more"]
+    consumer.close()
+
+
+def test_seeking_moves_one_partition(log: Log) -> None:
+    (appended,) = log.append([new("k", "v")]).result(WAIT_S)
+    where = ("feedback", appended.coordinate.partition)
+    consumer = log.subscribe("g", ["feedback"], "m1")
+    assert drain(consumer, 1) == ["v"]
+    consumer.seek(where, appended.coordinate.offset)
+    assert drain(consumer, 1) == ["v"]
+    with pytest.raises(KeyError):
+        consumer.seek(("signals", 0), 0)
+    consumer.close()
+
+
+@pytest.mark.usefixtures("groups")
+def test_partitions_are_shared_out_from_one_member_to_three_and_back(log: Log, harness: MemoryHarness) -> None:
+    whole = partitions_of(log)
+    sent = spread(log, 40)
+    first = log.subscribe("g", ["feedback"], "m1")
+    settle([first], whole)
+    rest = [log.subscribe("g", ["feedback"], name) for name in ("m2", "m3")]
+    settle([first, *rest], whole)
+    rest[0].close()
+    del rest[1]  # killed: it says nothing, so its session has to run out
+    harness.let_sessions_end()
+    settle([first], whole)
+    first.rewind()
+    assert sorted(drain(first, 40)) == sorted(sent)
+    first.close()
+
+
+@pytest.mark.usefixtures("groups")
+def test_a_member_that_lost_a_partition_cannot_commit(log: Log, harness: MemoryHarness) -> None:
+    sent = spread(log, 12)
+    zombie = log.subscribe("g", ["feedback"], "m1")
+    drain(zombie, 12)
+    harness.let_sessions_end()
+    heir = log.subscribe("g", ["feedback"], "m2")
+    settle([heir], partitions_of(log))
+    with pytest.raises(Fenced):
+        zombie.commit()
+    transaction = log.transaction("slot-0")
+    with pytest.raises(Fenced):
+        transaction.step([new("k", "zombie's", "signals")], zombie)
+    assert everything(log, "signals") == []
+    heir.rewind()
+    assert sorted(drain(heir, 12)) == sorted(sent)
+    heir.close()
+
+
+@pytest.mark.usefixtures("groups")
+def test_a_member_that_got_its_partition_back_cannot_commit_what_it_read_before(
+    log: Log, harness: MemoryHarness
+) -> None:
+    spread(log, 12)
+    slow = log.subscribe("g", ["feedback"], "m1")
+    drain(slow, 12)
+    before = slow.claim() if hasattr(slow, "claim") else None
+    harness.let_sessions_end()
+    other = log.subscribe("g", ["feedback"], "m2")
+    settle([other], partitions_of(log))
+    other.close()
+    settle([slow], partitions_of(log))
+    if before is not None:
+        with pytest.raises(Fenced):
+            harness.log.commit(before)
+    slow.close()
+
+
+@pytest.mark.usefixtures("groups")
+def test_a_member_that_comes_back_under_its_name_takes_over_at_once(log: Log) -> None:
+    sent = spread(log, 12)
+    old = log.subscribe("g", ["feedback"], "m1")
+    drain(old, 12)
+    young = log.subscribe("g", ["feedback"], "m1")
+    assert sorted(drain(young, 12)) == sorted(sent)
+    with pytest.raises(Fenced):
+        old.poll(0.0)
+    with pytest.raises(Fenced):
+        old.commit()
+    young.close()
+
+
+def test_a_step_carries_records_and_positions(log: Log) -> None:
+    spread(log, 6)
+    consumer = log.subscribe("g", ["feedback"], "m1")
+    drain(consumer, 6)
+    coordinates = log.transaction("slot-0").step([new("k", "s1", "signals"), new("k", "s2", "signals")], consumer)
+    assert [c.topic for c in coordinates] == ["signals", "signals"]
+    assert values(everything(log, "signals")) == ["s1", "s2"]
+    consumer.rewind()
+    assert list(consumer.poll(0.05)) == []
+    consumer.close()
+
+
+def whole_steps(seen: Sequence[str], size: int) -> bool:
+    """Whether values "<step>/<i>" of one key hold only whole steps of `size`."""
+    return all(count == size for count in Counter(value.split("/")[0] for value in seen).values())
+
+
+def test_a_reader_beside_sees_all_of_a_step_or_nothing(log: Log) -> None:
+    (first,) = log.append([new("k", "0/0"), new("k", "0/1"), new("k", "0/2")][:1]).result(WAIT_S)
+    partition, start = first.coordinate.partition, first.coordinate.offset
+    assert not whole_steps(values(log.read("feedback", partition, start)), 3), "the check itself must see a torn step"
+    put(log, new("k", "0/1"), new("k", "0/2"))
+    done = threading.Event()
+    torn: list[list[str]] = []
+    looks = [0]
+
+    def look() -> None:
+        while not done.is_set():
+            seen = values(log.read("feedback", partition, start, 10_000))
+            looks[0] += 1
+            if not whole_steps(seen, 3):
+                torn.append(seen[-4:])
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    transaction = log.transaction("slot-0")
+    for step in range(1, 61):
+        transaction.step([new("k", f"{step}/{i}") for i in range(3)])
+    done.set()
+    thread.join()
+    assert torn == []
+    assert looks[0] > 0
+    assert len(log.read("feedback", partition, start, 10_000)) == 183
+
+
+def test_a_later_holder_fences_the_earlier_one(log: Log) -> None:
+    """The paused leader: it wakes, writes, and must not be heard."""
+    old = log.transaction("arms/assist")
+    old.step([new("assist", "one", "arms")])
+    young = log.transaction("arms/assist")
+    with pytest.raises(Fenced):
+        old.step([new("assist", "stale", "arms")])
+    young.step([new("assist", "two", "arms")])
+    other = log.transaction("arms/other")
+    other.step([new("other", "three", "arms")])
+    assert values(r for r in everything(log, "arms") if r.key == b"assist") == ["one", "two"]
+
+
+def test_a_fenced_step_moves_no_position(log: Log) -> None:
+    sent = spread(log, 6)
+    old = log.transaction("slot-0")
+    consumer = log.subscribe("g", ["feedback"], "m1")
+    drain(consumer, 6)
+    log.transaction("slot-0")
+    with pytest.raises(Fenced):
+        old.step([new("k", "s", "signals")], consumer)
+    consumer.rewind()
+    assert sorted(drain(consumer, 6)) == sorted(sent)
+    assert everything(log, "signals") == []
+    consumer.close()
+
+
+def test_a_log_made_anew_is_known_by_its_topic_id(harness: MemoryHarness) -> None:
+    before = harness.log.topic_id("feedback")
+    assert before == harness.log.topic_id("feedback") != harness.log.topic_id("signals")
+    spread(harness.log, 8)
+    ends = harness.log.end_offsets("feedback")
+    harness.remake()
+    assert harness.log.topic_id("feedback") != before
+    consumer = harness.log.subscribe("projector", ["feedback"], "m1")
+    consumer.poll(0.0)
+    for partition, offset in ends.items():
+        consumer.seek(("feedback", partition), offset)
+    with pytest.raises(LogReplaced):
+        consumer.poll(0.2)
+    consumer.close()
+
+
+def test_added_partitions_lose_nothing_and_are_read(harness: MemoryHarness) -> None:
+    log = harness.log
+    sent = spread(log, 20)
+    consumer = log.subscribe("g", ["feedback"], "m1")
+    got = drain(consumer, 20)
+    identity = log.topic_id("feedback")
+    harness.grow("feedback", 6)
+    more = [f"w{i}" for i in range(40)]
+    put(log, *(new(f"k{i}", value) for i, value in enumerate(more)))
+    got += drain(consumer, 40)
+    assert sorted(got) == sorted(sent + more)
+    assert consumer.assignment() == partitions_of(log)
+    assert log.partitions("feedback") == 6
+    assert log.topic_id("feedback") == identity
+    assert {r.partition for r in everything(log)} == set(range(6))
+    with pytest.raises(BadSettings):
+        harness.grow("feedback", 2)
+    consumer.close()
+
+
+def test_compaction_keeps_the_last_record_of_a_key_and_every_reader_goes_on(harness: MemoryHarness) -> None:
+    log = harness.log
+    for i in range(10):
+        put(log, new("assist", f"a{i}", "arms"), new("other", f"o{i}", "arms"))
+    reader = log.subscribe("g", ["arms"], "m1")
+    assert drain(reader, 1)
+    reader.rewind()
+    ends = log.end_offsets("arms")
+    harness.compact()
+    assert log.end_offsets("arms") == ends
+    last = {record.key: record.value for record in everything(log, "arms")}
+    assert last == {b"assist": b"a9", b"other": b"o9"}
+    got = drain(reader, 2)
+    assert {"a9", "o9"} <= set(got)
+    put(log, new("assist", "a10", "arms"))
+    assert drain(reader, 1)[-1] == "a10"
+    reader.close()
+
+
+def test_retention_moves_the_start_never_the_end(harness: MemoryHarness) -> None:
+    log = harness.log
+    spread(log, 20)
+    put(log, new("assist", "kept", "arms"))
+    reader = log.subscribe("g", ["feedback"], "m1")
+    reader.poll(0.0, 1)
+    ends = log.end_offsets("feedback")
+    harness.expire_all()
+    assert log.start_offsets("feedback") == log.end_offsets("feedback") == ends
+    assert everything(log) == []
+    assert values(everything(log, "arms")) == ["kept"]
+    (appended,) = log.append([new("k", "new")]).result(WAIT_S)
+    assert appended.coordinate.offset == ends[appended.coordinate.partition]
+    assert drain(reader, 1) == ["new"]
+    reader.close()
