@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rejoinder.core import codec, types
+from rejoinder.core import arms, codec, types
 from rejoinder.core.errors import BadEncoding, UnknownEnum
 from rejoinder.v1 import events_pb2
 
@@ -89,6 +89,20 @@ def test_an_interaction_with_every_part_survives_the_log() -> None:
         sealed=b"\x00\xff",
     )
     assert codec.decode(codec.encode(event), types.Interaction) == event
+
+
+def test_an_arms_table_survives_the_log() -> None:
+    table = arms.ArmsTable(
+        policy="assist",
+        term=3,
+        generation=7,
+        written_at=1_700_000_000.25,
+        stable=arms.Version("assist-r0001", "d1"),
+        canary=arms.Version("assist-r0002", "d2"),
+        steps=(arms.Step(0.05, 1_700_000_000.0), arms.Step(0.2, 1_700_000_100.5)),
+        lease=arms.Lease(30.0, 1_700_000_100.5, 1_700_000_130.5),
+    )
+    assert codec.decode(codec.encode(table), arms.ArmsTable) == table
 
 
 def test_bytes_that_are_no_message_are_refused_without_quoting_them() -> None:

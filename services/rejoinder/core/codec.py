@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtoMessage
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from rejoinder.core import types
+from rejoinder.core import arms, types
 from rejoinder.core.errors import BadEncoding, UnknownEnum
 from rejoinder.core.ids import digest_of
 from rejoinder.v1 import common_pb2, events_pb2
@@ -51,6 +51,11 @@ MESSAGES: dict[type, type[ProtoMessage]] = {
     types.Signal: events_pb2.Signal,
     types.RoundEvent: events_pb2.RoundEvent,
     types.Erasure: events_pb2.Erasure,
+    arms.ArmsTable: events_pb2.ArmsTable,
+    arms.Version: events_pb2.ArmsVersion,
+    arms.Salts: events_pb2.ArmsSalts,
+    arms.Step: events_pb2.ArmsStep,
+    arms.Lease: events_pb2.CanaryLease,
     types.DeadLetter: events_pb2.DeadLetter,
 }
 

@@ -328,6 +328,76 @@ class RoundEvent(_message.Message):
     accepted_at: _timestamp_pb2.Timestamp
     def __init__(self, tenant: _Optional[str] = ..., event_id: _Optional[str] = ..., policy: _Optional[str] = ..., number: _Optional[int] = ..., stage: _Optional[str] = ..., digest: _Optional[str] = ..., version: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accepted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
+class ArmsTable(_message.Message):
+    __slots__ = ("policy", "term", "generation", "written_at", "unit", "salts", "holdout_share", "baseline_share", "stable", "canary", "baseline", "steps", "lease", "frozen", "reason")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    WRITTEN_AT_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    SALTS_FIELD_NUMBER: _ClassVar[int]
+    HOLDOUT_SHARE_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_SHARE_FIELD_NUMBER: _ClassVar[int]
+    STABLE_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    LEASE_FIELD_NUMBER: _ClassVar[int]
+    FROZEN_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    term: int
+    generation: int
+    written_at: _timestamp_pb2.Timestamp
+    unit: str
+    salts: ArmsSalts
+    holdout_share: float
+    baseline_share: float
+    stable: ArmsVersion
+    canary: ArmsVersion
+    baseline: ArmsVersion
+    steps: _containers.RepeatedCompositeFieldContainer[ArmsStep]
+    lease: CanaryLease
+    frozen: bool
+    reason: str
+    def __init__(self, policy: _Optional[str] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., written_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unit: _Optional[str] = ..., salts: _Optional[_Union[ArmsSalts, _Mapping]] = ..., holdout_share: _Optional[float] = ..., baseline_share: _Optional[float] = ..., stable: _Optional[_Union[ArmsVersion, _Mapping]] = ..., canary: _Optional[_Union[ArmsVersion, _Mapping]] = ..., baseline: _Optional[_Union[ArmsVersion, _Mapping]] = ..., steps: _Optional[_Iterable[_Union[ArmsStep, _Mapping]]] = ..., lease: _Optional[_Union[CanaryLease, _Mapping]] = ..., frozen: _Optional[bool] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ArmsVersion(_message.Message):
+    __slots__ = ("version", "digest")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    digest: str
+    def __init__(self, version: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
+
+class ArmsSalts(_message.Message):
+    __slots__ = ("assignment", "holdout", "split")
+    ASSIGNMENT_FIELD_NUMBER: _ClassVar[int]
+    HOLDOUT_FIELD_NUMBER: _ClassVar[int]
+    SPLIT_FIELD_NUMBER: _ClassVar[int]
+    assignment: str
+    holdout: str
+    split: str
+    def __init__(self, assignment: _Optional[str] = ..., holdout: _Optional[str] = ..., split: _Optional[str] = ...) -> None: ...
+
+class ArmsStep(_message.Message):
+    __slots__ = ("weight", "since")
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    weight: float
+    since: _timestamp_pb2.Timestamp
+    def __init__(self, weight: _Optional[float] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class CanaryLease(_message.Message):
+    __slots__ = ("ttl_s", "renewed_at", "expires_at")
+    TTL_S_FIELD_NUMBER: _ClassVar[int]
+    RENEWED_AT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    ttl_s: float
+    renewed_at: _timestamp_pb2.Timestamp
+    expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, ttl_s: _Optional[float] = ..., renewed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class Erasure(_message.Message):
     __slots__ = ("subject", "ticket", "erased_at", "grace")
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
