@@ -1,0 +1,78 @@
+"""A process: arguments, settings, log, signals, exit code. `run` is all that a `__main__` calls."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rejoinder.core import redact
+from rejoinder.core.clock import SystemClock
+from rejoinder.core.errors import RejoinderError
+from rejoinder.core.metrics import Metrics
+from rejoinder.runtime.logging import EventLog, event_log
+from rejoinder.runtime.server import Chassis, Room, Server
+from rejoinder.runtime.settings import Theme, load
+
+#: Exit codes: drained on a signal; failed at work; could not start as it was told to, and a person must mend it.
+DRAINED, FAILED, REFUSED = 0, 1, 2
+
+_MENDABLE = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION"})
+
+T = TypeVar("T", bound=Theme)
+
+
+def run(
+    service: str,
+    settings_class: type[T],
+    build: Callable[[T, Chassis], Awaitable[Room]],
+    argv: Sequence[str] | None = None,
+    env: Mapping[str, str] = os.environ,
+) -> int:
+    """Runs a service until SIGTERM or SIGINT; returns the exit code. The settings class has a theme `server`."""
+    parser = argparse.ArgumentParser(prog=f"python -m rejoinder.{service}")
+    parser.add_argument("--settings", type=Path, help="YAML file; the environment overrides it")
+    arguments = parser.parse_args(argv)
+    try:
+        settings: Any = load(settings_class, service, arguments.settings, env)
+        log = event_log(service, sys.stderr, settings.server.library_text)
+        log.info("settings_read", **redact.masked(settings.model_dump()))
+        chassis = Chassis(service, SystemClock(), Metrics(), log)
+        return asyncio.run(_live(settings, partial(build, settings), chassis, log))
+    except RejoinderError as error:
+        print(f"rejoinder {service}: {error.message} [{error.reason}]", file=sys.stderr)
+        return REFUSED if error.status in _MENDABLE else FAILED
+
+
+async def _live(settings: Any, build: Callable[[Chassis], Awaitable[Room]], chassis: Chassis, log: EventLog) -> int:
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # A second signal finds the event set: a drain is never broken off by impatience, only by SIGKILL.
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    server = Server(settings.server, build, chassis)
+    starting = asyncio.create_task(server.start())
+    stopping = asyncio.create_task(told.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait({starting})
+        return DRAINED
+    try:
+        starting.result()
+    except RejoinderError:
+        raise
+    except Exception as error:
+        log.error("start_failed", error)
+        return FAILED
+    failing = asyncio.create_task(server.failed.wait())
+    await asyncio.wait({stopping, failing}, return_when=asyncio.FIRST_COMPLETED)
+    await server.drain()
+    for task in (stopping, failing):
+        task.cancel()
+    return DRAINED if server.failure is None else FAILED

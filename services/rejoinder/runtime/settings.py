@@ -1,0 +1,153 @@
+"""Settings of a process: a frozen tree of themes, from a YAML file, then from the environment; the later wins.
+
+`REJOINDER_FEEDBACK__SERVER__PORT=50051` sets `server.port` of the feedback service. A name that no field has is an
+error that names it and the nearest known one, in either source: a misspelt key must not start with a default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rejoinder.core.errors import BadFile, BadSettings
+
+#: Names that may stand between `REJOINDER_` and the first `__`.
+SERVICES = ("gateway", "policy", "reward", "rerank", "feedback", "signals", "ledger", "rollouts")
+
+#: What Kubernetes puts into every pod for a Service called `rejoinder-feedback`; no setting of ours.
+_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)$")
+
+
+class Theme(BaseModel):
+    """A group of settings: closed, frozen; the sentence under each field is its description in the JSON schema."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class TlsSettings(Theme):
+    cert_file: Path | None = None
+    """PEM chain of this server; unset serves in clear text (loopback, or a mesh that encrypts)."""
+    key_file: Path | None = None
+    """PEM key of cert_file; files are read again when they change, at the next handshake."""
+    client_ca_file: Path | None = None
+    """PEM roots of the clients' certificates; set asks every client for one (mTLS)."""
+
+
+class AuthSettings(Theme):
+    file: Path | None = None
+    """YAML list of principals (see runtime/auth.py), read again when changed; unset asks nobody, on loopback only."""
+    open: bool = False
+    """True gives every caller every role beyond loopback too: for a network in which all are trusted."""
+
+
+class ServerSettings(Theme):
+    host: str = "127.0.0.1"
+    """Address to listen on; the default keeps a laptop's services off the network."""
+    port: int = Field(default=0, ge=0, le=65535)
+    """gRPC port; 0 takes a free one and says which in the ready file and the log."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """Prometheus port on the same host; 0 takes a free one, unset opens none."""
+    grace_s: float = Field(default=20.0, ge=0)
+    """Seconds that running calls get after SIGTERM; must be below the pod's terminationGracePeriodSeconds (30)."""
+    max_message_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
+    """A larger request is refused as TOO_LONG; bounds the memory of one call."""
+    max_in_flight: int = Field(default=256, ge=1)
+    """Calls at work at once; the next is refused with QUEUE_FULL, so that waiting is the callers' and bounded."""
+    retry_after_s: float = Field(default=0.2, gt=0)
+    """Delay that a refused caller is told to wait, in seconds."""
+    max_call_s: float = Field(default=300.0, gt=0)
+    """Longest a call may run whatever its own deadline, in seconds: a caller that never reads frees its slot."""
+    max_connection_age_s: float = Field(default=0.0, ge=0)
+    """Connections are closed after this many seconds (gRPC adds ±10 %), so that new replicas get load; 0 = never."""
+    ready_file: Path | None = None
+    """Written when SERVING, removed at drain: {"service", "pid", "port", "metrics_port"} as JSON."""
+    library_text: bool = False
+    """True prints messages of libraries as they are. They may quote a request: for a machine without users' data."""
+    tls: TlsSettings = TlsSettings()
+    auth: AuthSettings = AuthSettings()
+
+
+T = TypeVar("T", bound=Theme)
+
+
+def load(cls: type[T], service: str, file: Path | None = None, env: Mapping[str, str] = os.environ) -> T:
+    """The settings of a service. Raises BadSettings for an unknown or impossible one, BadFile for a bad file."""
+    values = _from_file(cls, file) if file is not None else {}
+    for name, path, text in _from_env(service, env):
+        _check_path(cls, path, f"environment variable {name}")
+        _put(values, path, yaml.safe_load(text) if text[:1] in "[{" and text else text)
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        # Names, not values: a value may be a secret.
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+        raise BadSettings(f"settings of {service}: {faults}", service=service) from None
+
+
+def _from_file(cls: type[Theme], file: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadFile(f"{file} cannot be read as YAML ({type(error).__name__})", file=file) from None
+    values = {} if values is None else values
+    if not isinstance(values, dict):
+        raise BadFile(f"{file} holds no mapping", file=file)
+    for path in _leaves(values, ()):
+        _check_path(cls, path, f"key {'.'.join(path)} of {file}")
+    return values
+
+
+def _leaves(values: Mapping[Any, Any], above: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
+    for key, value in values.items():
+        here = (*above, str(key))
+        yield here
+        if isinstance(value, Mapping):
+            yield from _leaves(value, here)
+
+
+def _from_env(service: str, env: Mapping[str, str]) -> Iterable[tuple[str, tuple[str, ...], str]]:
+    """(name, path, value) of this service's variables. Raises BadSettings for a name that belongs to no service."""
+    for name in sorted(env):
+        if not name.startswith("REJOINDER_"):
+            continue
+        head, divided, rest = name.removeprefix("REJOINDER_").partition("__")
+        if divided and head.lower() not in SERVICES:
+            raise BadSettings(
+                f"environment variable {name}: no service is called {head.lower()}{_near(head, SERVICES)}"
+            )
+        if divided and head.lower() == service:
+            yield name, tuple(part.lower() for part in rest.split("__")), env[name]
+        elif not divided and head.startswith(f"{service.upper()}_") and not _KUBERNETES.search(name):
+            raise BadSettings(f"environment variable {name}: themes are divided by two underscores")
+
+
+def _check_path(cls: type[Theme], path: tuple[str, ...], what: str) -> None:
+    here: Any = cls
+    for part in path:
+        if not (isinstance(here, type) and issubclass(here, Theme)):
+            return
+        fields = here.model_fields
+        if part not in fields:
+            raise BadSettings(f"{what}: unknown setting {part}{_near(part, fields)}", setting=".".join(path))
+        here = fields[part].annotation
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    names = list(known)
+    found = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    return f"; nearest known: {found[0]}" if found else f"; known: {', '.join(names)}"
+
+
+def _put(values: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+    for part in path[:-1]:
+        inner = values.get(part)
+        values[part] = dict(inner) if isinstance(inner, Mapping) else {}
+        values = values[part]
+    values[path[-1]] = value
