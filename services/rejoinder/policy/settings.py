@@ -1,0 +1,63 @@
+"""What can be turned on the policy service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from rejoinder.runtime.settings import ServerSettings, Theme
+
+
+class ModelTheme(Theme):
+    policy: str = "assist"
+    """The line of versions that this process serves."""
+    registry: str = "rejoinder-data/registry"
+    """Folder or fsspec address of the registry: versions, artefacts, the served pointer."""
+    artefacts: Path | None = None
+    """Local folder of artefacts; unset: `artefacts` inside a registry that is a folder."""
+    max_prompt_bytes: int = Field(default=64 * 1024, ge=1)
+    """A longer conversation is refused as TOO_LONG; the model's own context may be shorter."""
+    max_tokens: int = Field(default=256, ge=1)
+    """Tokens of an answer when the caller names none, and the most it may ask for."""
+    temperature: float = Field(default=1.0, ge=0)
+    """Sampling temperature when the caller sends no sampling at all; 0 is greedy."""
+
+
+class EngineTheme(Theme):
+    max_batch: int = Field(default=16, ge=1, le=256)
+    """Answers generated together; more raise throughput and the time of each token."""
+    max_queue: int = Field(default=512, ge=1)
+    """Answers waiting before callers are told to back off."""
+    threads: int = Field(default=2, ge=1)
+    """Threads of the model runtime."""
+
+
+class ArmsTheme(Theme):
+    log_file: Path | None = None
+    """SQLite log whose `arms` topic is followed; unset: stable only, from the registry."""
+    poll_s: float = Field(default=0.1, gt=0)
+    """How often the topic is read: bounds the time from a decision to its first answer."""
+    registry_poll_s: float = Field(default=2.0, gt=0)
+    """How often the served pointer is read again, in case the topic is away."""
+    holdout_share: float = Field(default=0.05, ge=0, le=1)
+    """Share of users never trained on and never canaried, until a table of the topic says otherwise."""
+
+
+class RecordTheme(Theme):
+    feedback: str = "127.0.0.1:50051"
+    """Address of the feedback service that takes the interactions."""
+    token_file: Path | None = None
+    """Bearer token for it; unset: none."""
+    spool: Path = Path("rejoinder-data/spool/policy")
+    """Folder of the local store that interactions pass through."""
+    spool_max_bytes: int = Field(default=256 * 1024 * 1024, ge=1024)
+    """Bound of that store: at most half of the volume it lies on. Full: answers go on, from stable, and are counted."""
+
+
+class PolicySettings(Theme):
+    server: ServerSettings = ServerSettings(port=50052)
+    model: ModelTheme = ModelTheme()
+    engine: EngineTheme = EngineTheme()
+    arms: ArmsTheme = ArmsTheme()
+    record: RecordTheme = RecordTheme()
