@@ -1,0 +1,106 @@
+"""What an encoder computes next: a pure plan over a queue; `batcher.py` is its asyncio and thread edge.
+
+Interactive work comes before batch work (a batch row that waited `patience_s` counts as interactive, so that it starves
+nowhere). Within a class the tenant served longest ago goes first and tenants take turns row by row. A window of rows in
+that order is sorted by length and cut so that rows × longest stays within `max_tokens`; the batch that holds the fair
+order's first row comes first. A row whose deadline has passed is in no batch: nothing is computed for nobody.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    """max_tokens: padded tokens of a batch (rows × longest row). max_rows: of a batch. window: rows sorted together.
+
+    max_queued_tokens: waiting rows' tokens, above which QUEUE_FULL. patience_s: after which batch work counts as
+    interactive. lanes: batches at once; 1 for a model in process, more for a server behind the backend.
+    """
+
+    max_tokens: int = 1024
+    max_rows: int = 64
+    window: int = 64
+    max_queued_tokens: int = 262_144
+    patience_s: float = 5.0
+    lanes: int = 1
+
+
+@dataclass(frozen=True)
+class Item:
+    """One row as the plan sees it. key: order of arrival. tokens: its length. Times are `clock.monotonic()`, seconds.
+
+    deadline: after it nobody waits, None = no limit. background: batch class, else interactive.
+    """
+
+    key: int
+    tokens: int
+    arrived: float = 0.0
+    tenant: str = ""
+    deadline: float | None = None
+    background: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """batches: in the order to run. expired: rows whose deadline has passed, in no batch."""
+
+    batches: tuple[tuple[Item, ...], ...]
+    expired: tuple[Item, ...]
+
+
+def plan(queue: Iterable[Item], now: float, limits: Limits, last_turn: Mapping[str, int]) -> Plan:
+    """What to run of a queue in order of arrival. last_turn: the turn in which a tenant last had a row; absent = never.
+
+    Every item of the queue is in one batch, expired, or outside the window (it waits); never in two of them.
+    """
+    waiting: tuple[list[Item], list[Item]] = ([], [])
+    expired = []
+    for item in queue:
+        if item.deadline is not None and item.deadline <= now:
+            expired.append(item)
+        else:
+            waiting[item.background and now - item.arrived < limits.patience_s].append(item)
+    batches: list[tuple[Item, ...]] = []
+    for rows in waiting:
+        batches += _cut(_turns(rows, limits.window, last_turn), limits)
+    return Plan(tuple(batches), tuple(expired))
+
+
+def padded(batch: Sequence[Item]) -> int:
+    """Tokens a batch costs: rows × longest row."""
+    return len(batch) * max(item.tokens for item in batch)
+
+
+def _turns(rows: Sequence[Item], window: int, last_turn: Mapping[str, int]) -> list[Item]:
+    """The first `window` rows, one of each tenant in turn, the tenant served longest ago first."""
+    by_tenant: dict[str, deque[Item]] = {}
+    for row in rows:
+        by_tenant.setdefault(row.tenant, deque()).append(row)
+    # sorted() is stable: among tenants of the same turn the one whose row came first leads.
+    lines = deque(by_tenant[tenant] for tenant in sorted(by_tenant, key=lambda tenant: last_turn.get(tenant, -1)))
+    taken: list[Item] = []
+    while lines and len(taken) < window:
+        line = lines.popleft()
+        taken.append(line.popleft())
+        if line:
+            lines.append(line)
+    return taken
+
+
+def _cut(rows: Sequence[Item], limits: Limits) -> list[tuple[Item, ...]]:
+    """Batches of like lengths within the budget, the one that holds the fair order's first row first."""
+    place = {row.key: index for index, row in enumerate(rows)}
+    batches: list[list[Item]] = []
+    # Longest first: the first row of a batch then is its longest, and the budget check needs no look ahead.
+    for row in sorted(rows, key=lambda row: (-row.tokens, place[row.key])):
+        here = batches[-1] if batches else []
+        if here and len(here) < limits.max_rows and (len(here) + 1) * here[0].tokens <= limits.max_tokens:
+            here.append(row)
+        else:
+            batches.append([row])
+    batches.sort(key=lambda batch: min(place[row.key] for row in batch))
+    return [tuple(batch) for batch in batches]
