@@ -1,0 +1,108 @@
+"""What an extractor is given, what it may call, and how its conclusion becomes a Signal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from rejoinder.core.ids import digest_of
+from rejoinder.core.turntext import Budget, TurnRow
+from rejoinder.core.types import Feedback, Interaction, Polarity, Reason, Signal
+from rejoinder.signals.calibration import Calibration
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One feedback event and the interaction that it is about."""
+
+    interaction: Interaction
+    feedback: Feedback
+
+
+@dataclass(frozen=True)
+class Logits:
+    """Of one row: polarity (3,), level (5,), rubric (R,), tokens (tokens of the follow-up, R)."""
+
+    polarity: np.ndarray
+    level: np.ndarray
+    rubric: np.ndarray
+    tokens: np.ndarray
+
+
+class Scorer(Protocol):
+    def score(self, rows: Sequence[TurnRow]) -> Sequence[Logits]:
+        """Logits of every row, in order; how they are batched is the scorer's business."""
+
+
+class Tokens(Protocol):
+    """What an encoding of `tokenizers` offers."""
+
+    ids: Sequence[int]
+    offsets: Sequence[tuple[int, int]]
+
+
+class Tokenizer(Protocol):
+    def encode(self, sequence: str, *, add_special_tokens: bool) -> Tokens: ...
+
+    def token_to_id(self, token: str) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """An exported signal encoder: how to cut text, ask the scorer and read its logits. version: name and digest."""
+
+    scorer: Scorer
+    tokenizer: Tokenizer
+    calibration: Calibration
+    reasons: tuple[tuple[str, Polarity], ...]
+    version: str
+    budget: Budget = field(default_factory=Budget)
+
+
+@dataclass(frozen=True)
+class Ports:
+    """text: the encoder for rows that read words; None where a deployment has none of those rows."""
+
+    text: TextModel | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """polarity with the probability that it is right (confidence), strength in [0, 1], expected level 1 to 5."""
+
+    polarity: Polarity
+    confidence: float
+    strength: float
+    level: float
+    reasons: tuple[Reason, ...] = ()
+
+
+def conclude(evidence: Evidence, verdict: Verdict, extractor: str, version: str) -> Signal:
+    """The Signal of one verdict. Its id is a digest of source event, attempt, extractor and version, so that a
+    redelivered event concludes the same signal again and the ledger keeps one (F07)."""
+    feedback, attempt = evidence.feedback, evidence.feedback.attempt_id or evidence.interaction.attempt_id
+    return Signal(
+        tenant=feedback.tenant,
+        event_id=digest_of([feedback.event_id, attempt, extractor, version]),
+        source_event_id=feedback.event_id,
+        interaction_id=evidence.interaction.interaction_id,
+        attempt_id=attempt,
+        user_id=feedback.user_id or evidence.interaction.user_id,
+        polarity=verdict.polarity,
+        confidence=verdict.confidence,
+        strength=verdict.strength,
+        level=verdict.level,
+        reasons=verdict.reasons,
+        extractor=extractor,
+        extractor_version=version,
+        occurred_at=feedback.occurred_at,
+    )
+
+
+def of_score(score: float, confidence: float) -> Verdict:
+    """A verdict from a score in [-1, 1]: its sign is the polarity, its size the strength."""
+    polarity = Polarity.SAT if score > 0 else Polarity.DSAT if score < 0 else Polarity.NONE
+    return Verdict(polarity, confidence, abs(score), 3.0 + 2.0 * score)

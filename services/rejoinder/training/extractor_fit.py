@@ -1,0 +1,183 @@
+"""The loop that trains the signal encoder, on one or two CPU threads in minutes.
+
+Each batch mixes rated chats, labelled turns and composed ones. Losses: polarity by cross-entropy where a person read
+the words; where only a rating is known, the odds of SAT against DSAT alone (whether the words say anything stays
+open); level by cross-entropy over 1 to 5; rubric by binary cross-entropy of the soft maximum and of every token.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional as F
+
+from rejoinder.core.turntext import Budget, TurnRow, layout
+from rejoinder.training.extractor_model import SignalEncoder
+from rejoinder.training.extractor_text import LABELS, Turn, Written, answers_of, compose
+
+
+@dataclass(frozen=True)
+class Params:
+    """rank: of the updates. rate: peak learning rate. steps of one batch = rated + labelled + composed rows.
+
+    weights: of the losses. seed: of order, dropout and composition.
+    """
+
+    rank: int = 16
+    rate: float = 1e-3
+    steps: int = 900
+    rated: int = 14
+    labelled: int = 5
+    composed: int = 13
+    level_weight: float = 1.0
+    pole_weight: float = 0.3
+    token_weight: float = 1.0
+    seed: int = 7
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What to learn from. rated may be empty; poles: reason → SAT or DSAT, in the order of the rubric head."""
+
+    rated: Sequence[Turn]
+    labelled: Sequence[Turn]
+    own: Written
+    poles: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One batch. ids, mask, types: (B, T) int64. tokens: (B, T, R) 1 where a token lies in a span of the reason."""
+
+    ids: Tensor
+    mask: Tensor
+    types: Tensor
+    polarity: Tensor
+    level: Tensor
+    judged: Tensor
+    tokens: Tensor
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Turns into rows of tokens and targets."""
+
+    tokenizer: Tokenizer
+    reasons: Sequence[str]
+    budget: Budget = field(default_factory=Budget)
+
+    def row(self, turn: Turn) -> tuple[TurnRow, list[tuple[int, int]]]:
+        answer = self.tokenizer.encode(turn.answer, add_special_tokens=False)
+        follow = self.tokenizer.encode(turn.followup, add_special_tokens=False)
+        cls, sep = self.tokenizer.token_to_id("[CLS]"), self.tokenizer.token_to_id("[SEP]")
+        row = layout(answer.ids, follow.ids, cls=cls, sep=sep, budget=self.budget)
+        return row, [follow.offsets[i] for i in row.at]
+
+    def batch(self, turns: Sequence[Turn]) -> Rows:
+        rows = [self.row(turn) for turn in turns]
+        size = max(len(row.ids) for row, _ in rows)
+        shape = (len(turns), size)
+        ids, mask, types = (torch.zeros(shape, dtype=torch.long) for _ in range(3))
+        tokens = torch.zeros((*shape, len(self.reasons)))
+        for b, (turn, (row, offsets)) in enumerate(zip(turns, rows, strict=True)):
+            ids[b, : len(row.ids)], mask[b, : len(row.ids)] = torch.tensor(row.ids), 1
+            types[b, : len(row.ids)] = torch.tensor(row.types)
+            first = row.types.index(1) if 1 in row.types else 0
+            for reason, start, end in turn.spans:
+                for t, (a, z) in enumerate(offsets):
+                    if a < end and z > start:
+                        tokens[b, first + t, self.reasons.index(reason)] = 1.0
+        return Rows(
+            ids,
+            mask,
+            types,
+            torch.tensor([LABELS.index(turn.label) for turn in turns]),
+            torch.tensor([turn.level - 1 for turn in turns]),
+            torch.tensor([turn.judged for turn in turns]),
+            tokens,
+        )
+
+
+def load_pretrained(folder: Path, rubric: int, rank: int) -> SignalEncoder:
+    """MiniLM with fresh updates and heads; word and place embeddings stay frozen."""
+    model = SignalEncoder(rubric, rank)
+    model.load_base(load_file(str(folder / "model.safetensors")))
+    model.words.requires_grad_(False)
+    model.places.requires_grad_(False)
+    torch.nn.init.constant_(model.tokens.bias, -4.0)
+    return model
+
+
+def losses(out: tuple[Tensor, Tensor, Tensor, Tensor], rows: Rows, params: Params) -> Tensor:
+    polarity, level, rubric, tokens = out
+    judged, rated = rows.judged, ~rows.judged & (rows.polarity != 1)
+    total = params.level_weight * F.cross_entropy(level, rows.level)
+    if judged.any():
+        total = total + F.cross_entropy(polarity[judged], rows.polarity[judged])
+        inside = rows.types[judged][..., None].float()
+        each = F.binary_cross_entropy_with_logits(tokens[judged], rows.tokens[judged], reduction="none") * inside
+        total = total + params.token_weight * each.sum(-1).sum(1).div(inside.sum(1)[:, 0].clamp(min=1)).mean()
+        fired = rows.tokens[judged].amax(1)
+        total = total + F.binary_cross_entropy_with_logits(rubric[judged], fired, reduction="none").sum(-1).mean()
+    if rated.any():
+        odds = polarity[rated, 2] - polarity[rated, 0]
+        pole = F.binary_cross_entropy_with_logits(odds, (rows.polarity[rated] == 2).float())
+        total = total + params.pole_weight * pole
+    return total
+
+
+def _cycle(turns: Sequence[Turn], rng: random.Random) -> Iterator[Turn]:
+    while turns:
+        yield from rng.sample(turns, len(turns))
+
+
+def fit(model: SignalEncoder, encoder: Encoder, sources: Sources, params: Params, say: Callable[[str], None]) -> None:
+    """Trains in place; linear warm-up over a tenth of the steps, then linear decay. bf16 for the encoder."""
+    torch.manual_seed(params.seed)
+    rng = random.Random(params.seed)
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trainable, lr=params.rate, weight_decay=0.01)
+    answers = answers_of(sources.labelled)
+    rated, labelled = _cycle(sources.rated, rng), _cycle(sources.labelled, rng)
+    model.train()
+    for step in range(params.steps):
+        turns = [next(labelled) for _ in range(params.labelled)]
+        turns += [next(rated) for _ in range(params.rated if sources.rated else 0)]
+        turns += [compose(sources.own, dict(sources.poles), answers, rng) for _ in range(params.composed)]
+        rows = encoder.batch(turns)
+        share = min(1.0, (step + 1) / (0.1 * params.steps)) * max(0.02, 1 - step / params.steps)
+        for group in optimiser.param_groups:
+            group["lr"] = params.rate * share
+        with torch.autocast("cpu", torch.bfloat16):
+            out = model(rows.ids, rows.mask, rows.types)
+        loss = losses(out, rows, params)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trainable, 1.0)
+        optimiser.step()
+        if (step + 1) % 100 == 0:
+            say(f"step {step + 1} of {params.steps} loss {loss.item():.3f}")
+    model.eval()
+
+
+@torch.no_grad()
+def predict(model: SignalEncoder, encoder: Encoder, turns: Sequence[Turn], size: int = 64) -> list[dict[str, list]]:
+    """Raw logits of every turn, in order: polarity (3), level (5), rubric (R)."""
+    order = sorted(range(len(turns)), key=lambda i: len(turns[i].followup) + min(200, len(turns[i].answer)))
+    out: list[dict[str, list]] = [{} for _ in turns]
+    model.eval()
+    for k in range(0, len(order), size):
+        part = order[k : k + size]
+        rows = encoder.batch([turns[i] for i in part])
+        with torch.autocast("cpu", torch.bfloat16):
+            polarity, level, rubric, _ = model(rows.ids, rows.mask, rows.types)
+        for i, p, v, r in zip(part, polarity.tolist(), level.tolist(), rubric.tolist(), strict=True):
+            out[i] = {"polarity": p, "level": v, "rubric": r}
+    return out

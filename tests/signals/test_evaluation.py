@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss, f1_score, roc_auc_score
+
+from rejoinder.core.clock import ManualClock
+from rejoinder.signals.evaluation import Reading, auc, calibration, evaluate, macro_f1, score, slope_of, spearman
+
+
+def drawn(n: int, seed: int, sharpness: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Reported probabilities and outcomes; sharpness 1 is perfectly calibrated."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(0.3, 1.5, n)
+    y = (rng.random(n) < 1 / (1 + np.exp(-z))).astype(float)
+    return 1 / (1 + np.exp(-z * sharpness)), y
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ranking_and_f1_agree_with_scikit_learn_and_scipy(seed):
+    p, y = drawn(400, seed)
+    p = p.round(1)  # ties
+    assert auc(p, y) == pytest.approx(roc_auc_score(y, p), abs=1e-12)
+    assert spearman(p, y) == pytest.approx(spearmanr(p, y)[0], abs=1e-12)
+    rng = np.random.default_rng(seed)
+    given, said = rng.choice(["SAT", "DSAT"], 300), rng.choice(["SAT", "DSAT", "none"], 300)
+    theirs = f1_score(given, said, labels=["SAT", "DSAT"], average="macro")
+    assert macro_f1(list(given), list(said)) == pytest.approx(theirs, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_slope_and_brier_agree_with_scikit_learn(seed):
+    p, y = drawn(500, seed, 2.0)
+    logit = np.log(p / (1 - p))[:, None]
+    theirs = LogisticRegression(C=1e9, tol=1e-10, max_iter=1000).fit(logit, y).coef_[0, 0]
+    assert slope_of(p, y) == pytest.approx(theirs, rel=1e-3)
+    mine = calibration(p, y, np.ones(len(p)), np.random.default_rng(0), draws=50)
+    assert mine.brier == pytest.approx(brier_score_loss(y, p), abs=1e-12)
+    assert mine.brier_base == pytest.approx(y.mean() * (1 - y.mean()), abs=1e-12)
+
+
+def test_ece_with_bins_of_equal_size_is_the_textbook_sum():
+    p, y = drawn(600, 7, 3.0)
+    order = np.argsort(p)
+    textbook = np.mean([abs((y[b] - p[b]).mean()) for b in np.split(order, 15)])
+    assert calibration(p, y, np.ones(600), np.random.default_rng(0)).ece == pytest.approx(textbook, abs=1e-12)
+
+
+def test_a_perfect_reader_stays_below_the_null_and_an_overconfident_one_does_not():
+    honest = [calibration(*drawn(230, s), np.ones(230), np.random.default_rng(s), draws=300) for s in range(40)]
+    assert sum(c.ece > c.ece_null_95 for c in honest) <= 6
+    assert 0.06 < np.mean([c.ece_null_95 for c in honest]) < 0.12
+    loud = calibration(*drawn(1000, 1, 3.0), np.ones(1000), np.random.default_rng(0))
+    assert loud.ece > loud.ece_null_95
+    assert loud.slope == pytest.approx(1 / 3, rel=0.2)
+
+
+def test_debiasing_brings_the_error_of_a_perfect_reader_near_zero():
+    runs = [calibration(*drawn(300, s), np.ones(300), np.random.default_rng(s), draws=50) for s in range(30)]
+    assert np.mean([c.ece_debiased for c in runs]) < 0.35 * np.mean([c.ece for c in runs])
+
+
+def test_every_set_weighs_the_same_whatever_its_size():
+    big, small = drawn(3000, 0), drawn(150, 1, 6.0)
+    p, y = (np.concatenate(pair) for pair in zip(big, small, strict=True))
+    even = np.concatenate([np.full(3000, 1 / 3000), np.full(150, 1 / 150)])
+    rng = np.random.default_rng
+    weighted = calibration(p, y, even, rng(0), draws=50)
+    assert weighted.ece > 2 * calibration(p, y, np.ones(len(p)), rng(0), draws=50).ece
+
+
+def record(label: str | None, level: int | None) -> dict:
+    out = {"id": "x", "messages": [{"role": "assistant", "text": "a"}], "followup": "f"}
+    return out | ({"label": label} if label else {}) | ({"level": level} if level else {})
+
+
+def test_a_turn_without_label_or_level_is_not_scored_there():
+    records = [record("SAT", 5), record("DSAT", None), record(None, 1), record("none", 3)]
+    readings = [Reading((0.1, 0.1, 0.8), 4.5), Reading((0.7, 0.2, 0.1), 2.0), Reading((1, 0, 0), 1.0)]
+    found = score(records, [*readings, Reading((0.2, 0.3, 0.5), 3.0)])
+    assert found["n"] == 4
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    assert found["auc"] == 1.0
+    assert found["spearman"] == pytest.approx(1.0)
+
+
+def test_a_file_without_sat_is_scored_on_none_against_dsat():
+    records = [record("none", None), record("DSAT", None)]
+    right = [Reading((0.1, 0.8, 0.1), 3), Reading((0.8, 0.1, 0.1), 2)]
+    assert score(records, right)["auc"] == 1.0
+    assert score(records, right[::-1])["auc"] == 0.0
+
+
+def test_speed_is_turns_over_the_clock():
+    clock = ManualClock()
+
+    def read(turns):
+        clock.advance(0.5)
+        return [Reading((0.1, 0.2, 0.7), 4.0) for _ in turns]
+
+    found = evaluate([record("SAT", 5)] * 10, read, clock)
+    assert found["turns_per_s"] == pytest.approx(20.0)
+    assert {"n", "accuracy", "macro_f1", "auc", "spearman", "ece", "ece_null_95", "slope", "brier"} <= set(found)
