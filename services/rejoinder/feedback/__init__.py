@@ -1,0 +1,1 @@
+"""Ingestion: OK means the log has it. Read feedback.proto, settings.py, service.py, ingest.py, validate.py, logs.py."""

@@ -1,0 +1,83 @@
+"""The RPCs of feedback.proto: decode, call, encode."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+from google.protobuf.message import Message as ProtoMessage
+
+from rejoinder.core import codec, types
+from rejoinder.core.errors import FailedPrecondition, InvalidArgument
+from rejoinder.feedback.ingest import Event, Ingest, ItemResult
+from rejoinder.runtime.call import Call
+from rejoinder.stream.port import NewRecord
+from rejoinder.stream.sqlite import SqliteLog
+from rejoinder.v1 import error_reason_pb2, feedback_pb2, feedback_pb2_grpc
+
+_OUTCOME = feedback_pb2.RecordOutcome.DESCRIPTOR
+
+
+class FeedbackService(feedback_pb2_grpc.FeedbackServiceServicer):
+    """owned_log: the log that workers beside this process follow, None when there is none to follow."""
+
+    def __init__(self, ingest: Ingest, owned_log: SqliteLog | None) -> None:
+        self._ingest = ingest
+        self._owned_log = owned_log
+
+    async def RecordFeedback(
+        self, request: feedback_pb2.RecordFeedbackRequest, call: Call
+    ) -> feedback_pb2.RecordResponse:
+        results = await self._ingest.record("feedback", _decoded(request.events, types.Feedback), call)
+        return _encoded(results)
+
+    async def RecordInteractions(
+        self, request: feedback_pb2.RecordInteractionsRequest, call: Call
+    ) -> feedback_pb2.RecordResponse:
+        results = await self._ingest.record("interactions", _decoded(request.events, types.Interaction), call)
+        return _encoded(results)
+
+    async def BeginEpoch(self, request: feedback_pb2.BeginEpochRequest, call: Call) -> feedback_pb2.BeginEpochResponse:
+        epoch = await asyncio.to_thread(self._followed().begin_epoch, request.transactional_id)
+        return feedback_pb2.BeginEpochResponse(epoch=epoch)
+
+    async def CommitStep(self, request: feedback_pb2.CommitStepRequest, call: Call) -> feedback_pb2.CommitStepResponse:
+        records = [
+            NewRecord(r.topic, r.key, r.value, tuple((h.name, h.value) for h in r.headers)) for r in request.records
+        ]
+        offsets = {(o.topic, o.partition): o.offset for o in request.offsets}
+        coordinates = await asyncio.to_thread(
+            self._followed().commit_step, request.transactional_id, request.epoch, records, request.group, offsets
+        )
+        return feedback_pb2.CommitStepResponse(coordinates=[codec.to_proto(c) for c in coordinates])
+
+    def _followed(self) -> SqliteLog:
+        if self._owned_log is None:
+            raise FailedPrecondition("this log is not followed through its owner")
+        return self._owned_log
+
+
+def _decoded(events: Iterable[ProtoMessage], cls: type[Event]) -> list[tuple[str, Event | InvalidArgument]]:
+    """(event id, event), the error in the event's place where it cannot be decoded."""
+    out: list[tuple[str, Event | InvalidArgument]] = []
+    for message in events:
+        try:
+            out.append((message.event_id, codec.from_proto(message, cls)))
+        except InvalidArgument as error:
+            out.append((message.event_id, error))
+    return out
+
+
+def _encoded(results: Sequence[ItemResult]) -> feedback_pb2.RecordResponse:
+    return feedback_pb2.RecordResponse(results=[_encoded_item(result) for result in results])
+
+
+def _encoded_item(result: ItemResult) -> feedback_pb2.RecordResult:
+    return feedback_pb2.RecordResult(
+        event_id=result.event_id,
+        interaction_id=result.interaction_id,
+        outcome=codec.enum_to_number(_OUTCOME, result.outcome),
+        reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{result.reason or 'UNSPECIFIED'}"),
+        field=result.field,
+        coordinate=None if result.coordinate is None else codec.to_proto(result.coordinate),
+    )
