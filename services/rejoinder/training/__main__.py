@@ -1,0 +1,92 @@
+"""The room's commands. `run` is the stage contract of STAGE.md; every figure goes to stdout as one JSON line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from rejoinder.core.clock import SystemClock
+from rejoinder.core.errors import RejoinderError
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m rejoinder.training", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    _paths(commands.add_parser("run", help="train an adapter"), "manifest", "pairs", "base", "out")
+    likelihood = commands.add_parser("likelihood", help="log p of both responses of every pair")
+    _paths(likelihood, "pairs", "base", "out")
+    _paths(likelihood, "adapter", required=False)
+    _paths(commands.add_parser("export-base", help="base to an ONNX Runtime GenAI folder"), "base", "out")
+    _paths(commands.add_parser("export-adapter", help="adapter to a file it can load"), "export", "adapter", "out")
+    parity = commands.add_parser("parity", help="compare the export with torch")
+    _paths(parity, "export", "base", "pairs")
+    _paths(parity, "adapter", "onnx-adapter", required=False)
+    options = vars(parser.parse_args(arguments))
+    try:
+        print(json.dumps(_COMMANDS[options.pop("command")](**options), sort_keys=True), flush=True)
+    except RejoinderError as error:
+        print(json.dumps({"error": error.reason, "message": error.message}), file=sys.stderr)
+        return 2
+    return 0
+
+
+def _paths(parser: argparse.ArgumentParser, *names: str, required: bool = True) -> None:
+    for name in names:
+        parser.add_argument(f"--{name}", type=Path, required=required)
+
+
+def _run(manifest: Path, pairs: Path, base: Path, out: Path) -> dict[str, str]:
+    import torch
+
+    from rejoinder.training.stage import run
+
+    # Where an operation has no deterministic kernel (some on CUDA), it warns instead of ending the run.
+    torch.use_deterministic_algorithms(True, warn_only=True)
+
+    def emit(line: dict[str, float]) -> None:
+        print(json.dumps(line), flush=True)
+
+    return {"digest": run(manifest, pairs, base, out, clock=SystemClock(), emit=emit)}
+
+
+def _likelihood(pairs: Path, base: Path, out: Path, adapter: Path | None) -> dict[str, int]:
+    from rejoinder.training.likelihood import write_rows
+
+    return {"rows": write_rows(pairs, base, adapter, out)}
+
+
+def _export_base(base: Path, out: Path) -> dict[str, object]:
+    from rejoinder.training.export import export_base
+
+    return export_base(base, out)
+
+
+def _export_adapter(export: Path, adapter: Path, out: Path) -> dict[str, object]:
+    from rejoinder.training.export import export_adapter
+
+    return export_adapter(export, adapter, out)
+
+
+def _parity(
+    export: Path, base: Path, pairs: Path, adapter: Path | None, onnx_adapter: Path | None
+) -> dict[str, object]:
+    from rejoinder.training.parity import compare_on
+
+    return compare_on(export, base, pairs, adapter, onnx_adapter)
+
+
+_COMMANDS = {
+    "run": _run,
+    "likelihood": _likelihood,
+    "export-base": _export_base,
+    "export-adapter": _export_adapter,
+    "parity": _parity,
+}
+
+if __name__ == "__main__":
+    # cuBLAS needs this before it starts to be deterministic; without a GPU it does nothing.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,180 @@
+"""The loop: pairs in a seeded order, micro-batches by tokens, one AdamW step per `pairs_per_step`, resumable.
+
+A step's loss is sum_i w_i * (objective_i + anchor_weight * nll_i) / sum_i w_i over the step's pairs, however they are
+cut into micro-batches or shared between processes. Nothing random happens after the order of an epoch is drawn, and
+that depends on (seed, epoch) alone: the step number is all that a resumed run must know besides weights and moments.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rejoinder.core.table import Row
+from rejoinder.training import checkpoint
+from rejoinder.training.adapters import reference, trainable
+from rejoinder.training.logps import causal_lm, token_logps
+from rejoinder.training.pack import Packed, batches, pack
+from rejoinder.training.pairs import Example
+from rejoinder.training.parallel import Team
+from rejoinder.training.settings import TrainSettings
+from rejoinder.training.views import PairLogps
+
+FIGURES = ("weight", "pairs", "loss", "chosen_nll", "accuracy", "chosen_gain", "rejected_gain", "reward_margin")
+"""Summed over a step's pairs, each weighted, then divided by the step's weight; `pairs` and `weight` stay sums."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Where a run leaves its checkpoint, which run it is, and how often."""
+
+    path: Path
+    key: str
+    every: int
+
+
+def steps(count: int, settings: TrainSettings) -> list[list[int]]:
+    """Indices of the pairs of every step; the last step of an epoch may be smaller."""
+    plan: list[list[int]] = []
+    for epoch in range(settings.epochs):
+        draw = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
+        order = torch.randperm(count, generator=draw).tolist()
+        plan += [order[i : i + settings.pairs_per_step] for i in range(0, count, settings.pairs_per_step)]
+    return plan
+
+
+def learning_rate(step: int, total: int, settings: TrainSettings) -> float:
+    """Rises linearly over the warm-up, then falls linearly to a tenth of the peak at the last step."""
+    warm = math.ceil(settings.warmup_share * total)
+    if step < warm:
+        return settings.lr * (step + 1) / warm
+    return settings.lr * (1 - 0.9 * (step - warm) / max(total - warm - 1, 1))
+
+
+def view_of(model: Any, packed: Packed, row: Row, settings: TrainSettings) -> PairLogps:
+    """The pairs' log-probabilities under policy and, where the row needs it, reference."""
+    ref: tuple[Tensor | None, Tensor | None] = (None, None)
+    if "reference" in row.traits["needs"]:
+        with reference(model, settings.reference):
+            chosen, rejected = token_logps(model, packed).unbind(1)
+            ref = (chosen, rejected)
+    chosen, rejected = token_logps(model, packed).unbind(1)
+    chosen_mask, rejected_mask = packed.mask.unbind(1)
+    per_row = (t.to(chosen.dtype) for t in (packed.weight, packed.margin, packed.eps))
+    return PairLogps(chosen, rejected, chosen_mask, rejected_mask, *ref, *per_row)
+
+
+def step_loss(view: PairLogps, row: Row, params: Any, anchor_weight: float) -> tuple[Tensor, Tensor]:
+    """(() summed weighted loss with gradient, (F,) the FIGURES of these pairs, detached)."""
+    loss = row.make(view, params)
+    nll_B = -view.chosen_sum / view.chosen_length
+    per_example = loss.per_example + anchor_weight * nll_B
+    with torch.no_grad():
+        if view.ref_chosen is None:
+            chosen_gain = rejected_gain = torch.zeros_like(nll_B)
+            accuracy = (view.chosen_sum > view.rejected_sum).to(nll_B.dtype)
+        else:
+            chosen_gain, rejected_gain = view.chosen_ratio, view.rejected_ratio
+            accuracy = (chosen_gain > rejected_gain).to(nll_B.dtype)
+        margin = loss.metrics.get("reward_margin", torch.zeros_like(nll_B))
+        weighted = (per_example, nll_B, accuracy, chosen_gain, rejected_gain, margin)
+        ones = view.weight.new_tensor(len(view.weight))
+        figures = torch.stack([view.weight.sum(), ones, *((view.weight * value).sum() for value in weighted)])
+    return (view.weight * per_example).sum(), figures.double()
+
+
+def train(
+    model: Any,
+    examples: Sequence[Example],
+    row: Row,
+    settings: TrainSettings,
+    *,
+    team: Team,
+    resume: Resume,
+    emit: Callable[[dict[str, float]], None],
+) -> list[dict[str, float]]:
+    """Trains the policy adapter in place; returns one line of figures a step, those before a resume included.
+
+    emit is called with each line that this process adds.
+    """
+    params = row.with_params(settings.params)
+    weights = trainable(model)
+    optimiser = torch.optim.AdamW(weights.values(), lr=settings.lr, weight_decay=settings.weight_decay)
+    plan = steps(len(examples), settings)
+    lines: list[dict[str, float]] = []
+    found = checkpoint.load(resume.path, resume.key)
+    if found:
+        _restore(found, weights, optimiser)
+        lines = found.lines
+    for step in range(found.step if found else 0, len(plan)):
+        rate = learning_rate(step, len(plan), settings)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        chosen = [examples[i] for i in plan[step]]
+        figures, norm = _one_step(model, chosen, row, params, settings, team, weights, optimiser)
+        lines.append({"step": step + 1, "steps": len(plan), "lr": rate, "grad_norm": norm, **figures})
+        emit(lines[-1])
+        if (step + 1) % resume.every == 0 and step + 1 < len(plan) and team.rank == 0:
+            checkpoint.save(resume.path, resume.key, _snapshot(step + 1, weights, optimiser, lines))
+    return lines
+
+
+def _one_step(
+    model: Any,
+    chosen: list[Example],
+    row: Row,
+    params: Any,
+    settings: TrainSettings,
+    team: Team,
+    weights: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+) -> tuple[dict[str, float], float]:
+    device = causal_lm(model).device
+    step_weight = math.fsum(e.weight for e in chosen)
+    sums = torch.zeros(len(FIGURES), dtype=torch.float64, device=device)
+    for parameter in weights.values():
+        parameter.grad = torch.zeros_like(parameter)
+    for group in team.share(batches([e.tokens for e in chosen], settings.tokens_per_batch)):
+        view = view_of(model, pack([chosen[i] for i in group]).to(device), row, settings)
+        loss, figures = step_loss(view, row, params, settings.anchor_weight)
+        (loss / step_weight).backward()
+        sums += figures
+    team.add([p.grad for p in weights.values()])
+    team.add([sums])
+    norm = torch.nn.utils.clip_grad_norm_(weights.values(), settings.clip_norm, error_if_nonfinite=True)
+    optimiser.step()
+    means = dict(zip(FIGURES, sums.tolist(), strict=True))
+    lengths = dict(_lengths(chosen, step_weight))
+    return {k: v if k in ("weight", "pairs") else v / step_weight for k, v in means.items()} | lengths, norm.item()
+
+
+def _lengths(chosen: list[Example], step_weight: float) -> Iterator[tuple[str, float]]:
+    """Weighted mean tokens of either response: what the pairs teach about length (F03)."""
+    for k, side in enumerate(("chosen", "rejected")):
+        yield f"{side}_tokens", math.fsum(e.weight * len(e.responses[k]) for e in chosen) / step_weight
+
+
+def _snapshot(
+    step: int, weights: dict[str, Tensor], optimiser: torch.optim.Optimizer, lines: list[dict[str, float]]
+) -> checkpoint.Checkpoint:
+    moments = {name: optimiser.state[p] for name, p in weights.items()}
+    first = {name: state["exp_avg"] for name, state in moments.items()}
+    second = {name: state["exp_avg_sq"] for name, state in moments.items()}
+    return checkpoint.Checkpoint(step, dict(weights), first, second, lines)
+
+
+def _restore(found: checkpoint.Checkpoint, weights: dict[str, Tensor], optimiser: torch.optim.Optimizer) -> None:
+    with torch.no_grad():
+        for name, parameter in weights.items():
+            parameter.copy_(found.parameters[name])
+            optimiser.state[parameter] = {
+                "step": torch.tensor(float(found.step)),
+                "exp_avg": found.first[name].to(parameter.device),
+                "exp_avg_sq": found.second[name].to(parameter.device),
+            }

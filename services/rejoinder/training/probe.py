@@ -1,0 +1,87 @@
+"""How far the policy went from the original, and how long it talks: measured on a fixed handful of pairs (F03, F04).
+
+Whatever the objective's reference is, divergence here is always against the bare base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from rejoinder.training.adapters import reference
+from rejoinder.training.logps import causal_lm, head_logits, response_states, token_logps
+from rejoinder.training.pack import batches, pack
+from rejoinder.training.pairs import Example
+
+
+def divergence(model: Any, examples: Sequence[Example], tokens_per_batch: int) -> float:
+    """Mean over response tokens of KL(policy || original) over the whole vocabulary, nats per token, >= 0."""
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for group in batches([e.tokens for e in examples], tokens_per_batch):
+            packed = pack([examples[i] for i in group]).to(causal_lm(model).device)
+            ours = head_logits(model, response_states(model, packed)).log_softmax(-1)
+            with reference(model, "original"):
+                theirs = head_logits(model, response_states(model, packed)).log_softmax(-1)
+            total += (ours.exp() * (ours - theirs)).sum().item()
+            count += len(ours)
+    return total / max(count, 1)
+
+
+def sample(model: Any, prompts: Sequence[tuple[int, ...]], end: int, tokens: int, seed: int) -> list[tuple[int, ...]]:
+    """One answer a prompt at temperature 1, at most `tokens` long, closed by `end` where the model ended it itself."""
+    lm, device = causal_lm(model), causal_lm(model).device
+    draw = torch.Generator().manual_seed(seed)
+    longest = max(map(len, prompts))
+    ids = torch.tensor([[end] * (longest - len(p)) + list(p) for p in prompts], device=device)
+    seen = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts], device=device)
+    answers: list[list[int]] = [[] for _ in prompts]
+    cache, step = None, ids
+    with torch.no_grad():
+        for _ in range(tokens):
+            positions = (seen.cumsum(-1) - 1).clamp(min=0)[:, -step.shape[1] :]
+            out = lm(input_ids=step, attention_mask=seen, position_ids=positions, past_key_values=cache, use_cache=True)
+            cache = out.past_key_values
+            chances = out.logits[:, -1].float().softmax(-1).cpu()
+            step = torch.multinomial(chances, 1, generator=draw).to(device)
+            for answer, token in zip(answers, step[:, 0].tolist(), strict=True):
+                if not answer or answer[-1] != end:
+                    answer.append(token)
+            if all(answer[-1] == end for answer in answers):
+                break
+            seen = torch.cat([seen, torch.ones_like(step)], dim=1)
+    return [tuple(answer) for answer in answers]
+
+
+def measure(
+    model: Any, examples: Sequence[Example], end: int, *, tokens: int, tokens_per_batch: int, seed: int
+) -> dict[str, float]:
+    """Divergence on the pairs' own responses and, where tokens > 0, on answers that policy and original give now."""
+    if not examples:
+        return {}
+    found = {"kl_to_original_per_token": divergence(model, examples, tokens_per_batch)}
+    if not tokens:
+        return found
+    prompts = [e.prompt for e in examples]
+    ours = sample(model, prompts, end, tokens, seed)
+    with reference(model, "original"):
+        theirs = sample(model, prompts, end, tokens, seed)
+    total = 0.0
+    with torch.no_grad():
+        answered = [replace(e, responses=(answer,)) for e, answer in zip(examples, ours, strict=True)]
+        for group in batches([e.tokens for e in answered], tokens_per_batch):
+            packed = pack([answered[i] for i in group]).to(causal_lm(model).device)
+            policy = token_logps(model, packed).sum()
+            with reference(model, "original"):
+                total += (policy - token_logps(model, packed).sum()).item()
+    mean = sum(map(len, ours)) / len(ours), sum(map(len, theirs)) / len(theirs)
+    return found | {
+        "kl_to_original_sampled": total / len(ours),
+        "generated_tokens": mean[0],
+        "generated_tokens_original": mean[1],
+        "generated_length_ratio": mean[0] / mean[1],
+        "ended_share": sum(a[-1] == end for a in ours) / len(ours),
+    }

@@ -1,0 +1,164 @@
+import dataclasses
+import math
+
+import pytest
+import torch
+from rejoinder.training import loop
+from rejoinder.training.adapters import fresh, load_base, trainable
+from rejoinder.training.loop import Resume, learning_rate, steps, train
+from rejoinder.training.objectives import OBJECTIVES
+from rejoinder.training.parallel import Team
+from rejoinder.training.settings import LoraSettings, TrainSettings
+
+SETTINGS = TrainSettings(
+    anchor_weight=0.0, lora=LoraSettings(r=4, alpha=8), lr=3e-3, epochs=4, pairs_per_step=4, checkpoint_every=2
+)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture
+def make_model(base_dir):
+    return lambda: fresh(load_base(base_dir, "float32", torch.device("cpu")), SETTINGS.lora, 0)
+
+
+@pytest.fixture
+def run(make_model, examples, tmp_path):
+    """Trains a fresh model; returns (lines, weights). The checkpoint is kept under `name`."""
+
+    def go(settings=SETTINGS, examples=examples, name="run", emit=lambda line: None, key="key"):
+        model, row = make_model(), OBJECTIVES[settings.objective]
+        resume = Resume(tmp_path / name, key, settings.checkpoint_every)
+        lines = train(model, examples, row, settings, team=Team(), resume=resume, emit=emit)
+        return lines, {n: p.detach().clone() for n, p in trainable(model).items()}
+
+    return go
+
+
+def one_step(**changes):
+    return dataclasses.replace(SETTINGS, epochs=1, pairs_per_step=64, **changes)
+
+
+def same(first, second):
+    return first[0] == second[0] and all(torch.equal(first[1][n], second[1][n]) for n in first[1])
+
+
+def test_before_the_first_step_dpo_stands_at_log_two(run):
+    lines, _ = run(one_step())
+    assert lines[0]["loss"] == pytest.approx(math.log(2), abs=1e-5)
+    assert lines[0]["chosen_gain"] == pytest.approx(0, abs=1e-4)
+
+
+def test_a_gradient_does_not_depend_on_how_a_step_is_cut_into_micro_batches(run):
+    """Two tokens to one: a mean over micro-batches would weigh a pair by its neighbours."""
+    whole, cut = run(one_step(), name="a")[0][0], run(one_step(tokens_per_batch=48), name="b")[0][0]
+    assert cut["grad_norm"] == pytest.approx(whole["grad_norm"], rel=1e-4)
+    assert cut["loss"] == pytest.approx(whole["loss"], rel=1e-5)
+
+
+def test_a_pair_of_weight_two_counts_as_two_pairs(run, examples):
+    one = [dataclasses.replace(e, weight=1.0) for e in examples[:4]]
+    heavy = [dataclasses.replace(one[0], weight=2.0), *one[1:]]
+    twice = [one[0], *one]
+    assert run(one_step(), heavy, "a")[0][0]["grad_norm"] == pytest.approx(
+        run(one_step(), twice, "b")[0][0]["grad_norm"], rel=1e-4
+    )
+    assert run(one_step(), one, "c")[0][0]["grad_norm"] != pytest.approx(
+        run(one_step(), twice, "d")[0][0]["grad_norm"], rel=1e-3
+    )
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_lowers_its_own_loss(run, objective):
+    settings = dataclasses.replace(SETTINGS, objective=objective, pairs_per_step=12, epochs=12)
+    lines, _ = run(settings)
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    if OBJECTIVES[objective].traits["contrastive"]:
+        assert lines[-1]["accuracy"] > 0.9
+
+
+def test_the_anchor_keeps_the_chosen_response_likely(run):
+    """A contrastive loss alone is content when both responses fall, the rejected one further."""
+    settings = dataclasses.replace(SETTINGS, pairs_per_step=12, epochs=12)
+    free, _ = run(settings, name="a")
+    held, _ = run(dataclasses.replace(settings, anchor_weight=1.5), name="b")
+    assert held[-1]["chosen_nll"] < free[-1]["chosen_nll"]
+    assert held[-1]["chosen_gain"] > free[-1]["chosen_gain"]
+
+
+def test_a_run_repeats_bit_for_bit_and_another_seed_does_not(run):
+    first = run(name="a")
+    assert same(first, run(name="b"))
+    assert first[0] != run(dataclasses.replace(SETTINGS, seed=1), name="c")[0]
+
+
+@pytest.mark.parametrize("objective", ["dpo", "sft"])
+def test_a_killed_run_resumes_bit_equal_to_one_that_was_not(run, objective):
+    """F17: whatever stood after the last checkpoint is done again, and to the same bits."""
+    settings = dataclasses.replace(SETTINGS, objective=objective)
+    whole = run(settings, name="whole")
+    added = []
+
+    def die_after_five(line):
+        added.append(line["step"])
+        if line["step"] == 5:
+            raise Killed
+
+    with pytest.raises(Killed):
+        run(settings, name="killed", emit=die_after_five)
+    resumed = run(settings, name="killed", emit=lambda line: added.append(line["step"]))
+    assert added == [1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10, 11, 12]
+    assert same(resumed, whole)
+
+
+def test_resume_without_the_optimisers_moments_would_be_noticed(run, monkeypatch):
+    def forgetful(found, weights, optimiser):
+        with torch.no_grad():
+            for name, parameter in weights.items():
+                parameter.copy_(found.parameters[name])
+
+    def die(line):
+        if line["step"] == 5:
+            raise Killed
+
+    whole = run(name="whole")
+    with pytest.raises(Killed):
+        run(name="killed", emit=die)
+    monkeypatch.setattr(loop, "_restore", forgetful)
+    assert not same(run(name="killed"), whole)
+
+
+def test_a_checkpoint_of_other_inputs_is_not_resumed(run):
+    first = run(key="one")
+    assert same(run(key="two"), first)
+
+
+def test_every_epoch_sees_every_pair_once_in_another_order():
+    plan = steps(10, dataclasses.replace(SETTINGS, epochs=2))
+    assert [len(s) for s in plan] == [4, 4, 2, 4, 4, 2]
+    first, second = ([pair for step in plan[i : i + 3] for pair in step] for i in (0, 3))
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert first != second
+
+
+def test_the_rate_rises_through_the_warm_up_and_falls_to_a_tenth():
+    rates = [learning_rate(s, 20, SETTINGS) / SETTINGS.lr for s in range(20)]
+    assert rates[:3] == [0.5, 1.0, 1.0]
+    assert rates == sorted(rates[:2]) + sorted(rates[2:], reverse=True)
+    assert rates[-1] == pytest.approx(0.1)
+
+
+def test_lengths_of_both_sides_are_weighted_by_pair(run, examples):
+    """F03: what the pairs teach about length stands in every line."""
+    line = run(one_step())[0][0]
+    weight = sum(e.weight for e in examples)
+    assert line["chosen_tokens"] == pytest.approx(sum(e.weight * len(e.responses[0]) for e in examples) / weight)
+    assert line["rejected_tokens"] > line["chosen_tokens"]
+
+
+def test_an_exploding_gradient_ends_the_run_instead_of_spoiling_it(run, examples):
+    broken = [dataclasses.replace(examples[0], eps=0.5), *examples[1:]]
+    with pytest.raises(RuntimeError, match="non-finite"):
+        run(one_step(objective="rdpo"), broken)

@@ -1,0 +1,225 @@
+"""The stage on a tiny model. F04: the reference is explicit, divergence is from the original; F12: digests; F17: resume."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+from rejoinder.core.clock import ManualClock
+from rejoinder.core.errors import BadFile, BadSettings, ClaimTaken, DataLoss, FailedPrecondition, ResourceExhausted
+from rejoinder.training.publish import file_digest, verify
+from rejoinder.training.stage import run
+from safetensors.torch import load_file
+
+TRAIN = {
+    "lora": {"r": 4, "alpha": 8},
+    "lr": 3e-3,
+    "epochs": 3,
+    "pairs_per_step": 4,
+    "checkpoint_every": 2,
+    "probe_pairs": 4,
+    "probe_tokens": 6,
+    "device": "cpu",
+}
+STEPS = 9
+
+
+@pytest.fixture
+def stage(tmp_path, base_dir, make_pairs):
+    """Runs the stage in this process; returns the output folder."""
+    pairs = make_pairs()
+
+    def go(name="out", base=base_dir, lines=None, manifest=None, **train):
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps({"train": TRAIN | train, **(manifest or {})}))
+        emit = (lambda line: None) if lines is None else lines.append
+        run(path, pairs, base, tmp_path / name, clock=ManualClock(), emit=emit)
+        return tmp_path / name
+
+    return go
+
+
+@pytest.fixture
+def command(tmp_path, base_dir, make_pairs):
+    """Starts the stage as a process of its own, as a round does."""
+    pairs = make_pairs()
+
+    def start(name, environment=None, **train):
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps({"train": TRAIN | train}))
+        arguments = ["--manifest", path, "--pairs", pairs, "--base", base_dir, "--out", tmp_path / name]
+        return subprocess.Popen(
+            [sys.executable, "-m", "rejoinder.training", "run", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {}),
+        )
+
+    return start
+
+
+def metrics(out):
+    return json.loads((out / "metrics.json").read_text())
+
+
+def step_lines(out):
+    return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+
+def weights(out):
+    return load_file(out / "adapter" / "adapter_model.safetensors")
+
+
+def test_what_stands_in_the_output_is_what_the_contract_says(stage):
+    out = stage()
+    files = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
+    assert files == {
+        "adapter/adapter_config.json",
+        "adapter/adapter_model.safetensors",
+        "metrics.json",
+        "metrics.jsonl",
+        "digest.json",
+    }
+    assert verify(out) == json.loads((out / "digest.json").read_text())["digest"]
+    assert not out.with_name("out.work").exists()
+    found = metrics(out)
+    assert found["pairs"]["trained"] == 12
+    assert found["pairs"]["packed_tokens"] < found["pairs"]["plain_tokens"]
+    assert found["before"]["kl_to_original_per_token"] == 0 < found["after"]["kl_to_original_per_token"]
+    assert {"generated_tokens", "generated_length_ratio", "kl_to_original_sampled"} <= set(found["after"])
+    assert [line["step"] for line in step_lines(out)] == list(range(1, STEPS + 1))
+    assert found["last_step"]["accuracy"] > found["first_step"]["accuracy"]
+
+
+def test_the_adapter_is_one_that_peft_loads(stage, base_dir):
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    out = stage()
+    ids = torch.tensor([[1, 50, 60, 70]])
+    base = AutoModelForCausalLM.from_pretrained(base_dir)
+    bare = base(input_ids=ids).logits
+    tuned = PeftModel.from_pretrained(base, out / "adapter")(input_ids=ids).logits
+    assert (tuned - bare).abs().max() > 1e-3
+
+
+def test_run_again_it_finds_itself_done_and_trains_nothing(stage):
+    out, again = stage(), []
+    before = file_digest(out / "digest.json")
+    stage(lines=again)
+    assert not again
+    assert file_digest(out / "digest.json") == before
+
+
+def test_other_settings_may_not_take_the_same_output(stage):
+    stage()
+    with pytest.raises(ClaimTaken, match="other inputs"):
+        stage(seed=1)
+
+
+def test_equal_inputs_make_equal_adapters_in_any_folder(stage):
+    first, second, other = stage("a"), stage("b"), stage("c", seed=1)
+    name = "adapter/adapter_model.safetensors"
+    assert file_digest(first / name) == file_digest(second / name) != file_digest(other / name)
+
+
+def test_reference_and_start_name_adapters_of_the_manifest(stage, tmp_path):
+    first = stage("first")
+    manifest = {"adapters": {"previous": "first/adapter", "promoted": str(first / "adapter")}}
+    both = stage("both", manifest=manifest, reference="previous", init="previous")
+    moved, unmoved = metrics(both)["before"], step_lines(both)[0]
+    assert moved["kl_to_original_per_token"] == pytest.approx(
+        metrics(first)["after"]["kl_to_original_per_token"], rel=1e-4
+    )
+    assert unmoved["chosen_gain"] == pytest.approx(0, abs=1e-4)
+    drift = stage("drift", manifest=manifest, reference="original", init="previous")
+    assert step_lines(drift)[0]["chosen_gain"] != pytest.approx(0, abs=1e-2)
+    other = stage("other", manifest=manifest, reference="promoted", init="original")
+    assert metrics(other)["before"]["kl_to_original_per_token"] == 0
+    assert step_lines(other)[0]["chosen_gain"] != pytest.approx(0, abs=1e-2)
+
+
+def test_an_adapter_that_the_manifest_does_not_name_is_refused(stage):
+    with pytest.raises(FailedPrecondition, match="previous"):
+        stage(reference="previous")
+
+
+@pytest.mark.parametrize("name", ["pairs", "base"])
+def test_inputs_that_are_not_the_manifests_are_refused_before_training(stage, name):
+    with pytest.raises(DataLoss, match=name):
+        stage(manifest={"inputs": {name: "0" * 64}})
+
+
+def test_a_misspelt_setting_or_a_broken_manifest_is_refused(stage, tmp_path, base_dir):
+    with pytest.raises(BadSettings, match="beta"):
+        stage(beta=0.1)
+    (tmp_path / "no.json").write_text("{")
+    with pytest.raises(BadFile, match="manifest"):
+        run(tmp_path / "no.json", tmp_path, base_dir, tmp_path / "o", clock=ManualClock(), emit=lambda line: None)
+
+
+def test_a_run_that_would_not_fit_is_refused_before_its_first_step(stage, tmp_path):
+    lines = []
+    with pytest.raises(ResourceExhausted, match="tokens_per_batch"):
+        stage(memory_limit_mb=1, lines=lines)
+    assert not lines
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_word_of_a_pair_stands_in_any_output(stage, make_pairs):
+    out = stage()
+    said = {
+        w for line in make_pairs().read_text().splitlines() for w in json.loads(line)["chosen"].split() if len(w) > 6
+    }
+    written = "".join((out / n).read_text() for n in ("metrics.json", "metrics.jsonl", "digest.json"))
+    assert said
+    assert not [word for word in said if word in written]
+
+
+@pytest.mark.system
+def test_killed_half_way_it_leaves_nothing_that_looks_complete_and_resumes_bit_equal(command, tmp_path):
+    """F17. SIGKILL after step 5; the last checkpoint is of step 4; a new process does 5 to 9 again."""
+    whole = command("whole")
+    whole.communicate()
+    killed = command("killed")
+    for line in killed.stdout:
+        if json.loads(line)["step"] == 5:
+            killed.send_signal(signal.SIGKILL)
+            break
+    killed.communicate()
+    assert not (tmp_path / "killed").exists()
+    assert (tmp_path / "killed.work" / "checkpoint.safetensors").exists()
+    resumed = command("killed")
+    printed, _ = resumed.communicate()
+    assert (whole.returncode, resumed.returncode) == (0, 0)
+    assert json.loads(printed.splitlines()[0])["step"] >= 5
+    assert step_lines(tmp_path / "killed") == step_lines(tmp_path / "whole")
+    adapter = "adapter/adapter_model.safetensors"
+    assert file_digest(tmp_path / "killed" / adapter) == file_digest(tmp_path / "whole" / adapter)
+    verify(tmp_path / "killed")
+
+
+@pytest.mark.system
+def test_two_processes_take_the_same_first_step_as_one(command, tmp_path):
+    """Equal global batch: 1e-4 at step 1. Later steps may part as sums are added in another order."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    small = {"epochs": 1, "tokens_per_batch": 64, "probe_pairs": 0}
+    team = [command("team", world | {"RANK": str(rank)}, **small) for rank in range(2)]
+    alone = command("alone", **small)
+    for process in (*team, alone):
+        process.communicate()
+        assert process.returncode == 0
+    one, two = (step_lines(tmp_path / name)[0] for name in ("alone", "team"))
+    assert metrics(tmp_path / "team")["processes"] == 2
+    assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-4)
+    assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
+    ours, theirs = weights(tmp_path / "alone"), weights(tmp_path / "team")
+    assert max((ours[n] - theirs[n]).abs().max().item() for n in ours) < 1e-3
