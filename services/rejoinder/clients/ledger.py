@@ -1,0 +1,158 @@
+"""What is known: where an answer came from, how satisfied people are, whether anything was lost; and forgetting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rejoinder.clients.base import AsyncClient, SyncClient
+from rejoinder.clients.channel import Rpc
+from rejoinder.core import codec
+from rejoinder.v1 import ledger_pb2
+
+_TRACE = Rpc("/rejoinder.v1.LedgerService/Trace", ledger_pb2.TraceResponse)
+_ERASE = Rpc("/rejoinder.v1.LedgerService/Erase", ledger_pb2.EraseResponse)
+_SATISFACTION = Rpc("/rejoinder.v1.LedgerService/GetSatisfaction", ledger_pb2.GetSatisfactionResponse)
+_PARITY = Rpc("/rejoinder.v1.LedgerService/GetParity", ledger_pb2.GetParityResponse)
+
+
+@dataclass(frozen=True)
+class TraceNode:
+    """One fact of a trace; `sources` are the ids it came from. at: seconds since the epoch."""
+
+    kind: str
+    id: str
+    digest: str
+    state: str
+    at: float | None
+    facts: Mapping[str, str]
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Erased:
+    """The answer to an erasure. Times are seconds since the epoch."""
+
+    ticket: str = ""
+    erased_at: float | None = None
+    raw_copy_ends_at: float | None = None
+
+
+@dataclass(frozen=True)
+class SatisfactionRow:
+    """One group; satisfaction is a mean over users in [0, 1] with its 95 % interval."""
+
+    group: str = ""
+    interactions: int = 0
+    replied: int = 0
+    sat: int = 0
+    dsat: int = 0
+    none: int = 0
+    satisfaction: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    users: int = 0
+
+
+@dataclass(frozen=True)
+class Satisfaction:
+    """join_rate: share of feedback joined to an answer. unlinked: the rest, by cause."""
+
+    rows: tuple[SatisfactionRow, ...] = ()
+    join_rate: float = 0.0
+    unlinked: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ParityRow:
+    """read = stored + duplicate + conflict + dead_lettered + erased + expired, of one partition."""
+
+    topic: str = ""
+    partition: int = 0
+    read: int = 0
+    stored: int = 0
+    duplicate: int = 0
+    conflict: int = 0
+    dead_lettered: int = 0
+    erased: int = 0
+    expired: int = 0
+    position: int = 0
+    end: int = 0
+
+
+@dataclass(frozen=True)
+class Parity:
+    """parked and orphaned are states of stored. digest: the ledger's content."""
+
+    rows: tuple[ParityRow, ...] = ()
+    parked: int = 0
+    orphaned: int = 0
+    digest: str = ""
+
+
+class LedgerClient(SyncClient):
+    def trace(self, id: str, tenant: str = "") -> list[TraceNode]:
+        """Everything that made an interaction, event, version or round, and all it made. Raises NotFound."""
+        return _trace(self._channel.call(_TRACE, ledger_pb2.TraceRequest(tenant=tenant, id=id)))
+
+    def erase(self, user_id: str, tenant: str = "") -> Erased:
+        """Forgets a user everywhere; `trace(ticket)` says how far it has come. Role: admin."""
+        request = ledger_pb2.EraseRequest(tenant=tenant, user_id=user_id)
+        return codec.from_proto(self._channel.call(_ERASE, request), Erased)
+
+    def satisfaction(
+        self, group_by: str = "", tenant: str = "", since: float | None = None, until: float | None = None
+    ) -> Satisfaction:
+        """By version, arm, reason, extractor, day or source; "" = overall. Times are seconds since the epoch."""
+        return _satisfaction(self._channel.call(_SATISFACTION, _asked(group_by, tenant, since, until)))
+
+    def parity(self) -> Parity:
+        return codec.from_proto(self._channel.call(_PARITY, ledger_pb2.GetParityRequest()), Parity)
+
+
+class AsyncLedgerClient(AsyncClient):
+    """As LedgerClient."""
+
+    async def trace(self, id: str, tenant: str = "") -> list[TraceNode]:
+        return _trace(await self._channel.call(_TRACE, ledger_pb2.TraceRequest(tenant=tenant, id=id)))
+
+    async def erase(self, user_id: str, tenant: str = "") -> Erased:
+        request = ledger_pb2.EraseRequest(tenant=tenant, user_id=user_id)
+        return codec.from_proto(await self._channel.call(_ERASE, request), Erased)
+
+    async def satisfaction(
+        self, group_by: str = "", tenant: str = "", since: float | None = None, until: float | None = None
+    ) -> Satisfaction:
+        return _satisfaction(await self._channel.call(_SATISFACTION, _asked(group_by, tenant, since, until)))
+
+    async def parity(self) -> Parity:
+        return codec.from_proto(await self._channel.call(_PARITY, ledger_pb2.GetParityRequest()), Parity)
+
+
+def _asked(group_by: str, tenant: str, since: float | None, until: float | None) -> ledger_pb2.GetSatisfactionRequest:
+    request = ledger_pb2.GetSatisfactionRequest(tenant=tenant, group_by=group_by)
+    if since is not None:
+        request.since.FromMicroseconds(round(since * 1_000_000))
+    if until is not None:
+        request.until.FromMicroseconds(round(until * 1_000_000))
+    return request
+
+
+def _trace(response: ledger_pb2.TraceResponse) -> list[TraceNode]:
+    return [
+        TraceNode(
+            n.kind,
+            n.id,
+            n.digest,
+            n.state,
+            n.at.ToMicroseconds() / 1_000_000 if n.HasField("at") else None,
+            dict(n.facts),
+            tuple(n.sources),
+        )
+        for n in response.nodes
+    ]
+
+
+def _satisfaction(response: ledger_pb2.GetSatisfactionResponse) -> Satisfaction:
+    rows = tuple(codec.from_proto(row, SatisfactionRow) for row in response.rows)
+    return Satisfaction(rows, response.join_rate, dict(response.unlinked))

@@ -1,0 +1,206 @@
+"""Answers from the policy: streamed to users, sampled and measured for rounds."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+
+from rejoinder.clients.base import AsyncClient, SyncClient
+from rejoinder.clients.channel import Rpc
+from rejoinder.core import codec
+from rejoinder.core.types import ArmKind, AttemptStatus, Consent, Message, Sampling, Served
+from rejoinder.v1 import policy_pb2
+
+_GENERATE = Rpc("/rejoinder.v1.PolicyService/Generate", policy_pb2.GenerateResponse, idempotent=False)
+_SAMPLE = Rpc("/rejoinder.v1.PolicyService/Sample", policy_pb2.SampleResponse)
+_LIKELIHOOD = Rpc("/rejoinder.v1.PolicyService/Likelihood", policy_pb2.LikelihoodResponse)
+_ARMS = Rpc("/rejoinder.v1.PolicyService/ListArms", policy_pb2.ListArmsResponse)
+
+
+@dataclass(frozen=True)
+class GenerateAsk:
+    """What Generate is asked, as policy.proto has it. conversation_started_at: seconds since the epoch."""
+
+    messages: tuple[Message, ...]
+    tenant: str = ""
+    policy: str = ""
+    interaction_id: str = ""
+    conversation_id: str = ""
+    conversation_started_at: float | None = None
+    parent_interaction_id: str = ""
+    turn: int = 0
+    user_id: str = ""
+    sampling: Sampling | None = None
+    consent: Consent = Consent.UNSPECIFIED
+    served: Served | None = None
+    unlogged: bool = False
+
+
+@dataclass(frozen=True)
+class Start:
+    """The first part: which answer this is and who serves it."""
+
+    interaction_id: str = ""
+    attempt_id: str = ""
+    served: Served | None = None
+
+
+@dataclass(frozen=True)
+class End:
+    """The last part. log_prob: nats, sum over the answer's tokens."""
+
+    status: AttemptStatus = AttemptStatus.UNSPECIFIED
+    finish_reason: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    log_prob: float = 0.0
+
+
+#: A part of an answer: its start, some of its text, its end.
+Part = Start | str | End
+
+
+@dataclass(frozen=True)
+class SampledAnswer:
+    text: str = ""
+    log_prob: float = 0.0
+    tokens: int = 0
+    finish_reason: str = ""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    answers: tuple[SampledAnswer, ...] = ()
+    version: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class Likelihoods:
+    """log_probs: nats, summed over a continuation's tokens, end of turn included."""
+
+    log_probs: tuple[float, ...] = ()
+    tokens: tuple[int, ...] = ()
+    version: str = ""
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class ServedVersion:
+    version: str = ""
+    digest: str = ""
+    arm: ArmKind = ArmKind.UNSPECIFIED
+    ready: bool = False
+
+
+@dataclass(frozen=True)
+class Arms:
+    """canary_refused: why this replica serves no canary, "" when it does."""
+
+    policy: str = ""
+    term: int = 0
+    generation: int = 0
+    versions: tuple[ServedVersion, ...] = ()
+    canary_refused: str = ""
+
+
+class PolicyClient(SyncClient):
+    def generate(self, ask: GenerateAsk, deadline_s: float | None = None) -> Iterator[Part]:
+        """A Start, text as it is made, an End. Leaving the iterator cancels the answer."""
+        request = codec.to_proto(ask, policy_pb2.GenerateRequest())
+        return map(_part, self._channel.stream(_GENERATE, request, deadline_s))
+
+    def sample(
+        self,
+        messages: Sequence[Message],
+        n: int,
+        sampling: Sampling,
+        policy: str = "",
+        version: str = "",
+        deadline_s: float | None = None,
+    ) -> Sampled:
+        """n answers with log-probabilities; logged nowhere. Role: internal."""
+        request = _sample(messages, n, sampling, policy, version)
+        return codec.from_proto(self._channel.call(_SAMPLE, request, deadline_s), Sampled)
+
+    def likelihood(
+        self,
+        messages: Sequence[Message],
+        continuations: Sequence[str],
+        policy: str = "",
+        version: str = "",
+        deadline_s: float | None = None,
+    ) -> Likelihoods:
+        """Log-probabilities of assistant continuations of one context. Role: internal."""
+        request = _likelihood(messages, continuations, policy, version)
+        return codec.from_proto(self._channel.call(_LIKELIHOOD, request, deadline_s), Likelihoods)
+
+    def arms(self, policy: str = "") -> Arms:
+        return codec.from_proto(self._channel.call(_ARMS, policy_pb2.ListArmsRequest(policy=policy)), Arms)
+
+
+class AsyncPolicyClient(AsyncClient):
+    """As PolicyClient."""
+
+    async def generate(self, ask: GenerateAsk, deadline_s: float | None = None) -> AsyncIterator[Part]:
+        request = codec.to_proto(ask, policy_pb2.GenerateRequest())
+        async for message in self._channel.stream(_GENERATE, request, deadline_s):
+            yield _part(message)
+
+    async def sample(
+        self,
+        messages: Sequence[Message],
+        n: int,
+        sampling: Sampling,
+        policy: str = "",
+        version: str = "",
+        deadline_s: float | None = None,
+    ) -> Sampled:
+        request = _sample(messages, n, sampling, policy, version)
+        return codec.from_proto(await self._channel.call(_SAMPLE, request, deadline_s), Sampled)
+
+    async def likelihood(
+        self,
+        messages: Sequence[Message],
+        continuations: Sequence[str],
+        policy: str = "",
+        version: str = "",
+        deadline_s: float | None = None,
+    ) -> Likelihoods:
+        request = _likelihood(messages, continuations, policy, version)
+        return codec.from_proto(await self._channel.call(_LIKELIHOOD, request, deadline_s), Likelihoods)
+
+    async def arms(self, policy: str = "") -> Arms:
+        return codec.from_proto(await self._channel.call(_ARMS, policy_pb2.ListArmsRequest(policy=policy)), Arms)
+
+
+def _part(message: policy_pb2.GenerateResponse) -> Part:
+    match message.WhichOneof("part"):
+        case "start":
+            return codec.from_proto(message.start, Start)
+        case "end":
+            return codec.from_proto(message.end, End)
+    return message.text
+
+
+def _sample(
+    messages: Sequence[Message], n: int, sampling: Sampling, policy: str, version: str
+) -> policy_pb2.SampleRequest:
+    return policy_pb2.SampleRequest(
+        policy=policy,
+        version=version,
+        messages=[codec.to_proto(m) for m in messages],
+        sampling=codec.to_proto(sampling),
+        n=n,
+    )
+
+
+def _likelihood(
+    messages: Sequence[Message], continuations: Sequence[str], policy: str, version: str
+) -> policy_pb2.LikelihoodRequest:
+    return policy_pb2.LikelihoodRequest(
+        policy=policy,
+        version=version,
+        messages=[codec.to_proto(m) for m in messages],
+        continuations=continuations,
+    )

@@ -1,0 +1,86 @@
+"""What is rolled out, why, and a person's decisions about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from google.protobuf.message import Message as ProtoMessage
+
+from rejoinder.clients.base import AsyncClient, SyncClient
+from rejoinder.clients.channel import Rpc
+from rejoinder.core import codec
+from rejoinder.v1 import rollouts_pb2
+
+_GET = Rpc("/rejoinder.v1.RolloutService/GetRollout", rollouts_pb2.GetRolloutResponse)
+_PROMOTE = Rpc("/rejoinder.v1.RolloutService/Promote", rollouts_pb2.GetRolloutResponse)
+_ABORT = Rpc("/rejoinder.v1.RolloutService/Abort", rollouts_pb2.GetRolloutResponse)
+_FREEZE = Rpc("/rejoinder.v1.RolloutService/Freeze", rollouts_pb2.GetRolloutResponse)
+
+
+class Verdict(StrEnum):
+    UNSPECIFIED = "UNSPECIFIED"
+    BETTER = "BETTER"
+    WORSE = "WORSE"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    UNMEASURED = "UNMEASURED"
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """As rollouts.proto has it. difference: satisfaction canary - stable. expected_at: seconds since the epoch."""
+
+    policy: str = ""
+    term: int = 0
+    generation: int = 0
+    phase: str = ""
+    stable_version: str = ""
+    canary_version: str = ""
+    weight: float = 0.0
+    verdict: Verdict = Verdict.UNSPECIFIED
+    reasons: tuple[str, ...] = ()
+    difference: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    judged_canary: int = 0
+    judged_stable: int = 0
+    judged_needed: int = 0
+    expected_at: float | None = None
+
+
+class RolloutClient(SyncClient):
+    """`generation` names the table a decision was made on: with another one in force the call raises Aborted."""
+
+    def get(self, policy: str) -> Rollout:
+        return self._ask(_GET, rollouts_pb2.GetRolloutRequest(policy=policy))
+
+    def promote(self, policy: str, generation: int) -> Rollout:
+        return self._ask(_PROMOTE, rollouts_pb2.PromoteRequest(policy=policy, generation=generation))
+
+    def abort(self, policy: str, generation: int) -> Rollout:
+        return self._ask(_ABORT, rollouts_pb2.AbortRequest(policy=policy, generation=generation))
+
+    def freeze(self, policy: str, generation: int, frozen: bool = True) -> Rollout:
+        return self._ask(_FREEZE, rollouts_pb2.FreezeRequest(policy=policy, generation=generation, frozen=frozen))
+
+    def _ask(self, rpc: Rpc, request: ProtoMessage) -> Rollout:
+        return codec.from_proto(self._channel.call(rpc, request), Rollout)
+
+
+class AsyncRolloutClient(AsyncClient):
+    """As RolloutClient."""
+
+    async def get(self, policy: str) -> Rollout:
+        return await self._ask(_GET, rollouts_pb2.GetRolloutRequest(policy=policy))
+
+    async def promote(self, policy: str, generation: int) -> Rollout:
+        return await self._ask(_PROMOTE, rollouts_pb2.PromoteRequest(policy=policy, generation=generation))
+
+    async def abort(self, policy: str, generation: int) -> Rollout:
+        return await self._ask(_ABORT, rollouts_pb2.AbortRequest(policy=policy, generation=generation))
+
+    async def freeze(self, policy: str, generation: int, frozen: bool = True) -> Rollout:
+        return await self._ask(_FREEZE, rollouts_pb2.FreezeRequest(policy=policy, generation=generation, frozen=frozen))
+
+    async def _ask(self, rpc: Rpc, request: ProtoMessage) -> Rollout:
+        return codec.from_proto(await self._channel.call(rpc, request), Rollout)
