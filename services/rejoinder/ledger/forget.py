@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, Table, func, select, update
 
-from rejoinder.core import types
 from rejoinder.ledger import dialect, rows
+from rejoinder.ledger.linker import relink
 from rejoinder.ledger.marks import Remains
 from rejoinder.ledger.schema import (
     EVENTS,
@@ -25,7 +25,7 @@ from rejoinder.ledger.schema import (
     tombstones,
     window_rows,
 )
-from rejoinder.ledger.settings import Forgetting
+from rejoinder.ledger.settings import Forgetting, Rules
 from rejoinder.ledger.settler import Settler
 from rejoinder.ledger.store import chunks, find
 
@@ -48,9 +48,9 @@ class Forgetter:
         self._settler = settler
         self._key = forgetting.key
 
-    def apply(self, new: Sequence[types.Erasure], now: int) -> None:
-        """Takes out everything that these erasures (recorded already) cover. now: microseconds, for the report."""
-        for subject in sorted({erasure.subject for erasure in new}):
+    def apply(self, subjects: Iterable[str], now: int) -> None:
+        """Takes out everything that the erasures of these subjects (recorded already) cover. now: microseconds, for the report."""
+        for subject in sorted(set(subjects)):
             until = self._until(subject)
             parked = self._parked(subject, until)
             before = len(self._settler.remains)
@@ -166,6 +166,12 @@ class Forgetter:
     def _redacted(self, ticket: str) -> int:
         query = select(func.count()).where(window_rows.c.redacted_by == ticket)
         return self._connection.execute(query).scalar_one()
+
+
+def finish(connection: Connection, settler: Settler, rules: Rules) -> None:
+    """Ends a transaction's work: joins what changed, and adds up the counters."""
+    settler.moved(relink(connection, settler.dirty, rules))
+    settler.flush()
 
 
 def known_tickets(connection: Connection, tickets: Iterable[str]) -> set[str]:

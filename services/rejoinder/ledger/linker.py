@@ -21,19 +21,54 @@ from rejoinder.ledger.store import chunks, find
 #: Most answers of one digest that are looked at for one feedback: beyond it, it is ambiguous anyhow.
 SAID_LIMIT = 50
 
-_LIGHT = [
+LIGHT = [
     interactions.c[name]
     for name in (
-        "tenant interaction_id attempt_id conversation_id turn user_id principal status answer_digest history_digest "
-        "parent_interaction_id version at accepted_at parent parent_how crossed event_id"
-    ).split()
+        "tenant",
+        "interaction_id",
+        "attempt_id",
+        "conversation_id",
+        "turn",
+        "user_id",
+        "principal",
+        "status",
+        "answer_digest",
+        "history_digest",
+        "parent_interaction_id",
+        "version",
+        "at",
+        "accepted_at",
+        "parent",
+        "parent_how",
+        "crossed",
+        "event_id",
+    )
 ]
-_ASK = [
+ASK = [
     feedback.c[name]
     for name in (
-        "tenant event_id kind interaction_id attempt_id conversation_id turn answer_digest user_id principal at "
-        "accepted_at state how cause target_interaction target_attempt repeat_key facts topic part"
-    ).split()
+        "tenant",
+        "event_id",
+        "kind",
+        "interaction_id",
+        "attempt_id",
+        "conversation_id",
+        "turn",
+        "answer_digest",
+        "user_id",
+        "principal",
+        "at",
+        "accepted_at",
+        "state",
+        "how",
+        "cause",
+        "target_interaction",
+        "target_attempt",
+        "repeat_key",
+        "facts",
+        "topic",
+        "part",
+    )
 ]
 
 
@@ -71,7 +106,7 @@ def relink(connection: Connection, dirty: Dirty, rules: Rules) -> Sequence[Moved
     for tenant in sorted(tenants):
         answers = [row for row in dirty.answers if row["tenant"] == tenant]
         _rethread(connection, tenant, answers)
-        asks = _touched(connection, tenant, answers, {event for t, event in dirty.asks if t == tenant}, rules)
+        asks = touched(connection, tenant, answers, {event for t, event in dirty.asks if t == tenant}, rules)
         moved += _link(connection, tenant, asks, rules)
     return moved
 
@@ -80,7 +115,7 @@ def _rethread(connection: Connection, tenant: str, changed: Sequence[Mapping[str
     conversations = {row["conversation_id"] for row in changed} - {""}
     grouped: dict[str, list[Any]] = defaultdict(list)
     for part in chunks(sorted(conversations)):
-        query = select(*_LIGHT).where(interactions.c.tenant == tenant, interactions.c.conversation_id.in_(part))
+        query = select(*LIGHT).where(interactions.c.tenant == tenant, interactions.c.conversation_id.in_(part))
         for row in connection.execute(query).mappings():
             grouped[row["conversation_id"]].append(row)
     loose = {r["event_id"]: r for r in changed if not r["conversation_id"]}
@@ -97,7 +132,7 @@ def _rethread(connection: Connection, tenant: str, changed: Sequence[Mapping[str
         connection.execute(update(interactions).where(where), updates)
 
 
-def _touched(
+def touched(
     connection: Connection, tenant: str, answers: Sequence[Mapping[str, Any]], asks: set[str], rules: Rules
 ) -> list[Any]:
     """Feedback that is new, or that may be about an answer that came or went."""
@@ -105,7 +140,7 @@ def _touched(
 
     def look(column: ColumnElement[Any], values: Iterable[Any], *also: ColumnElement[bool]) -> None:
         for part in chunks(sorted(set(values))):
-            query = select(*_ASK).where(feedback.c.tenant == tenant, column.in_(part), *also)
+            query = select(*ASK).where(feedback.c.tenant == tenant, column.in_(part), *also)
             found.update((row["event_id"], row) for row in connection.execute(query).mappings())
 
     look(feedback.c.event_id, asks)
@@ -172,12 +207,12 @@ class Pool:
         self._placed: dict[tuple[str, int], list[Answer]] = defaultdict(list)
         names = {row["interaction_id"] for row in asks} - {""}
         for row in find(
-            connection, interactions, tenant, interactions.c.interaction_id, names, *visible, columns=_LIGHT
+            connection, interactions, tenant, interactions.c.interaction_id, names, *visible, columns=LIGHT
         ):
             self._named[row["interaction_id"]].append(answer_of(row))
         places = {row["conversation_id"] for row in asks if row["turn"] > 0 and not row["interaction_id"]} - {""}
         for row in find(
-            connection, interactions, tenant, interactions.c.conversation_id, places, *visible, columns=_LIGHT
+            connection, interactions, tenant, interactions.c.conversation_id, places, *visible, columns=LIGHT
         ):
             self._placed[row["conversation_id"], row["turn"]].append(answer_of(row))
 
@@ -191,7 +226,7 @@ class Pool:
         who = interactions.c.user_id == ask.user_id if ask.user_id else interactions.c.principal == ask.principal
         where = interactions.c.conversation_id.in_(["", ask.conversation_id]) if ask.conversation_id else true()
         query = (
-            select(*_LIGHT)
+            select(*LIGHT)
             .where(
                 interactions.c.tenant == self._tenant,
                 interactions.c.answer_digest == ask.answer_digest,

@@ -17,9 +17,9 @@ from rejoinder.core import codec, types
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import LogReplaced
 from rejoinder.core.ids import derived_id
-from rejoinder.ledger import dialect, linker, rows
-from rejoinder.ledger.forget import Forgetter, known_tickets
-from rejoinder.ledger.schema import EVENTS, erasures, positions, set_aside
+from rejoinder.ledger import dialect, rows
+from rejoinder.ledger.forget import Forgetter, finish, known_tickets
+from rejoinder.ledger.schema import EVENTS, erasures, positions
 from rejoinder.ledger.settings import LedgerSettings
 from rejoinder.ledger.settler import Settler
 from rejoinder.ledger.store import Store
@@ -123,11 +123,9 @@ class Projector:
                 new[erasure.ticket] = erasure
                 settler.count_read(place, "stored")
                 connection.execute(insert(erasures), [_erasure_row(record, erasure)])
-        Forgetter(connection, settler, self._settings.forgetting).apply(
-            list(new.values()), rows.micros(self._clock.now())
-        )
-        settler.moved(linker.relink(connection, settler.dirty, self._settings.rules))
-        settler.flush()
+        forgetter = Forgetter(connection, settler, self._settings.forgetting)
+        forgetter.apply((erasure.subject for erasure in new.values()), rows.micros(self._clock.now()))
+        finish(connection, settler, self._settings.rules)
 
     def apply(self, connection: Connection, batch: Sequence[Record], topic_ids: Mapping[str, str]) -> None:
         """One batch of any topics but erasures, in the caller's transaction."""
@@ -135,8 +133,7 @@ class Projector:
         settler = Settler(connection, self._settings)
         settler.take([rows.arrive(record, key) for record in batch])
         Forgetter(connection, settler, self._settings.forgetting).spread()
-        settler.moved(linker.relink(connection, settler.dirty, self._settings.rules))
-        settler.flush()
+        finish(connection, settler, self._settings.rules)
         self._advance(connection, batch, topic_ids)
 
     def _advance(self, connection: Connection, batch: Sequence[Record], topic_ids: Mapping[str, str]) -> None:

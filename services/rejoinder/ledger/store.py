@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,9 +22,9 @@ PAGE = 5_000
 
 def chunks(items: Iterable[T], size: int = dialect.IN_LIMIT) -> Iterator[list[T]]:
     """Lists that fit an `IN (…)`."""
-    pool = list(items)
-    for start in range(0, len(pool), size):
-        yield pool[start : start + size]
+    pool = iter(items)
+    while part := list(islice(pool, size)):
+        yield part
 
 
 class Store:
