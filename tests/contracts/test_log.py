@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import BadSettings, Fenced, LogReplaced, LogUnavailable, NotFound, UnknownRow
+from rejoinder.stream.follower import FollowerLog
 from rejoinder.stream.memory import MemoryLog
-from rejoinder.stream.port import Consumer, Identity, Log, NewRecord, Partition, Record
+from rejoinder.stream.port import Appended, Consumer, Identity, Log, NewRecord, Partition, Rebalanced, Record
 from rejoinder.stream.settings import LogSettings
 from rejoinder.stream.sqlite import SqliteLog
 
@@ -34,7 +35,7 @@ class MemoryHarness:
 
     def __init__(self, folder: Path) -> None:
         self.clock = ManualClock()
-        self.log: MemoryLog | SqliteLog = MemoryLog(self.clock, 4, SETTINGS)
+        self.log: MemoryLog | SqliteLog | FollowerLog = MemoryLog(self.clock, 4, SETTINGS)
 
     def let_sessions_end(self) -> None:
         self.clock.advance(SETTINGS.session_timeout_s + 1)
@@ -72,7 +73,51 @@ class SqliteHarness(MemoryHarness):
         self.log = SqliteLog(str(self._path), SETTINGS, self.clock)
 
 
-HARNESSES = {"memory": MemoryHarness, "sqlite": SqliteHarness}
+class ToOwner:
+    """The appender of a process beside the owner, without the RPC between them."""
+
+    def __init__(self, owner: SqliteLog) -> None:
+        self._owner = owner
+        self.begin_epoch = owner.begin_epoch
+        self.commit_step = owner.commit_step
+
+    def append(self, records: Sequence[NewRecord]) -> Sequence[Appended]:
+        return self._owner.append(records).result(WAIT_S)
+
+
+class FollowerHarness(SqliteHarness):
+    """owns: a log in a file, and a second reader of that file which writes through the first."""
+
+    groups = False
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.owner = self.log
+        self.log = FollowerLog(str(self._path), ToOwner(self.owner))
+
+    def remake(self) -> None:
+        self.log.close()
+        self.log = self.owner
+        super().remake()
+        self.owner = self.log
+        self.log = FollowerLog(str(self._path), ToOwner(self.owner))
+
+    def grow(self, topic: str, partitions: int) -> None:
+        self.owner.grow(topic, partitions)
+
+    def compact(self) -> None:
+        self.owner.compact()
+
+    def expire_all(self) -> None:
+        self.clock.advance(1)
+        self.owner.expire(self.clock.now())
+
+    def close(self) -> None:
+        self.log.close()
+        self.owner.close()
+
+
+HARNESSES = {"memory": MemoryHarness, "sqlite": SqliteHarness, "follower": FollowerHarness}
 
 
 @pytest.fixture(params=HARNESSES)
@@ -87,11 +132,8 @@ def log(harness: MemoryHarness) -> Log:
     return harness.log
 
 
-@pytest.fixture
-def groups(harness: MemoryHarness) -> None:
-    """Asks for a log whose members share partitions out."""
-    if not harness.groups:
-        pytest.skip("this log gives every worker its partitions")
+#: Logs whose members share partitions out.
+groups = pytest.mark.parametrize("harness", [name for name, h in HARNESSES.items() if h.groups], indirect=True)
 
 
 def new(key: str, value: str, topic: str = "feedback", event_id: str = "", body: str = "") -> NewRecord:
@@ -299,7 +341,7 @@ def test_seeking_moves_one_partition(log: Log) -> None:
     consumer.close()
 
 
-@pytest.mark.usefixtures("groups")
+@groups
 def test_partitions_are_shared_out_from_one_member_to_three_and_back(log: Log, harness: MemoryHarness) -> None:
     whole = partitions_of(log)
     sent = spread(log, 40)
@@ -316,7 +358,7 @@ def test_partitions_are_shared_out_from_one_member_to_three_and_back(log: Log, h
     first.close()
 
 
-@pytest.mark.usefixtures("groups")
+@groups
 def test_a_member_that_lost_a_partition_cannot_commit(log: Log, harness: MemoryHarness) -> None:
     sent = spread(log, 12)
     zombie = log.subscribe("g", ["feedback"], "m1")
@@ -324,7 +366,7 @@ def test_a_member_that_lost_a_partition_cannot_commit(log: Log, harness: MemoryH
     harness.let_sessions_end()
     heir = log.subscribe("g", ["feedback"], "m2")
     settle([heir], partitions_of(log))
-    with pytest.raises(Fenced):
+    with pytest.raises(Rebalanced):
         zombie.commit()
     transaction = log.transaction("slot-0")
     with pytest.raises(Fenced):
@@ -335,7 +377,7 @@ def test_a_member_that_lost_a_partition_cannot_commit(log: Log, harness: MemoryH
     heir.close()
 
 
-@pytest.mark.usefixtures("groups")
+@groups
 def test_a_member_that_got_its_partition_back_cannot_commit_what_it_read_before(
     log: Log, harness: MemoryHarness
 ) -> None:
@@ -354,7 +396,7 @@ def test_a_member_that_got_its_partition_back_cannot_commit_what_it_read_before(
     slow.close()
 
 
-@pytest.mark.usefixtures("groups")
+@groups
 def test_a_member_that_comes_back_under_its_name_takes_over_at_once(log: Log) -> None:
     sent = spread(log, 12)
     old = log.subscribe("g", ["feedback"], "m1")

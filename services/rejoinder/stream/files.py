@@ -83,8 +83,10 @@ def file_identity(path: str) -> tuple[int, int]:
     return (found.st_dev, found.st_ino)
 
 
-def open_writer(path: str, busy_timeout_s: float) -> sqlite3.Connection:
+def open_writer(path: str, busy_timeout_s: float, max_bytes: int = 0) -> sqlite3.Connection:
     """The owner's connection, the file made when it is new. WAL with synchronous=FULL: a commit is an fsync.
+
+    max_bytes: the size beyond which the file is full, 0 for none.
 
     Raises BadFile for another program's file, DataLoss for a damaged one, LogUnavailable when WAL is not to be had.
     """
@@ -96,6 +98,9 @@ def open_writer(path: str, busy_timeout_s: float) -> sqlite3.Connection:
             raise LogUnavailable("the file system does not support SQLite's WAL", path=path)
         connection.execute("PRAGMA synchronous=FULL")
         _prepare(connection, path)
+        if max_bytes:
+            page = connection.execute("PRAGMA page_size").fetchone()[0]
+            connection.execute(f"PRAGMA max_page_count={max(1, max_bytes // page)}")
     except sqlite3.Error as error:
         if connection is not None:
             connection.close()

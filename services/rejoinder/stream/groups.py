@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import Fenced
-from rejoinder.stream.port import Partition
+from rejoinder.stream.port import Partition, Rebalanced
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Coordinator:
                 self._settle(state)
 
     def check(self, commit: Commit) -> None:
-        """Raises Fenced unless the committer still holds every partition, and has held it since it polled."""
+        """Raises Rebalanced unless the committer still holds every partition, and has held it since it polled."""
         with self._lock:
             state = self._groups.get(commit.group)
             if not commit.member:
@@ -120,7 +120,7 @@ class Coordinator:
             for partition in commit.positions:
                 holding = _Holding(commit.member, commit.incarnation, commit.generations.get(partition, -1))
                 if state is None or state.held.get(partition) != holding:
-                    raise Fenced("the member lost a partition", group=commit.group, member=commit.member)
+                    raise Rebalanced("the member lost a partition", group=commit.group, member=commit.member)
 
     def _settle(self, state: _Group) -> None:
         """Drops members whose session ran out and shares the partitions out anew where anything changed."""

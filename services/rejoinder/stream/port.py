@@ -12,10 +12,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
+from rejoinder.core.errors import Fenced
 from rejoinder.core.types import Coordinate
 
 #: Topic and partition.
 Partition = tuple[str, int]
+
+
+class Rebalanced(Fenced):
+    """A group member lost a partition that it wanted to commit: it rewinds and goes on with what it holds now."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Consumer(Protocol):
         """The next offset to read, per assigned partition."""
 
     def commit(self) -> None:
-        """Makes the positions the group's; the next member starts there. Raises Fenced after a rebalance."""
+        """Makes the positions the group's; the next member starts there. Raises Rebalanced after a rebalance."""
 
     def seek(self, partition: Partition, offset: int) -> None: ...
 
@@ -121,7 +126,10 @@ class Log(Protocol):
         """Per partition, the offset after the last committed record."""
 
     def read(self, topic: str, partition: int, offset: int, max_records: int = 500) -> Sequence[Record]:
-        """Committed records from an offset on, without a group; a long run is cut short by bytes, never to nothing."""
+        """Committed records from an offset on, without a group; [] only when none lies there or later.
+
+        A long run is cut short by its bytes, never to nothing.
+        """
 
     def subscribe(self, group: str, topics: Sequence[str], member: str) -> Consumer:
         """Joins a group as a static member: partitions are shared out among the live members."""

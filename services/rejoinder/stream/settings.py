@@ -28,6 +28,8 @@ class LogSettings:
     queue_bytes: int = 64 << 20
     #: Most records of one commit: bounds what a reader waits for and what one failed commit refuses.
     batch_records: int = 2_000
+    #: Largest size of the file in bytes, 0 for none: DiskFull comes before the disk is full for everybody else.
+    max_bytes: int = 0
     #: How long a write waits for a lock that somebody else holds on the file before LogUnavailable.
     busy_timeout_s: float = 1.0
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeVar
 
 from rejoinder.core.clock import Clock
@@ -39,9 +40,8 @@ class SqliteLog:
         self._lock = OwnerLock(path)
         self.waker = Waker()
         try:
-            self._writer = Writer(
-                path, lambda: open_writer(path, settings.busy_timeout_s), settings, clock, self.waker.wake
-            )
+            connect = partial(open_writer, path, settings.busy_timeout_s, settings.max_bytes)
+            self._writer = Writer(path, connect, settings, clock, self.waker.wake)
         except BaseException:
             self._lock.release()
             raise
