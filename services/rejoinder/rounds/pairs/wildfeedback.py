@@ -1,0 +1,82 @@
+"""WildFeedback pairs (arXiv 2408.15549): rejected = the answer that drew dissatisfaction, chosen = a regeneration.
+
+The regeneration is the policy's own, under the preference summarised from the user's feedback in the system prompt; the
+training prompt is the conversation as it was, without that preference. Both sides are on-policy. Of several guided
+answers the best under the reward service is taken where there is one, else the first; its score against the rejected
+answer is the margin. The chosen answer is scored *unguided*: one the policy would never say by itself cannot be learnt
+from a preference, so pairs below a support floor are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rejoinder.core.types import Candidate, Comment, FollowUp, Message, Polarity, Role, Sampling
+from rejoinder.ledger.windows import Evidence
+from rejoinder.rounds.pairs.context import Context, Draft, Dropped, Wish, preference, seed_of
+
+NAME = "wildfeedback"
+
+
+@dataclass(frozen=True)
+class Params:
+    """The paper regenerates once at temperature 0.7 [its appendix]; ours samples a few and lets the reward choose.
+
+    min_confidence: of the DSAT signal, (0, 1]. candidates: guided answers, 1 to 16. temperature: of them, > 0.
+    max_tokens: of an answer. max_flip: cap of the flip probability, below 0.5.
+    """
+
+    min_confidence: float = 0.6
+    candidates: int = 2
+    temperature: float = 0.7
+    max_tokens: int = 0
+    max_flip: float = 0.45
+
+
+def build(evidence: Sequence[Evidence], params: Params, context: Context) -> Iterator[Draft | Dropped]:
+    """One draft for each dissatisfied follow-up or comment that says what was wanted."""
+    mine = [e for e in evidence if e.signal is not None and isinstance(e.feedback.kind, FollowUp | Comment)]
+    yield from context.map(lambda e: _one(e, params, context), mine)
+
+
+def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Dropped:
+    signal, answer = evidence.signal, evidence.interaction
+    if signal.polarity is not Polarity.DSAT:
+        return Dropped(evidence.id, "not_dissatisfied")
+    if signal.confidence < params.min_confidence:
+        return Dropped(evidence.id, "low_confidence")
+    if not answer.response.strip():
+        return Dropped(evidence.id, "empty_response")
+    wish = context.summariser.summarise(evidence)
+    if wish is None:
+        return Dropped(evidence.id, "no_wish")
+    sampling = Sampling(params.temperature, max_tokens=params.max_tokens, seed=seed_of(context, evidence.id))
+    guided = context.sampler.sample(guide(answer.messages, wish), sampling, params.candidates, context.version)
+    texts = list(dict.fromkeys(a.text for a in guided if a.text.strip() and a.text.strip() != answer.response.strip()))
+    if not texts:
+        return Dropped(evidence.id, "regeneration_is_the_same")
+    scores = context.scorer.score(answer.messages, [*texts, answer.response]) if context.scorer else None
+    best = max(range(len(texts)), key=lambda i: scores[i]) if scores else 0
+    unguided = context.sampler.likelihood(answer.messages, [texts[best], answer.response], context.version)
+    pair = preference(
+        evidence,
+        context,
+        NAME,
+        Candidate(texts[best], scores[best] if scores else None, "regenerated", context.version, unguided[0].log_prob),
+        Candidate(
+            answer.response, scores[-1] if scores else None, "served", answer.served.version, unguided[1].log_prob
+        ),
+        margin=scores[best] - scores[-1] if scores else 0.0,
+        flip_probability=min(params.max_flip, max(0.0, 1.0 - signal.confidence)),
+        rule=wish.rule,
+    )
+    said = evidence.feedback.kind.text
+    return Draft(pair, (wish.text, said), tuple(unguided))
+
+
+def guide(messages: Sequence[Message], wish: Wish) -> tuple[Message, ...]:
+    """The conversation with the wish in its system prompt; an existing system prompt stays in front of it."""
+    if messages and messages[0].role is Role.SYSTEM:
+        return (Message(Role.SYSTEM, f"{messages[0].content}\n{wish.text}"), *messages[1:])
+    return (Message(Role.SYSTEM, wish.text), *messages)
