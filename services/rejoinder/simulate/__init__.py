@@ -1,0 +1,5 @@
+"""People with hidden tastes: read tastes.py, reading.py, phrases.py, replies.py, ceilings.py, panel.py, traffic.py,
+driver.py.
+
+The simulator alone knows tastes. It sees the product as its users do, and keeps what it knows in files of its own.
+"""

@@ -1,0 +1,164 @@
+"""Sends simulated people through the product: they ask, read, feel, and some of them answer back.
+
+What is sent and what is true never meet: the port gets words and ids, `Moment`s stay with the caller.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from rejoinder.simulate.phrases import Phrases
+from rejoinder.simulate.replies import Voice
+from rejoinder.simulate.traffic import Visit, event_id
+
+Turns = tuple[tuple[str, str], ...]
+REPLY_AFTER_S = (20.0, 0.6)  # median and sigma of the log-normal wait before an answer is answered
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One turn to be answered. turns: (role, text), the user's last; parent: the interaction it follows, or ""."""
+
+    interaction_id: str
+    conversation_id: str
+    conversation_started_at: float
+    parent: str
+    turn: int
+    user_id: str
+    turns: Turns
+    at: float
+
+
+@dataclass(frozen=True)
+class Say:
+    """What a user says about an answer."""
+
+    event_id: str
+    interaction_id: str
+    attempt_id: str
+    conversation_id: str
+    turn: int
+    user_id: str
+    text: str
+    at: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back: the text, the attempt that made it, and the version that says it served it."""
+
+    text: str
+    attempt_id: str = ""
+    version: str = ""
+
+
+class Service(Protocol):
+    """The product as an application sees it."""
+
+    async def chat(self, ask: Ask) -> Answer:
+        """Raises RejoinderError where the product gives no answer."""
+
+    async def feedback(self, said: Say) -> None:
+        """Returns when the product has acknowledged it."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The truth about one answered turn. reply: what the person then did ("" for silence)."""
+
+    interaction_id: str
+    user_id: str
+    kind: str
+    turn: int
+    version: str
+    satisfaction: float
+    satisfied: bool
+    right: bool
+    missed: tuple[str, ...]
+    reply: str
+    wished: tuple[str, ...]
+    at: float
+
+
+class Driver:
+    """owns: nothing; one call of `run` is one stretch of traffic.
+
+    max_turns: answers in one conversation. concurrency: conversations under way at once. Someone who complains
+    asks on in the same conversation with the complaint as the next turn.
+    """
+
+    def __init__(self, service: Service, phrases: Phrases, *, max_turns: int = 2, concurrency: int = 64) -> None:
+        self._service = service
+        self._phrases = phrases
+        self._max_turns = max_turns
+        self._concurrency = concurrency
+
+    async def run(self, plan: Sequence[Visit]) -> list[Moment]:
+        """The truth of every answered turn, in the plan's order. The first failing call ends the run."""
+        gate = asyncio.Semaphore(self._concurrency)
+
+        async def one(visit: Visit) -> list[Moment]:
+            async with gate:
+                return await self._visit(visit)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(visit)) for visit in plan]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return [moment for task in tasks for moment in task.result()]
+
+    async def _visit(self, visit: Visit) -> list[Moment]:
+        rng = np.random.default_rng(visit.seed)
+        voice = Voice(self._phrases, rng)
+        person, topic = visit.person, visit.topic
+        conversation, at, parent = event_id(visit.at, rng), visit.at, ""
+        turns: Turns = (("user", visit.question),)
+        moments: list[Moment] = []
+        for turn in range(self._max_turns):
+            interaction = event_id(at, rng)
+            ask = Ask(interaction, conversation, visit.at, parent, turn, person.id, turns, at)
+            answer = await self._service.chat(ask)
+            reading = topic.read(answer.text)
+            chance = person.satisfaction(topic.kind, reading)
+            satisfied = bool(rng.random() < chance)
+            reply = voice.reply(person, topic.kind, reading, satisfied)
+            moments.append(
+                Moment(
+                    interaction_id=interaction,
+                    user_id=person.id,
+                    kind=topic.kind,
+                    turn=turn,
+                    version=answer.version,
+                    satisfaction=chance,
+                    satisfied=satisfied,
+                    right=reading.right,
+                    missed=person.displeased_by(topic.kind, reading),
+                    reply=reply.kind if reply else "",
+                    wished=reply.wished if reply else (),
+                    at=at,
+                )
+            )
+            if reply is None:
+                break
+            median, sigma = REPLY_AFTER_S
+            at += median * float(np.exp(sigma * rng.standard_normal()))
+            said = event_id(at, rng), interaction, answer.attempt_id, conversation, turn, person.id, reply.text, at
+            await self._service.feedback(Say(*said))
+            if not reply.complaint:
+                break
+            turns = (*turns, ("assistant", answer.text), ("user", reply.text))
+            parent = interaction
+        return moments
+
+
+def write_truth(moments: Iterable[Moment], path: Path) -> None:
+    """The truth as JSON lines, apart from everything that was sent."""
+    path.write_text("".join(json.dumps(asdict(m)) + "\n" for m in moments), encoding="utf-8")

@@ -1,0 +1,46 @@
+"""`python -m rejoinder.training.embedded build --out DIR --seed S` · `… probe --base DIR --seed S`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rejoinder.core.errors import RejoinderError
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m rejoinder.training.embedded", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    making = commands.add_parser("build", help="train the base unless this very one stands there")
+    making.add_argument("--out", type=Path, required=True)
+    making.add_argument("--seed", type=int, default=0)
+    making.add_argument("--threads", type=int, default=2)
+    probing = commands.add_parser("probe", help="measure what a base can express")
+    probing.add_argument("--base", type=Path, required=True)
+    probing.add_argument("--seed", type=int, default=0)
+    probing.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args(arguments)
+
+    import torch
+
+    from rejoinder.training.embedded import base, build
+
+    torch.set_num_threads(options.threads)
+    try:
+        if options.command == "build":
+            note = build.build(options.out, options.seed, base.BaseParams())
+            print(json.dumps(note, sort_keys=True))
+            print((options.out / "probe.json").read_text(encoding="utf-8"))
+            return 0
+        seen = build.measure(*build.load(options.base), options.seed)
+        print(seen.as_json())
+        return 0 if seen.meets() else 1
+    except RejoinderError as error:
+        print(json.dumps({"error": error.reason, "message": error.message}), file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
