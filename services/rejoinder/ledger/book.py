@@ -12,6 +12,7 @@ from rejoinder.core.clock import Clock, SystemClock
 from rejoinder.ledger import erase, queries, snapshot, trace, windows
 from rejoinder.ledger.cut import Cut, cut_here
 from rejoinder.ledger.digest import audit, ledger_digest
+from rejoinder.ledger.evidence import NumberedEvidence, evidence_for
 from rejoinder.ledger.projector import Projected, Projector, Readable
 from rejoinder.ledger.settings import LedgerSettings
 from rejoinder.ledger.store import Store
@@ -90,6 +91,10 @@ class Ledger:
     def finish_erasures(self) -> Mapping[str, str]:
         """Runs the other stores that are not done; answers those that failed, with the error's class."""
         return erase.finish(self.store, self.settings.forgetting, self._others, self.clock.now())
+
+    def evidence(self, reader: str, acknowledged: int, limit: int) -> Sequence[NumberedEvidence]:
+        """Joined feedback after what this reader has acknowledged, in the order of joining; see evidence.py."""
+        return evidence_for(self.store, reader, acknowledged, limit)
 
     def cut(self) -> Cut:
         """The cut at what this ledger has read."""

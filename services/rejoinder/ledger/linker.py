@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, select, true, update
 
 from rejoinder.ledger import joins
+from rejoinder.ledger.evidence import number_joined
 from rejoinder.ledger.joins import Answer, Ask, Link
 from rejoinder.ledger.rows import micros
 from rejoinder.ledger.schema import feedback, interactions
@@ -176,6 +177,7 @@ def _link(connection: Connection, tenant: str, asks: Sequence[Any], rules: Rules
     if updates:
         where = and_(feedback.c.tenant == bindparam("t"), feedback.c.event_id == bindparam("e"))
         connection.execute(update(feedback).where(where), updates)
+    number_joined(connection, tenant, [u["e"] for u in updates if u["state"] == "joined"])
     return moved
 
 

@@ -229,6 +229,27 @@ erased_records = Table(
     Column("pos", BigInteger, primary_key=True),
 )
 
+#: Feedback in the order in which it was joined, for those who read evidence; joined anew, it gets a new number. No part
+#: of the digest: a rebuilt ledger numbers anew and its readers start again, which makes the same signals.
+joined = Table(
+    "joined",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=True),
+    Column("tenant", String, nullable=False),
+    Column("event_id", String, nullable=False),
+    Index("joined_event", "tenant", "event_id", unique=True),
+    # A number is never given twice, or a reader would miss what got it second.
+    sqlite_autoincrement=True,
+)
+
+#: Up to which number a reader of evidence has published what it concluded.
+readers = Table(
+    "readers",
+    metadata,
+    Column("reader", String, primary_key=True),
+    Column("number", Integer, nullable=False),
+)
+
 #: HMACs of the interactions, conversations and events that an erasure took, and whose it was: a record that names one
 #: and no user goes with it.
 tombstones = Table(
