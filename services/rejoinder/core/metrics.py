@@ -19,6 +19,9 @@ LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 
 #: Items of one call or one batch.
 ITEMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
+#: Shares of a whole.
+SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -43,6 +46,14 @@ METRICS = (
     Metric("ingest_rejected_total", "counter", "Items rejected, by topic and reason.", ("topic", "reason")),
     Metric("ingest_request_items", "histogram", "Items of one request.", ("topic",), ITEMS),
     Metric("ingest_commit_s", "histogram", "From handing records to the log to their being durable.", (), LATENCY_S),
+    # Batches: every process with an encoder.
+    Metric("batch_queue_s", "histogram", "Time a row waited for its batch.", (), LATENCY_S),
+    Metric("batch_run_s", "histogram", "Time the model took for a batch.", (), LATENCY_S),
+    Metric("batch_fill", "histogram", "Padded tokens of a batch as a share of its budget.", (), SHARES),
+    Metric("batch_padding", "histogram", "Share of a batch's tokens that were padding.", (), SHARES),
+    Metric("batch_given_up_total", "counter", "Rows not computed because their caller left or was out of time."),
+    # Rerank.
+    Metric("slates_total", "counter", "Slates shown, by what became of their record.", ("record",)),
 )
 
 _KINDS: dict[str, Any] = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}

@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Report:
-    """A batch that ran. tokens: without padding; budget: `max_tokens`. queue_s: wait of each row; run_s: of the model."""
+    """A batch that ran. tokens: without padding; budget: `max_tokens`. queue_s: a wait a row; run_s: the model."""
 
     rows: int
     tokens: int

@@ -1,0 +1,59 @@
+"""An exported encoder as a folder that is what its digest says: written by training, loaded by services.
+
+    model.onnx      tokenizer.json      model.json (facts the reader of its outputs needs)      card.md      digest
+
+`digest` is the SHA-256 over name and content of all the others; a folder that differs from it is not loaded (F12).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rejoinder.core.errors import BadFile, DataLoss
+
+GRAPH, TOKENIZER, FACTS, DIGEST = "model.onnx", "tokenizer.json", "model.json", "digest"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A verified folder. facts: of `model.json`. digest: SHA-256, hex."""
+
+    path: Path
+    digest: str
+    facts: Mapping[str, Any]
+
+
+def digest_of(folder: Path) -> str:
+    """SHA-256 (hex) over (name, SHA-256 of content) of every file but `digest`, by name."""
+    total = hashlib.sha256()
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
+        if path.name != DIGEST and path.is_file():
+            with path.open("rb") as file:
+                total.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+def seal(folder: Path) -> str:
+    """Writes the digest of a finished folder and returns it."""
+    digest = digest_of(folder)
+    (folder / DIGEST).write_text(digest + "\n", encoding="utf-8")
+    return digest
+
+
+def verified(folder: Path, pinned: str = "") -> ModelFolder:
+    """The folder's facts, once its files are what its digest says. pinned: the only digest that will do, "" = any.
+
+    Raises BadFile (a file is missing), DataLoss (the files differ from the digest, or it from the pinned one).
+    """
+    for name in (GRAPH, TOKENIZER, FACTS, DIGEST):
+        if not (folder / name).is_file():
+            raise BadFile(f"{folder} holds no {name}", file=name)
+    said, found = (folder / DIGEST).read_text(encoding="utf-8").strip(), digest_of(folder)
+    if found != said or (pinned and found != pinned):
+        raise DataLoss(f"the model in {folder} is not the one its digest names", expected=pinned or said, found=found)
+    return ModelFolder(folder, found, json.loads((folder / FACTS).read_text(encoding="utf-8")))

@@ -1,0 +1,3 @@
+"""Scores answers by what people prefer. Read protos/rejoinder/v1/reward.proto, settings.py, service.py, scorer.py,
+heads/ (the table), then evaluation.py and offline.py (how good a head is on pairs people judged).
+"""

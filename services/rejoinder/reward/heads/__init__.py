@@ -1,0 +1,41 @@
+"""Reward heads: how an encoder's output becomes a preference. The port is here, one file is one head."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from rejoinder.core.answertext import TokenRow
+from rejoinder.core.table import Row, Table
+from rejoinder.core.types import Message
+from rejoinder.reward.heads import bt
+from rejoinder.runtime.textmodel import Words
+
+
+class Head(Protocol):
+    """Made from a model's facts. shape: scalar | vector | embedding | list | segment | judge. output: of its graph."""
+
+    shape: str
+    output: str
+
+    def rows(self, words: Words, messages: Sequence[Message], responses: Sequence[str]) -> list[TokenRow]:
+        """One row of the graph per response."""
+
+    def scores(self, outputs: np.ndarray) -> list[float]:
+        """Bradley-Terry scores in logits from the rows' outputs (N, …)."""
+
+
+Make = Callable[[Mapping[str, Any]], Head]
+
+HEADS = Table(
+    "reward head",
+    Row(
+        "bt",
+        bt.BradleyTerry,
+        paper="Bradley and Terry 1952; 2009.01325, eq. 1",
+        claim="P(a preferred to b) = sigmoid(score a − score b), one scalar per answer",
+        traits={"shape": "scalar", "antisymmetric": True},
+    ),
+)

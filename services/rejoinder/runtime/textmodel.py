@@ -1,0 +1,176 @@
+"""Texts through a tokenizer, the batcher and a backend: what reward heads and rankers are built on.
+
+A caller gives a pure function from the encoder (texts → token ids) to rows; it runs in a thread, so that tokenising
+never holds the event loop. Rows are batched with everybody's, padded, and one output of the graph comes back per row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from rejoinder.core.answertext import TokenRow
+from rejoinder.core.clock import Clock
+from rejoinder.core.metrics import Metrics
+from rejoinder.core.modelfolder import TOKENIZER, verified
+from rejoinder.runtime.backends import BACKENDS, Backend
+from rejoinder.runtime.batch_plan import Limits
+from rejoinder.runtime.batcher import Batcher, Report
+from rejoinder.runtime.settings import Theme
+
+
+class ModelSettings(Theme):
+    folder: Path
+    """Folder of the exported model; `rejoinder models build` makes those of the package."""
+    digest: str = ""
+    """The only digest that is loaded; "" takes what the folder says it is, checked against its files."""
+    backend: str = "onnx"
+    """Row of the backend table."""
+    threads: int = Field(default=2, ge=1)
+    """Threads of one run: physical cores of the container; more only add waiting."""
+
+
+class BatchSettings(Theme):
+    max_tokens: int = Field(default=1024, ge=1)
+    """Tokens of a batch, padding included; on a CPU 1024 was the fastest of 512 to 4096, a GPU wants more."""
+    max_rows: int = Field(default=64, ge=1)
+    """Rows of a batch; bounds the latency that many short rows would add."""
+    window: int = Field(default=64, ge=1)
+    """Rows sorted by length together: more saves padding, less keeps closer to order of arrival."""
+    max_queued_tokens: int = Field(default=262_144, ge=1)
+    """Waiting tokens above which callers get QUEUE_FULL; protects memory and keeps the wait below deadlines."""
+    patience_s: float = Field(default=5.0, ge=0)
+    """Seconds after which work of batch class counts as interactive, so that it cannot starve."""
+    lanes: int = Field(default=1, ge=1)
+    """Batches computed at once: 1 where the model runs in process, more for a model server."""
+
+    def limits(self) -> Limits:
+        return Limits(**self.model_dump())
+
+
+@dataclass(frozen=True)
+class Words:
+    """A tokenizer as layouts need it. encode: texts → ids without special tokens; cls, sep: ids of those."""
+
+    encode: Callable[[Sequence[str]], list[list[int]]]
+    cls: int
+    sep: int
+
+
+@dataclass(frozen=True)
+class Caller:
+    """For whom: fairness is between tenants; deadline on `clock.monotonic()`; background: batch class."""
+
+    tenant: str = ""
+    deadline: float | None = None
+    background: bool = False
+
+
+NOBODY = Caller()
+
+
+class TextModel:
+    """owns: the graph, its batcher and tokenizer."""
+
+    def __init__(
+        self,
+        graph: Backend,
+        words: Words,
+        facts: Mapping[str, Any],
+        batch: BatchSettings,
+        clock: Clock,
+        observe: Callable[[Report], None] = lambda report: None,
+        on_given_up: Callable[[int], None] = lambda rows: None,
+    ) -> None:
+        self.digest = graph.digest
+        self.facts = facts
+        self._graph = graph
+        self._words = words
+        self._batcher: Batcher[tuple[TokenRow, str], np.ndarray] = Batcher(
+            self._run, batch.limits(), clock, observe, on_given_up
+        )
+
+    async def start(self) -> None:
+        """Starts the lanes and computes one short row, so that the first caller pays for nothing."""
+        await self._batcher.start()
+        row = TokenRow((self._words.cls, self._words.sep), (0, 1))
+        await self._batcher.submit([(row, self.facts["outputs"][0])], [len(row.ids)])
+
+    async def close(self) -> None:
+        await self._batcher.close()
+        self._graph.close()
+
+    async def infer(
+        self, rows: Callable[[Words], Sequence[TokenRow]], output: str, caller: Caller = NOBODY
+    ) -> np.ndarray:
+        """One output of the graph for the rows that `rows` lays out, stacked: (rows, …).
+
+        Raises what Batcher.submit raises: QueueFull, TooLong, DeadlineExceeded, Draining.
+        """
+        laid = await asyncio.to_thread(rows, self._words)
+        results = await self._batcher.submit(
+            [(row, output) for row in laid],
+            [len(row.ids) for row in laid],
+            tenant=caller.tenant,
+            deadline=caller.deadline,
+            background=caller.background,
+        )
+        return np.stack(results)
+
+    def _run(self, rows: Sequence[tuple[TokenRow, str]]) -> list[np.ndarray]:
+        outputs = self._graph.infer(pad([row for row, _ in rows]))
+        return [outputs[name][index] for index, (_, name) in enumerate(rows)]
+
+
+def pad(rows: Sequence[TokenRow]) -> dict[str, np.ndarray]:
+    """input_ids, attention_mask, token_type_ids: (rows, longest) int64, padded with 0 on the right."""
+    shape = (len(rows), max(len(row.ids) for row in rows))
+    ids, mask, types = (np.zeros(shape, dtype=np.int64) for _ in range(3))
+    for at, row in enumerate(rows):
+        size = len(row.ids)
+        ids[at, :size], mask[at, :size], types[at, :size] = row.ids, 1, row.types
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+
+
+def words_of(tokenizer_file: Path) -> Words:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+
+    def encode(texts: Sequence[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False)]
+
+    return Words(encode, tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]"))
+
+
+def load(settings: ModelSettings, batch: BatchSettings, clock: Clock, metrics: Metrics) -> TextModel:
+    """The model of a folder. Blocks for about a second. Raises BadFile, DataLoss, UnknownRow."""
+    folder = verified(settings.folder, settings.digest)
+    row = BACKENDS[settings.backend]
+    graph = row.make(folder, row.with_params({"threads": settings.threads}))
+    return TextModel(
+        graph,
+        words_of(folder.path / TOKENIZER),
+        folder.facts,
+        batch,
+        clock,
+        partial(observe, metrics),
+        metrics["batch_given_up_total"].inc,
+    )
+
+
+def observe(metrics: Metrics, report: Report) -> None:
+    for wait in report.queue_s:
+        metrics["batch_queue_s"].observe(wait)
+    metrics["batch_run_s"].observe(report.run_s)
+    metrics["batch_fill"].observe(report.padded_tokens / report.budget)
+    metrics["batch_padding"].observe(1 - report.tokens / report.padded_tokens)
