@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-
 from rejoinder.signals.calibration import CLASSES, Calibration, fit, main
 
 NAMES = ["gratitude", "style"]

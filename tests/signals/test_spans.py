@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from rejoinder.signals.spans import evidence_span
 
 TEXT = "Thanks a lot, but that is the wrong year."

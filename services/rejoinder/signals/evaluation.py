@@ -18,6 +18,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from rejoinder.core.clock import Clock
+from rejoinder.signals.extractors.evidence import TextModel
+from rejoinder.signals.extractors.minilm import probabilities, row_of
 
 BINS = 15
 CLASSES = ("DSAT", "none", "SAT")
@@ -170,3 +172,14 @@ def evaluate(
     readings = read(turns)
     seconds = clock.monotonic() - started
     return {**score(records, readings), "turns_per_s": len(turns) / seconds if seconds > 0 else float("nan")}
+
+
+def reader(text: TextModel) -> Callable[[Sequence[tuple[str, str]]], list[Reading]]:
+    """Reads (answer, follow-up) pairs with an exported encoder, as `minilm` does, without looking for reasons."""
+
+    def read(turns: Sequence[tuple[str, str]]) -> list[Reading]:
+        logits = text.scorer.score([row_of(answer, followup, text)[0] for answer, followup in turns])
+        pairs = (probabilities(found, text) for found in logits)
+        return [Reading((float(p[0]), float(p[1]), float(p[2])), level) for p, level in pairs]
+
+    return read

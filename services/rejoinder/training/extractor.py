@@ -1,12 +1,11 @@
 """The signal encoder at the command line.
 
     python -m rejoinder.training.extractor export --out DIR [--int8]
-    python -m rejoinder.training.extractor train --rated FILE --out DIR [--steps N]
-    python -m rejoinder.training.extractor held-out --rated FILE --out FILE.jsonl [--folds 3 --take 3]
+    python -m rejoinder.training.extractor train --rated FILE --out DIR [--steps N --folds 5]
 
-`train` learns from everything it is given and writes updates.safetensors; `held-out` trains one encoder a fold,
-groups never crossing, and writes the logits of what each did not see, from which `rejoinder.signals.calibration`
-makes calibration.json. --rated takes files in the evaluation format with levels, any number of them.
+`train` holds one fold of the groups out, learns from the others, and writes updates.safetensors and held_out.jsonl:
+the logits of what it did not see, from which `rejoinder.signals.calibration` makes calibration.json. --rated takes
+files in the evaluation format with levels, any number of them.
 """
 
 from __future__ import annotations
@@ -53,37 +52,29 @@ def split(turns: Sequence[Turn], fold: int, folds: int, seed: int) -> tuple[list
     return [t for t in turns if t.group not in out], [t for t in turns if t.group in out]
 
 
-def train(rated: Sequence[Turn], params: Params, base: Path) -> SignalEncoder:
+def train(rated: Sequence[Turn], params: Params, base: Path, folds: int, out: Path) -> None:
+    """Writes updates.safetensors, and held_out.jsonl with the logits of the fold that training did not see."""
     reasons = poles()
-    model = load_pretrained(base, len(reasons), params.rank)
-    fit(model, encoder_of(base, list(reasons)), Sources(rated, labelled(), written(), reasons), params, print)
-    return model
-
-
-def held_out(rated: Sequence[Turn], params: Params, base: Path, folds: int, take: int, path: Path) -> None:
-    reasons = poles()
-    encoder = encoder_of(base, list(reasons))
-    with path.open("w", encoding="utf-8") as lines:
-        for fold in range(take):
-            seen, rest = split(rated, fold, folds, params.seed)
-            read, unread = split(labelled(), fold, folds, params.seed)
-            model = load_pretrained(base, len(reasons), params.rank)
-            fit(model, encoder, Sources(seen, read, written(), reasons), params, print)
-            for turn, out in zip(rest + unread, predict(model, encoder, rest + unread), strict=True):
-                known = {"judged": turn.judged, "label": turn.label, "level": turn.level, "names": list(reasons)}
-                spoken = {"set": "labelled" if turn.judged else "rated", "reasons": [r for r, _, _ in turn.spans]}
-                lines.write(json.dumps({**known, **spoken, "fold": fold, "group": turn.group, **out}) + "\n")
+    encoder, model = encoder_of(base, list(reasons)), load_pretrained(base, len(reasons), params.rank)
+    seen, rest = split(rated, 0, folds, params.seed)
+    read, unread = split(labelled(), 0, folds, params.seed)
+    fit(model, encoder, Sources(seen, read, written(), reasons), params, lambda line: print(line, flush=True))
+    save_small(model, out / "updates.safetensors")
+    with (out / "held_out.jsonl").open("w", encoding="utf-8") as lines:
+        for turn, logits in zip(rest + unread, predict(model, encoder, rest + unread), strict=True):
+            known = {"judged": turn.judged, "label": turn.label, "level": turn.level, "names": list(reasons)}
+            spoken = {"set": "labelled" if turn.judged else "rated", "reasons": [r for r, _, _ in turn.spans]}
+            lines.write(json.dumps({**known, **spoken, "group": turn.group, **logits}) + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="rejoinder.training.extractor", description=__doc__.splitlines()[0])
-    parser.add_argument("command", choices=("export", "train", "held-out"))
-    parser.add_argument("--out", type=Path, required=True, help="folder, or for held-out the file to write")
+    parser.add_argument("command", choices=("export", "train"))
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--int8", action="store_true", help="export: quantise the matrix products")
     parser.add_argument("--rated", type=Path, action="append", default=[], help="rated chats, evaluation format")
     parser.add_argument("--steps", type=int, default=Params.steps)
-    parser.add_argument("--folds", type=int, default=3)
-    parser.add_argument("--take", type=int, default=3, help="held-out: how many of the folds to train")
+    parser.add_argument("--folds", type=int, default=5, help="train: one of so many is held out")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
@@ -93,11 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     rated = [turn for path in given.rated for turn in read_turns(path, judged=False)]
     params = Params(steps=given.steps)
-    if given.command == "held-out":
-        held_out(rated, params, base, given.folds, min(given.take, given.folds), given.out)
-        return
     given.out.mkdir(parents=True, exist_ok=True)
-    save_small(train(rated, params, base), given.out / "updates.safetensors")
+    train(rated, params, base, given.folds, given.out)
     (given.out / "training.json").write_text(json.dumps(asdict(params), indent=2) + "\n", encoding="utf-8")
 
 
