@@ -1,0 +1,147 @@
+"""`rejoinder import`: other people's chat logs into a data folder, or into a running feedback service."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from rejoinder.cli.datafolder import DataFolder, data_option, tenant_option
+from rejoinder.cli.output import json_option, print_json, print_table, progress
+from rejoinder.core.types import Consent, Feedback, Interaction, RecordOutcome
+from rejoinder.observe.events import ImportAs, events_of
+from rejoinder.observe.formats import FORMATS
+from rejoinder.observe.reader import Reading, conversations
+
+#: Events of one request.
+CHUNK = 500
+
+T = TypeVar("T")
+#: Topic and events → what became of each: (outcome, reason).
+Record = Callable[[str, Sequence[Any]], Iterable[tuple[RecordOutcome, str]]]
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@data_option
+@click.option("--address", help="A running feedback service (host:port) instead of a data folder.")
+@click.option("--format", "format_name", type=click.Choice(["auto", *FORMATS]), default="auto", show_default=True)
+@tenant_option
+@click.option("--policy", default="observed", show_default=True, help="The line of versions that the models belong to.")
+@click.option("--no-train", is_flag=True, help="Count these conversations, but let them enter no window and no pair.")
+@click.option("--no-signals", is_flag=True, help="Do not read the follow-ups now.")
+@json_option
+def command(
+    files: tuple[Path, ...],
+    data: Path,
+    address: str | None,
+    format_name: str,
+    tenant: str,
+    policy: str,
+    no_train: bool,
+    no_signals: bool,
+    as_json: bool,
+) -> None:
+    """Read chat logs: OpenAssistant trees, hh-rlhf, ShareGPT, WildChat, OpenAI, evaluation files; plain or gzip.
+
+    The same file twice records nothing twice.
+    """
+    consent = Consent.NO_TRAIN if no_train else Consent.UNSPECIFIED
+
+    def as_target(format_of: str) -> ImportAs:
+        return ImportAs(tenant, policy, f"import:{format_of}", consent)
+
+    if address:
+        report = _to_service(address, files, format_name, as_target)
+    else:
+        report = _to_folder(data, files, format_name, as_target, read_signals=not no_signals)
+    print_json(report) if as_json else _print(report)
+
+
+def _to_service(address: str, files: Sequence[Path], format_name: str, as_target: Any) -> dict[str, Any]:
+    from rejoinder.clients.connection import Connection
+    from rejoinder.clients.feedback import FeedbackClient
+
+    with FeedbackClient(Connection(address)) as client:
+
+        def record(topic: str, events: Sequence[Any]) -> Iterable[tuple[RecordOutcome, str]]:
+            send = client.record_interactions if topic == "interactions" else client.record_feedback
+            return [(result.outcome, result.reason) for result in send(events)]
+
+        return {"files": [_read(path, format_name, as_target, record) for path in files]}
+
+
+def _to_folder(
+    data: Path, files: Sequence[Path], format_name: str, as_target: Any, read_signals: bool
+) -> dict[str, Any]:
+    from rejoinder.cli.satisfaction import overview
+    from rejoinder.cli.signals import read
+
+    with DataFolder(data, create=True) as opened:
+
+        def record(topic: str, events: Sequence[Any]) -> Iterable[tuple[RecordOutcome, str]]:
+            return [(result.outcome, result.reason) for result in opened.record(topic, events)]
+
+        report: dict[str, Any] = {"files": [_read(path, format_name, as_target, record) for path in files]}
+        with progress("joining", None):
+            opened.project()
+        if read_signals:
+            waiting = sum(file["feedback"] for file in report["files"])
+            with progress("reading follow-ups", waiting) as advance:
+                report["read"] = read(opened, None, advance)
+        tenant = as_target("").tenant
+        return {**report, **overview(opened, tenant, "reason")}
+
+
+def _read(path: Path, format_name: str, as_target: Any, record: Record) -> dict[str, Any]:
+    """Imports one file; answers its counts."""
+    reading = Reading(path)
+    outcomes: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
+    size = path.stat().st_size if path.is_file() else None
+    with progress(path.name, size) as advance:
+        found = conversations(path, reading, format_name, advance)
+        events = (event for c in found for event in events_of(c, as_target(reading.format)))
+        for chunk in _chunks(events, CHUNK):
+            for topic, kind in (("interactions", Interaction), ("feedback", Feedback)):
+                part = [event for event in chunk if isinstance(event, kind)]
+                kinds.update(e.kind_name if isinstance(e, Feedback) else "interaction" for e in part)
+                for outcome, reason in record(topic, part) if part else ():
+                    outcomes[reason or outcome.value] += 1
+    return {
+        "file": path.name,
+        "format": reading.format,
+        "conversations": reading.conversations,
+        "interactions": kinds.pop("interaction", 0),
+        "feedback": sum(kinds.values()),
+        "kinds": dict(sorted(kinds.items())),
+        "outcomes": dict(sorted(outcomes.items())),
+        "refused_lines": dict(reading.refused),
+    }
+
+
+def _chunks(items: Iterator[T], size: int) -> Iterator[list[T]]:
+    while chunk := list(islice(items, size)):
+        yield chunk
+
+
+def _print(report: dict[str, Any]) -> None:
+    from rejoinder.cli.satisfaction import print_overview
+
+    def told(counts: dict[str, int]) -> str:
+        return ", ".join(f"{name} {count}" for name, count in counts.items()) or "–"
+
+    rows = [
+        (f["file"], f["format"], f["conversations"], f["interactions"], told(f["kinds"]), told(f["outcomes"]))
+        for f in report["files"]
+    ]
+    print_table("Imported", ("file", "format", "conversations", "answers", "feedback", "outcome"), rows)
+    for file in report["files"]:
+        for cause, count in file["refused_lines"].items():
+            click.echo(f"{file['file']}: {count} lines refused: {cause}", err=True)
+    if "rows" in report:
+        print_overview(report)

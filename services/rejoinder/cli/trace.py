@@ -1,0 +1,49 @@
+"""`rejoinder trace`: from one id to everything that made it and everything it made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rejoinder.cli.datafolder import DataFolder, data_option, tenant_option
+from rejoinder.cli.output import json_option, print_json, print_table
+
+
+@click.command()
+@click.argument("name")
+@data_option
+@click.option("--address", help="A running ledger service (host:port) instead of a data folder.")
+@tenant_option
+@json_option
+def command(name: str, data: Path, address: str | None, tenant: str, as_json: bool) -> None:
+    """NAME is an interaction, an event, a version, a round (`assist#3`) or an erasure ticket."""
+    nodes: Sequence[Any]
+    if address:
+        from rejoinder.clients.connection import Connection
+        from rejoinder.clients.ledger import LedgerClient
+
+        with LedgerClient(Connection(address)) as client:
+            nodes = client.trace(name, tenant)
+    else:
+        with DataFolder(data) as opened:
+            opened.project()
+            nodes = opened.ledger.trace(tenant, name)
+    if as_json:
+        print_json({"nodes": [asdict(node) for node in nodes]})
+        return
+    rows = [
+        (
+            node.kind,
+            node.id,
+            node.state,
+            datetime.fromtimestamp(node.at, UTC).isoformat(timespec="seconds") if node.at else None,
+            ", ".join(f"{key}={value}" for key, value in node.facts.items()),
+        )
+        for node in nodes
+    ]
+    print_table(f"Trace of {name}", ("kind", "id", "state", "at", "facts"), rows)
