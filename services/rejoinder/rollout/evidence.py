@@ -1,0 +1,95 @@
+"""All that a rollout has measured so far, in one incremental state that survives a restart bit-equal.
+
+The error of the whole verdict is spent on E-values: satisfaction among the judged .6, DSAT per interaction .2, all
+vetoes .2. Their weighted mean is one more supermartingale, so `harm` at 1/alpha keeps the error of the whole without
+a union bound: whenever one part alone reaches 1/(its share of alpha) the mean is there too, and never later.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rejoinder.core.errors import InvalidArgument
+from rejoinder.rollout.interval import Interval
+from rejoinder.rollout.plan import RolloutPlan
+from rejoinder.rollout.sample_ratio import SampleRatio
+from rejoinder.rollout.silence import Silence
+from rejoinder.rollout.units import UnitScore
+from rejoinder.rollout.vetoes import Vetoes
+
+#: How the whole verdict's alpha is spent. The reply rate's part is beside them: it never rolls anything back.
+PARTS: Mapping[str, float] = {"judged": 0.6, "no_dsat": 0.2, "vetoes": 0.2}
+REPLY_PART = 0.2
+
+
+class Evidence:
+    """owns: the processes of silence, the vetoes, both sample ratios, the interval, the peak of the whole harm, and the
+    cursor (closes_at, unit) of the last unit taken. Adding a unit is O(1)."""
+
+    def __init__(self, plan: RolloutPlan) -> None:
+        self.silence = Silence(plan.base_rate, plan.margin, plan.reply_rate, plan.reply_margin)
+        self.vetoes = Vetoes(plan.vetoes)
+        self.assigned, self.matured = SampleRatio(), SampleRatio()
+        self.interval = Interval(plan.base_rate, plan.alpha)
+        self.cursor: tuple[float, str] = (float("-inf"), "")
+        self.first_close: float | None = None
+        self.harm_peak = 0.0
+
+    @property
+    def log_e_harm(self) -> float:
+        """Log of the weighted mean of all E-values for harm."""
+        parts = {name: self.silence.tests[name].worse.log_e for name in ("judged", "no_dsat")}
+        parts["vetoes"] = self.vetoes.log_e
+        top = max(parts.values())
+        return top + math.log(sum(share * math.exp(parts[name] - top) for name, share in PARTS.items()))
+
+    def add(self, unit: UnitScore) -> None:
+        """The next matured unit; InvalidArgument if it does not come after the cursor."""
+        if (unit.closes_at, unit.unit) <= self.cursor:
+            raise InvalidArgument("units are taken in the order of their windows' close", field="closes_at")
+        self.matured.add(unit.weight, 1, int(unit.canary))
+        self.silence.add(unit)
+        self.vetoes.add(unit)
+        if unit.judged is not None:
+            self.interval.add(unit.judged, unit.canary, unit.weight)
+        self.harm_peak = max(self.harm_peak, self.log_e_harm)
+        self.cursor = (unit.closes_at, unit.unit)
+        if self.first_close is None:
+            self.first_close = unit.closes_at
+
+    def extend(self, units: Iterable[UnitScore]) -> int:
+        """Takes those that come after the cursor, in order; returns how many."""
+        taken = 0
+        for unit in units:
+            if (unit.closes_at, unit.unit) > self.cursor:
+                self.add(unit)
+                taken += 1
+        return taken
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "silence": self.silence.as_dict(),
+            "vetoes": self.vetoes.as_dict(),
+            "assigned": self.assigned.as_dict(),
+            "matured": self.matured.as_dict(),
+            "interval": self.interval.as_dict(),
+            "cursor": list(self.cursor) if self.first_close is not None else None,
+            "first_close": self.first_close,
+            "harm_peak": self.harm_peak,
+        }
+
+    @classmethod
+    def from_dict(cls, plan: RolloutPlan, value: Mapping[str, Any]) -> Evidence:
+        """BadSettings where the plan's vetoes are not those the state was made with."""
+        evidence = cls(plan)
+        evidence.silence = Silence.from_dict(value["silence"])
+        evidence.vetoes.restore(value["vetoes"])
+        evidence.assigned = SampleRatio.from_dict(value["assigned"])
+        evidence.matured = SampleRatio.from_dict(value["matured"])
+        evidence.interval = Interval.from_dict(value["interval"])
+        if value["cursor"] is not None:
+            evidence.cursor = (value["cursor"][0], value["cursor"][1])
+        evidence.first_close, evidence.harm_peak = value["first_close"], value["harm_peak"]
+        return evidence

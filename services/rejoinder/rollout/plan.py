@@ -1,0 +1,130 @@
+"""The rollout plan: what a recipe or a PolicyRollout may ask for, typed, with every refusal in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from rejoinder.core.arms import UNITS
+from rejoinder.core.errors import BadSettings
+from rejoinder.rollout.vetoes import FAILURES, Veto
+
+APPROVALS = ("none", "canary", "promotion")
+ON_DEADLINE = ("stable", "hold")
+ON_INCONCLUSIVE = ("pause", "advance")
+PROMOTE_ON = ("not_worse", "better")
+
+
+@dataclass(frozen=True)
+class PlanStep:
+    """weight: the canary's share of users outside the holdout, (0, 1). duration_s: the least time spent here.
+    deadline_s: the most; then `on_deadline` decides. on_inconclusive: `advance` lets a *measured* step without harm
+    pass when its duration is over, so that a ramp can grow before it can conclude; never the last one."""
+
+    weight: float
+    duration_s: float = 3600.0
+    deadline_s: float = 48 * 3600.0
+    on_inconclusive: str = "pause"
+
+
+@dataclass(frozen=True)
+class RolloutPlan:
+    """How a version comes to its users. Durations in seconds, shares and scores in [0, 1].
+
+    steps: exposures, weights rising; promotion follows the last. alpha: error of the whole verdict. margin: the loss of
+    satisfaction that counts as none. min_units: judged units per arm below which nothing is called measured.
+    on_deadline: `stable` rolls back, `hold` waits for a person. approval: where a person signs. promote_on: `not_worse`
+    (margin shown) or `better` (superiority shown). maturity_s: the wait for a follow-up. turns_cap: judged turns per
+    unit. base_rate, reply_rate: stable's, before the rollout. reply_margin: a shift of the reply rate that must be
+    ruled out before a promotion on satisfaction alone. shadow_s: answers scored but not shown, first. watch_s: how long
+    the replaced version stays loaded. lease_ttl_s: must exceed the engine's own fail-over. load_deadline_s: until every
+    replica reports the canary's digest. BadSettings with the field named where a value is out of range.
+    """
+
+    steps: tuple[PlanStep, ...] = (PlanStep(0.05), PlanStep(0.20), PlanStep(0.50))
+    unit: str = "user"
+    alpha: float = 0.05
+    margin: float = 0.05
+    min_units: int = 50
+    on_deadline: str = "stable"
+    approval: str = "none"
+    promote_on: str = "not_worse"
+    maturity_s: float = 1800.0
+    turns_cap: int = 8
+    base_rate: float = 0.7
+    reply_rate: float = 0.5
+    reply_margin: float = 0.08
+    shadow_s: float = 0.0
+    watch_s: float = 72 * 3600.0
+    lease_ttl_s: float = 30.0
+    load_deadline_s: float = 1800.0
+    vetoes: tuple[Veto, ...] = field(default_factory=lambda: (Veto(FAILURES, 0.01),))
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise BadSettings("rollout.steps must not be empty")
+        for i, step in enumerate(self.steps):
+            _within(f"steps[{i}].weight", step.weight, 0, 1)
+            _positive(f"steps[{i}].deadline_s", step.deadline_s)
+            if not 0 <= step.duration_s <= step.deadline_s:
+                raise BadSettings(f"rollout.steps[{i}].duration_s must lie in [0, deadline_s]")
+            _one_of(f"steps[{i}].on_inconclusive", step.on_inconclusive, ON_INCONCLUSIVE)
+        if any(b.weight <= a.weight for a, b in zip(self.steps, self.steps[1:], strict=False)):
+            raise BadSettings("rollout.steps must rise in weight")
+        if self.steps[-1].on_inconclusive == "advance":
+            raise BadSettings("rollout.steps: the last step never advances on an inconclusive verdict")
+        for name in ("alpha", "margin", "reply_margin"):
+            _within(name, getattr(self, name), 0, 0.5)
+        for name in ("base_rate", "reply_rate"):
+            _within(name, getattr(self, name), 0, 1)
+        for name in ("maturity_s", "lease_ttl_s", "load_deadline_s"):
+            _positive(name, getattr(self, name))
+        for name in ("shadow_s", "watch_s"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise BadSettings(f"rollout.{name} must not be negative")
+        for name in ("min_units", "turns_cap"):
+            if getattr(self, name) < 1:
+                raise BadSettings(f"rollout.{name} must be at least 1")
+        _one_of("unit", self.unit, UNITS)
+        _one_of("on_deadline", self.on_deadline, ON_DEADLINE)
+        _one_of("approval", self.approval, APPROVALS)
+        _one_of("promote_on", self.promote_on, PROMOTE_ON)
+        if len({veto.name for veto in self.vetoes}) != len(self.vetoes):
+            raise BadSettings("rollout.vetoes: two share a name")
+
+    @classmethod
+    def from_mapping(cls, value: Mapping[str, Any]) -> RolloutPlan:
+        """From a recipe's `rollout:` block or a spec; an unknown key or a wrong type is BadSettings, named."""
+        plain = dict(value)
+        for name, make in (("steps", PlanStep), ("vetoes", Veto)):
+            if name in plain:
+                plain[name] = tuple(_record(f"{name}[{i}]", make, item) for i, item in enumerate(plain[name]))
+        return _record("", cls, plain)
+
+
+def _record(where: str, make: type, value: Mapping[str, Any]) -> Any:
+    unknown = set(value) - {f.name for f in fields(make)}
+    if unknown:
+        raise BadSettings(f"rollout.{where}: unknown {', '.join(sorted(unknown))}".replace(".:", ":"))
+    try:
+        return make(**value)
+    except TypeError as error:
+        at = f"rollout.{where}" if where else "rollout"
+        raise BadSettings(f"{at} has a value of the wrong type or lacks one") from error
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low < value < high:
+        raise BadSettings(f"rollout.{name} must lie in ({low}, {high})")
+
+
+def _positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise BadSettings(f"rollout.{name} must be above 0 and finite")
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise BadSettings(f"rollout.{name} must be one of {', '.join(known)}")
