@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 from rejoinder.core.clock import ManualClock
+from rejoinder.signals.calibration import Calibration
 from rejoinder.signals.evaluation import Reading, auc, calibration, evaluate, macro_f1, score, slope_of, spearman
+from rejoinder.signals.extractors.evidence import Logits, TextModel
 from scipy.stats import spearmanr
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, f1_score, roc_auc_score
@@ -90,13 +92,29 @@ def test_a_file_without_sat_is_scored_on_none_against_dsat():
     assert score(records, right[::-1])["auc"] == 0.0
 
 
-def test_speed_is_turns_over_the_clock():
+class TwoWordModel:
+    """Reads "good" as SAT and anything else as DSAT; half a second a call."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+
+    def encode(self, sequence: str, *, add_special_tokens: bool):
+        return type("Tokens", (), {"ids": [7 if sequence == "good" else 8], "offsets": [(0, len(sequence))]})
+
+    def token_to_id(self, token: str) -> int:
+        return 0
+
+    def score(self, rows):
+        self.clock.advance(0.5)
+        signs = np.array([1.0 if row.ids[row.types.index(1)] == 7 else -1.0 for row in rows])
+        return [Logits(np.array([-s, 0, s]), np.arange(5) * s, np.zeros(0), np.zeros((1, 0))) for s in signs]
+
+
+def test_the_report_has_what_was_promised_and_speed_is_turns_over_the_clock():
     clock = ManualClock()
-
-    def read(turns):
-        clock.advance(0.5)
-        return [Reading((0.1, 0.2, 0.7), 4.0) for _ in turns]
-
-    found = evaluate([record("SAT", 5)] * 10, read, clock)
+    model = TwoWordModel(clock)
+    records = [record("SAT", 5) | {"followup": "good"}, record("DSAT", 1) | {"followup": "bad"}] * 5
+    found = evaluate(records, TextModel(model, model, Calibration(), (), "two@0"), clock)
     assert found["turns_per_s"] == pytest.approx(20.0)
+    assert (found["accuracy"], found["auc"], found["spearman"]) == (1.0, 1.0, pytest.approx(1.0))
     assert {"n", "accuracy", "macro_f1", "auc", "spearman", "ece", "ece_null_95", "slope", "brier"} <= set(found)

@@ -12,7 +12,7 @@ label on logit p; `brier`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -163,23 +163,17 @@ def score(records: Sequence[Mapping], readings: Sequence[Reading], seed: int = 0
     }
 
 
-def evaluate(
-    records: Sequence[Mapping], read: Callable[[Sequence[tuple[str, str]]], Sequence[Reading]], clock: Clock
-) -> dict[str, float | int]:
-    """score() and `turns_per_s`. read: (answer, follow-up) pairs → readings, one each."""
+def read(turns: Sequence[tuple[str, str]], text: TextModel) -> list[Reading]:
+    """Reads (answer, follow-up) pairs as `minilm` does, without looking for reasons."""
+    logits = text.scorer.score([row_of(answer, followup, text)[0] for answer, followup in turns])
+    pairs = (probabilities(found, text) for found in logits)
+    return [Reading((float(p[0]), float(p[1]), float(p[2])), level) for p, level in pairs]
+
+
+def evaluate(records: Sequence[Mapping], text: TextModel, clock: Clock) -> dict[str, float | int]:
+    """score() of what an exported encoder reads in the records, and `turns_per_s`, tokenising included."""
     turns = [(record["messages"][-1]["text"], record["followup"]) for record in records]
     started = clock.monotonic()
-    readings = read(turns)
+    readings = read(turns, text)
     seconds = clock.monotonic() - started
     return {**score(records, readings), "turns_per_s": len(turns) / seconds if seconds > 0 else float("nan")}
-
-
-def reader(text: TextModel) -> Callable[[Sequence[tuple[str, str]]], list[Reading]]:
-    """Reads (answer, follow-up) pairs with an exported encoder, as `minilm` does, without looking for reasons."""
-
-    def read(turns: Sequence[tuple[str, str]]) -> list[Reading]:
-        logits = text.scorer.score([row_of(answer, followup, text)[0] for answer, followup in turns])
-        pairs = (probabilities(found, text) for found in logits)
-        return [Reading((float(p[0]), float(p[1]), float(p[2])), level) for p, level in pairs]
-
-    return read
