@@ -60,6 +60,10 @@ def build_base(folder, kind="qwen2", seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = model_class(config)
+        # A fresh model's biases are zero, and an export that lost them would go unnoticed.
+        for name, parameter in model.named_parameters():
+            if name.endswith("bias"):
+                torch.nn.init.normal_(parameter, std=0.1)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

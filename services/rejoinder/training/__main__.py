@@ -44,7 +44,7 @@ def _run(manifest: Path, pairs: Path, base: Path, out: Path) -> dict[str, str]:
     from rejoinder.training.stage import run
 
     # Where an operation has no deterministic kernel (some on CUDA), it warns instead of ending the run.
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")
 
     def emit(line: dict[str, float]) -> None:
         print(json.dumps(line), flush=True)

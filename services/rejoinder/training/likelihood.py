@@ -1,0 +1,54 @@
+"""log p(response | prompt) of both responses of every pair, as rows that ranking accuracy is computed from (row 11)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rejoinder.training.adapters import load_base
+from rejoinder.training.logps import causal_lm, token_logps
+from rejoinder.training.pack import batches, pack
+from rejoinder.training.pairs import Example, encode, read_pairs
+
+TOKENS_PER_BATCH = 8192
+
+
+def rows(model: Any, examples: Sequence[Example]) -> Iterator[dict[str, Any]]:
+    """One row a pair, in the order of `examples`: id, group, and for either side its summed log-probability (nats) and
+    its length (tokens with the end token); flip_probability where the pair states one."""
+    found: dict[int, dict[str, Any]] = {}
+    for group in batches([e.tokens for e in examples], TOKENS_PER_BATCH):
+        with torch.no_grad():
+            packed = pack([examples[i] for i in group]).to(causal_lm(model).device)
+            sums = token_logps(model, packed).double().sum(-1).tolist()
+        for i, (chosen, rejected) in zip(group, sums, strict=True):
+            example = examples[i]
+            found[i] = {
+                "id": example.id,
+                "group": example.group,
+                "chosen_logp": chosen,
+                "rejected_logp": rejected,
+                "chosen_tokens": len(example.responses[0]),
+                "rejected_tokens": len(example.responses[1]),
+            } | ({} if example.eps != example.eps else {"flip_probability": example.eps})
+    return (found[i] for i in range(len(examples)))
+
+
+def write_rows(pairs: Path, base: Path, adapter: Path | None, out: Path, device: str = "cpu") -> int:
+    """Scores a pairs file under the base, or under an adapter on it; returns how many rows were written to `out`."""
+    from peft import PeftModel
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
+    model = load_base(base, "float32", torch.device(device))
+    if adapter is not None:
+        model = PeftModel.from_pretrained(model, adapter).eval()
+    examples, _ = encode(list(read_pairs(pairs)), tokenizer, model.config.max_position_embeddings)
+    with out.open("w") as stream:
+        for row in rows(model, examples):
+            stream.write(json.dumps(row) + "\n")
+    return len(examples)
