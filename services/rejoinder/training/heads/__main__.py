@@ -65,7 +65,8 @@ def main(argv: list[str]) -> None:
     command.set_defaults(run=fit_command)
     command = commands.add_parser("export", help="write the model folders bt-v1 and minilm")
     command.add_argument("--out", type=Path, required=True)
-    command.set_defaults(run=lambda arguments: package.export(arguments.out))
+    command.add_argument("--small", type=Path, default=package.small_folder(), help="what `fit` made")
+    command.set_defaults(run=lambda arguments: package.export(arguments.out, arguments.small))
     arguments = parser.parse_args(argv)
     arguments.run(arguments)
 

@@ -58,9 +58,9 @@ def reward_model(small: Path) -> RewardEncoder:
     return model.merge().eval()
 
 
-def export(out: Path) -> None:
-    """Writes out/bt-v1 and out/minilm. Takes seconds."""
-    small, base = small_folder(), base_folder()
+def export(out: Path, small: Path) -> None:
+    """Writes out/bt-v1 (from the small files in `small`) and out/minilm. Takes seconds."""
+    base = base_folder()
     budget = {"budget": asdict(AnswerBudget())}
     _write(out / "bt-v1", reward_model(small), "score", budget, base / "tokenizer.json", small / CARD)
     facts = {"budget": TEXT_TOKENS}

@@ -1,0 +1,32 @@
+"""A candidate as an answer to the query, by a Bradley-Terry reward model (Stiennon and others, 2009.01325)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rejoinder.core.answertext import AnswerBudget, answer_row
+from rejoinder.core.types import Message
+from rejoinder.runtime.textmodel import Caller, TextModel
+
+
+class Reward:
+    """owns: nothing; the model owns its queue. The model's output `score` is in logits."""
+
+    def __init__(self, model: TextModel, params: None) -> None:
+        self.digest = model.digest
+        self._model = model
+        self._budget = AnswerBudget(**model.facts["budget"])
+
+    async def score(
+        self, context: Sequence[Message], query: str, candidates: Sequence[str], caller: Caller
+    ) -> np.ndarray:
+        turns = [*(message.content for message in context), query]
+
+        def rows(words):
+            encoded = words.encode([*turns, *candidates])
+            before, answers = encoded[: len(turns)], encoded[len(turns) :]
+            return [answer_row(before, a, cls=words.cls, sep=words.sep, budget=self._budget) for a in answers]
+
+        return await self._model.infer(rows, "score", caller)

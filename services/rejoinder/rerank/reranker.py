@@ -1,0 +1,138 @@
+"""Scores, arranges, and records the slate before anybody sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from rejoinder.core.clock import Clock
+from rejoinder.core.errors import EmptyField, InvalidArgument, TooLong, UnknownRow
+from rejoinder.core.ids import uuid7
+from rejoinder.core.types import (
+    ArmKind,
+    AttemptStatus,
+    Interaction,
+    RankedCandidate,
+    Ranking,
+    Sampling,
+    Served,
+)
+from rejoinder.rerank.arrange import Slate, deterministic, plackett_luce
+from rejoinder.rerank.rankers import Ranker
+from rejoinder.runtime.textmodel import NOBODY, Caller
+
+#: Resolves True when the record is safe, False when it was dropped; never raises.
+Record = Callable[[Interaction], Awaitable[bool]]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """interaction: what the caller said about the call (tenant, ids, user, consent); its messages are what is known
+    of the user, oldest first.
+
+    candidates: (id, text). top_n: 0 = all. ranker: "" is the default. seed: of the draw; 0 = a fresh one.
+    """
+
+    interaction: Interaction
+    query: str
+    candidates: Sequence[tuple[str, str]]
+    top_n: int = 0
+    ranker: str = ""
+    temperature: float = 0.0
+    seed: int = 0
+    caller: Caller = field(default=NOBODY)
+
+
+@dataclass(frozen=True)
+class Limits:
+    max_candidates: int = 1000
+    max_drawn: int = 100
+
+
+class Reranker:
+    """owns: the generator of fresh seeds. rankers: loaded ones by name, the default first."""
+
+    def __init__(
+        self,
+        rankers: Mapping[str, Ranker],
+        record: Record,
+        limits: Limits,
+        clock: Clock,
+        seeds: np.random.Generator,
+        on_slate: Callable[[bool], None] = lambda recorded: None,
+    ) -> None:
+        self._rankers = rankers
+        self._record = record
+        self._limits = limits
+        self._clock = clock
+        self._seeds = seeds
+        self._on_slate = on_slate
+
+    async def rerank(self, ask: Ask) -> Interaction:
+        """The interaction as it was logged; its `ranking` is the slate to show, in order.
+
+        A log that is away delays nobody: the slate is shown and its loss is counted. Raises EmptyField, TooLong,
+        UnknownRow, InvalidArgument, and what the models' queues raise.
+        """
+        began = self._clock.monotonic()
+        name = ask.ranker or next(iter(self._rankers))
+        ranker, places = self._checked(ask, name)
+        texts = [text for _, text in ask.candidates]
+        scores = await ranker.score(ask.interaction.messages, ask.query, texts, ask.caller)
+        seed = (ask.seed or int(self._seeds.integers(1, 2**63))) if ask.temperature else 0
+        slate = await asyncio.to_thread(_arranged, scores, places, ask.temperature, seed)
+        logged = self._logged(ask, name, ranker.digest, scores, slate, seed, began)
+        self._on_slate(await self._record(logged))
+        return logged
+
+    def _checked(self, ask: Ask, name: str) -> tuple[Ranker, int]:
+        ids = [candidate for candidate, _ in ask.candidates]
+        if not ask.query.strip():
+            raise EmptyField("query")
+        if not ids or not all(ids):
+            raise EmptyField("candidates.id" if ids else "candidates")
+        if len(ids) > self._limits.max_candidates:
+            raise TooLong("candidates", len(ids), self._limits.max_candidates, "items")
+        if len(set(ids)) != len(ids):
+            raise InvalidArgument("two candidates share an id", field="candidates.id")
+        if name not in self._rankers:
+            raise UnknownRow("ranker", name, tuple(self._rankers))
+        if not (np.isfinite(ask.temperature) and ask.temperature >= 0):
+            raise InvalidArgument("temperature must be finite and not below zero", field="temperature")
+        if ask.top_n < 0:
+            raise InvalidArgument("top_n must not be below zero", field="top_n")
+        places = min(ask.top_n or len(ids), len(ids))
+        if ask.temperature and places > self._limits.max_drawn:
+            raise TooLong("top_n", places, self._limits.max_drawn, "places of a drawn slate")
+        return self._rankers[name], places
+
+    def _logged(
+        self, ask: Ask, ranker: str, digest: str, scores: np.ndarray, slate: Slate, seed: int, began: float
+    ) -> Interaction:
+        shown = tuple(
+            RankedCandidate(*ask.candidates[index], float(scores[index]), place, propensity)
+            for place, (index, propensity) in enumerate(zip(slate.order, slate.propensity, strict=True), start=1)
+        )
+        now, given = self._clock.now(), ask.interaction
+        return replace(
+            given,
+            event_id=uuid7(now),
+            interaction_id=given.interaction_id or uuid7(now),
+            attempt_id=uuid7(now),
+            served=Served("rerank", ranker, digest, ArmKind.STABLE, 1.0),
+            status=AttemptStatus.COMPLETED,
+            occurred_at=now,
+            latency=self._clock.monotonic() - began,
+            sampling=Sampling(temperature=ask.temperature, seed=seed),
+            ranking=Ranking(ask.query, shown),
+            source="serve",
+        )
+
+
+def _arranged(scores: np.ndarray, places: int, temperature: float, seed: int) -> Slate:
+    if temperature == 0:
+        return deterministic(scores, places)
+    return plackett_luce(scores, places, temperature, np.random.default_rng(seed))

@@ -1,0 +1,51 @@
+"""rejoinder.v1.RerankService: decode, call, encode."""
+
+from __future__ import annotations
+
+from rejoinder.core import codec
+from rejoinder.core.types import Consent, Interaction, Message
+from rejoinder.rerank.reranker import Ask, Reranker
+from rejoinder.runtime.call import Call
+from rejoinder.runtime.textmodel import Caller
+from rejoinder.v1 import common_pb2, rerank_pb2, rerank_pb2_grpc
+
+
+class RerankService(rerank_pb2_grpc.RerankServiceServicer):
+    def __init__(self, reranker: Reranker) -> None:
+        self._reranker = reranker
+
+    async def Rerank(self, request: rerank_pb2.RerankRequest, call: Call) -> rerank_pb2.RerankResponse:
+        logged = await self._reranker.rerank(_ask(request, call))
+        return rerank_pb2.RerankResponse(
+            interaction_id=logged.interaction_id,
+            attempt_id=logged.attempt_id,
+            ranked=[codec.to_proto(candidate) for candidate in logged.ranking.candidates],
+            ranker=logged.served.version,
+            digest=logged.served.digest,
+        )
+
+
+def _ask(request: rerank_pb2.RerankRequest, call: Call) -> Ask:
+    started = request.conversation_started_at
+    interaction = Interaction(
+        tenant=request.tenant or "default",
+        interaction_id=request.interaction_id,
+        conversation_id=request.conversation_id,
+        conversation_started_at=(
+            started.ToMicroseconds() / 1e6 if request.HasField("conversation_started_at") else None
+        ),
+        user_id=request.user_id,
+        principal=call.principal,
+        messages=tuple(codec.from_proto(message, Message) for message in request.user_context),
+        consent=codec.enum_from_number(common_pb2.Consent.DESCRIPTOR, Consent, request.consent, "consent"),
+    )
+    return Ask(
+        interaction,
+        request.query,
+        [(candidate.id, candidate.text) for candidate in request.candidates],
+        request.top_n,
+        request.ranker,
+        request.temperature,
+        request.seed,
+        Caller(interaction.tenant, call.deadline),
+    )

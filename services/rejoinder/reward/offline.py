@@ -1,0 +1,57 @@
+"""A head over a file of judged pairs, in this process: what `rejoinder reward evaluate FILE` prints."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rejoinder.core.clock import Clock
+from rejoinder.core.metrics import Metrics
+from rejoinder.core.types import Message, Role
+from rejoinder.reward.evaluation import evaluate, read
+from rejoinder.reward.heads import HEADS
+from rejoinder.reward.scorer import LoadedHead, Scorer
+from rejoinder.reward.settings import RewardSettings
+from rejoinder.runtime.textmodel import BatchSettings, load
+
+#: A file is scored by one caller: no interactive work to keep short for, so a wide window saves padding.
+_WINDOW = 512
+_AT_ONCE = 256
+
+
+async def margins(scorer: Scorer, records: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    """score a − score b of every record (n,)."""
+    out: list[float] = []
+    for start in range(0, len(records), _AT_ONCE):
+        part = records[start : start + _AT_ONCE]
+        scored = await asyncio.gather(
+            *(scorer.score("", _messages(record), [record["a"], record["b"]]) for record in part)
+        )
+        out += [s.scores[0] - s.scores[1] for s in scored]
+    return np.array(out)
+
+
+async def evaluate_file(path: Path, settings: RewardSettings, clock: Clock) -> dict[str, float | int | str]:
+    """`evaluation.evaluate` of the head in settings, with its name, digest and `pairs_per_s`."""
+    records = read(path)
+    head = HEADS[settings.head]
+    batch = BatchSettings(**{**settings.batch.model_dump(), "window": _WINDOW})
+    model = await asyncio.to_thread(load, settings.model, batch, clock, Metrics())
+    await model.start()
+    try:
+        scorer = Scorer([LoadedHead(head.name, head.make(model.facts), model)], settings.max_responses)
+        began = clock.monotonic()
+        found = await margins(scorer, records)
+        seconds = clock.monotonic() - began
+    finally:
+        await model.close()
+    facts = {"head": head.name, "digest": model.digest, "pairs_per_s": len(records) / max(seconds, 1e-9)}
+    return {**evaluate(records, found), **facts}
+
+
+def _messages(record: Mapping[str, Any]) -> list[Message]:
+    return [Message(Role(message["role"].upper()), message["text"]) for message in record["messages"]]
