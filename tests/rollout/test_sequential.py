@@ -37,6 +37,14 @@ def test_one_unit_gives_the_factors_of_the_formula():
     assert test.better.log_e < 0 < test.worse.log_e
 
 
+def test_the_second_unit_is_bet_on_with_the_mean_and_variance_that_the_first_left():
+    first, both = fed([(1.0, False, 0.5)], base=0.5), fed([(1.0, False, 0.5), (0.0, True, 0.5)], base=0.5)
+    m, v = 2 / 3, 2 / 3 - 4 / 9
+    clip = 0.9 * v / (m * 0.5)
+    steps = [math.log1p(min(d, clip) * (0.5 - 1) * (0 - m) / v) for d in DELTAS]
+    assert both.worse.logs == pytest.approx([a + b for a, b in zip(first.worse.logs, steps, strict=True)], rel=1e-12)
+
+
 def test_moments_are_those_of_earlier_scores_with_two_pseudo_units():
     moments = Moments(0.5)
     assert (moments.mean, moments.variance) == (0.5, 0.25)

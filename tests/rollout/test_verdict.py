@@ -20,6 +20,7 @@ def said(
     stayed: float = 9.0,
     per_turn: float = 0.0,
     moved: float = 0.0,
+    fell_silent: float | None = None,
     veto: float = 0.0,
     assigned: float = 0.0,
     matured: float = 0.0,
@@ -39,6 +40,8 @@ def said(
     for name in ("sat", "no_dsat"):
         tests[name].not_worse.logs = [per_turn] * 7
     tests["reply"].worse.peak = moved
+    if fell_silent is not None:
+        tests["no_reply"].not_worse.logs = [fell_silent] * 7
     evidence.vetoes.tests[FAILURES].worse.peak = veto
     evidence.assigned.peak, evidence.matured.peak = assigned, matured
     evidence.harm_peak = worse + math.log(0.6) if harm is None else harm
@@ -99,7 +102,8 @@ def test_an_inconclusive_verdict_without_non_inferiority_does_not_promote():
 
 
 def test_a_reply_rate_that_is_not_shown_to_have_stayed_promotes_only_on_both_per_interaction_rates():
-    for setting in ({"stayed": 0.0}, {"moved": 5.4}):
+    # 3.1 is above ln 20, the whole alpha, and below ln 100, the reply rate's own part.
+    for setting in ({"stayed": 0.0}, {"stayed": 3.1}, {"fell_silent": 0.0}, {"moved": 5.4}):
         assert said(**setting).reasons == ("response_rate",)
         assert not said(**setting).promotable
         assert said(**setting, per_turn=3.1).promotable
