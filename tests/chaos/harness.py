@@ -51,7 +51,7 @@ class Process:
     def __init__(self, command: Sequence[str], folder: Path, service: str, environment: Mapping[str, str]) -> None:
         self._command = list(command)
         self._ready = folder / f"{service}.ready"
-        self._log = folder / f"{service}.log"
+        self.log_path = folder / f"{service}.log"
         prefix = f"REJOINDER_{service.upper()}__"
         self._environment = {f"{prefix}{name}": value for name, value in environment.items()}
         self._environment[f"{prefix}SERVER__READY_FILE"] = str(self._ready)
@@ -77,7 +77,7 @@ class Process:
     def _started(self, deadline: float) -> bool:
         self._ready.unlink(missing_ok=True)
         env = {**os.environ, **self._environment, self._port_name: str(self.port)}
-        with self._log.open("ab") as log:
+        with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(self._command, env=env, stderr=log, stdout=log, start_new_session=True)
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
@@ -92,7 +92,7 @@ class Process:
         return False
 
     def log_end(self) -> str:
-        return self._log.read_text("utf-8", "replace")[-2000:] if self._log.exists() else ""
+        return self.log_path.read_text("utf-8", "replace")[-2000:] if self.log_path.exists() else ""
 
     def kill(self) -> None:
         """SIGKILL to the whole group; returns when the process is gone."""

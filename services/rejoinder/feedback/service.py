@@ -65,6 +65,9 @@ def _decoded(events: Iterable[ProtoMessage], cls: type[Event]) -> list[tuple[str
             out.append((message.event_id, codec.from_proto(message, cls)))
         except InvalidArgument as error:
             out.append((message.event_id, error))
+        except ValueError:
+            # protobuf's own answer to a time beyond the year 9999.
+            out.append((message.event_id, InvalidArgument("a time is beyond what can be told")))
     return out
 
 
