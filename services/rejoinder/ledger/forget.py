@@ -27,7 +27,7 @@ from rejoinder.ledger.schema import (
 )
 from rejoinder.ledger.settings import Forgetting, Rules
 from rejoinder.ledger.settler import Settler
-from rejoinder.ledger.store import chunks, find
+from rejoinder.ledger.store import find
 
 _GROUPED = ("duplicate", "conflict")
 _WITHOUT_USER: Sequence[tuple[Table, str, str]] = (
@@ -49,7 +49,10 @@ class Forgetter:
         self._key = forgetting.key
 
     def apply(self, subjects: Iterable[str], now: int) -> None:
-        """Takes out everything that the erasures of these subjects (recorded already) cover. now: microseconds, for the report."""
+        """Takes out everything that the erasures of these subjects (recorded already) cover.
+
+        now: microseconds, for the report.
+        """
         for subject in sorted(set(subjects)):
             until = self._until(subject)
             parked = self._parked(subject, until)
@@ -172,11 +175,3 @@ def finish(connection: Connection, settler: Settler, rules: Rules) -> None:
     """Ends a transaction's work: joins what changed, and adds up the counters."""
     settler.moved(relink(connection, settler.dirty, rules))
     settler.flush()
-
-
-def known_tickets(connection: Connection, tickets: Iterable[str]) -> set[str]:
-    """Those tickets that are recorded already."""
-    out: set[str] = set()
-    for part in chunks(sorted(set(tickets))):
-        out |= set(connection.execute(select(erasures.c.ticket).where(erasures.c.ticket.in_(part))).scalars())
-    return out

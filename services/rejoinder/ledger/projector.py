@@ -11,17 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 
 from rejoinder.core import codec, types
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import LogReplaced
 from rejoinder.core.ids import derived_id
 from rejoinder.ledger import dialect, rows
-from rejoinder.ledger.forget import Forgetter, finish, known_tickets
+from rejoinder.ledger.forget import Forgetter, finish
 from rejoinder.ledger.schema import EVENTS, erasures, positions
 from rejoinder.ledger.settings import LedgerSettings
-from rejoinder.ledger.settler import Settler
+from rejoinder.ledger.settler import Settler, place_of
 from rejoinder.ledger.store import Store
 from rejoinder.stream.port import Record
 
@@ -101,40 +101,40 @@ class Projector:
                 if not batch:
                     break
                 with self._store.writing() as connection:
-                    self._erase(connection, batch)
-                    self._advance(connection, batch, {"erasures": log.topic_id("erasures")})
+                    self.apply(connection, batch, {"erasures": log.topic_id("erasures")})
                 start = batch[-1].offset + 1
                 total += len(batch)
         if total:
             self._store.shrink()
         return total
 
-    def _erase(self, connection: Connection, batch: Sequence[Record]) -> None:
+    def apply(self, connection: Connection, batch: Sequence[Record], topic_ids: Mapping[str, str]) -> None:
+        """One batch of records in the caller's transaction: what they say, their positions, their counters."""
         settler = Settler(connection, self._settings)
-        new: dict[str, types.Erasure] = {}
+        forgetter = Forgetter(connection, settler, self._settings.forgetting)
+        gone = self._take_erasures(connection, settler, [r for r in batch if r.topic == "erasures"])
+        key = self._settings.forgetting.key
+        settler.take([rows.arrive(record, key) for record in batch if record.topic != "erasures"])
+        forgetter.apply(gone, rows.micros(self._clock.now()))
+        forgetter.spread()
+        finish(connection, settler, self._settings.rules)
+        self._advance(connection, batch, topic_ids)
+
+    def _take_erasures(self, connection: Connection, settler: Settler, batch: Sequence[Record]) -> set[str]:
+        """Records erasures; answers whom they are about. The lowest record of a ticket is the one that is stored."""
+        about: set[str] = set()
         for record in batch:
-            place = (record.topic, record.partition, record.offset)
             erasure = read_erasure(record)
             if erasure is None:
                 settler.take([rows.arrive(record, self._settings.forgetting.key)])
-            elif erasure.ticket in new or known_tickets(connection, [erasure.ticket]):
-                settler.count_read(place, "duplicate")
-            else:
-                new[erasure.ticket] = erasure
-                settler.count_read(place, "stored")
-                connection.execute(insert(erasures), [_erasure_row(record, erasure)])
-        forgetter = Forgetter(connection, settler, self._settings.forgetting)
-        forgetter.apply((erasure.subject for erasure in new.values()), rows.micros(self._clock.now()))
-        finish(connection, settler, self._settings.rules)
-
-    def apply(self, connection: Connection, batch: Sequence[Record], topic_ids: Mapping[str, str]) -> None:
-        """One batch of any topics but erasures, in the caller's transaction."""
-        key = self._settings.forgetting.key
-        settler = Settler(connection, self._settings)
-        settler.take([rows.arrive(record, key) for record in batch])
-        Forgetter(connection, settler, self._settings.forgetting).spread()
-        finish(connection, settler, self._settings.rules)
-        self._advance(connection, batch, topic_ids)
+                continue
+            place = (record.topic, record.partition, record.offset)
+            first = connection.execute(select(erasures).where(erasures.c.ticket == erasure.ticket)).mappings().first()
+            if first is None or place < place_of(first):
+                connection.execute(dialect.insert_or_replace(erasures), [_erasure_row(record, erasure)])
+                about.add(erasure.subject)
+            settler.take_erasure(place, None if first is None else place_of(first))
+        return about
 
     def _advance(self, connection: Connection, batch: Sequence[Record], topic_ids: Mapping[str, str]) -> None:
         first: dict[tuple[str, int], Record] = {}

@@ -251,10 +251,13 @@ class Settler:
             self._counts[move.topic, move.part, "dead_lettered"] += move.delta
             self._counts[move.topic, move.part, "stored"] -= move.delta
 
-    def count_read(self, place: Place, counted: str) -> None:
-        """A record of the erasures topic: stored, duplicate or dead-lettered."""
+    def take_erasure(self, place: Place, first: Place | None) -> None:
+        """A record of the erasures topic. first: where the ticket was recorded so far."""
         self._count(place, "read")
-        self._count(place, counted)
+        if first is not None and place < first:
+            self._count(first, "stored", -1)
+            self._count(first, "duplicate")
+        self._count(place, "stored" if first is None or place < first else "duplicate")
 
     def _count(self, place: Place, name: str, delta: int = 1) -> None:
         self._counts[place[0], place[1], name] += delta

@@ -1,0 +1,166 @@
+"""The ledger's content is a function of the set of records: any order, batching, redelivery or number of partitions
+gives the same digest and the same counters. Contracts: Deduplication, Parked, Replay, Erasure (F06, F07, U01, U17)."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rejoinder.core import codec, types
+from rejoinder.core.clock import ManualClock
+from rejoinder.core.ids import answer_digest, subject_of
+from rejoinder.ledger.book import Ledger
+from rejoinder.ledger.projector import Projector
+from rejoinder.ledger.schema import tombstones
+from rejoinder.ledger.settings import Forgetting, LedgerSettings
+from rejoinder.stream.headers import record_of
+from rejoinder.stream.memory import MemoryLog
+from rejoinder.stream.port import Record
+from rejoinder.stream.topics import TOPICS
+from sqlalchemy import select
+
+NOW = 1_700_000_000.0
+KEY = b"key"
+SETTINGS = LedgerSettings(Forgetting(KEY))
+TOPIC_OF = {topic.value: topic.name for topic in TOPICS.values() if topic.value}
+
+users = st.sampled_from(["ann", "bob", ""])
+conversations = st.sampled_from(["c1", "c2", ""])
+moments = st.sampled_from([0.0, 1.0, 60.0, 3_600.0, 90_000.0, 8 * 86_400.0])
+answers = st.sampled_from(["Yes.", "It is 20 C.", "It is 68 F."])
+
+
+@st.composite
+def interactions(draw: st.DrawFn) -> types.Interaction:
+    asked: tuple[types.Message, ...] = (types.Message(types.Role.USER, "hello"),)
+    if draw(st.booleans()):
+        asked = (types.Message(types.Role.ASSISTANT, draw(answers)), *asked)
+    at = NOW + draw(moments)
+    return types.Interaction(
+        tenant="t",
+        event_id=draw(st.sampled_from(["e1", "e2", "e3", "e4", "e5", "e6"])),
+        interaction_id=draw(st.sampled_from(["x1", "x2", "x3"])),
+        attempt_id=draw(st.sampled_from(["a1", "a2"])),
+        conversation_id=draw(conversations),
+        parent_interaction_id=draw(st.sampled_from(["", "", "x1"])),
+        turn=draw(st.sampled_from([0, 1, 2])),
+        user_id=draw(users),
+        principal="app",
+        messages=asked,
+        response=draw(answers),
+        served=types.Served("assist", draw(st.sampled_from(["v1", "v2"]))),
+        status=draw(st.sampled_from([types.AttemptStatus.COMPLETED, types.AttemptStatus.FAILED])),
+        occurred_at=at,
+        accepted_at=at + draw(st.sampled_from([0.0, 5.0])),
+    )
+
+
+@st.composite
+def said(draw: st.DrawFn) -> types.Feedback:
+    at = NOW + draw(moments)
+    kinds = st.sampled_from(
+        [
+            types.FollowUp("thanks"),
+            types.Rating(number=1.0, scale_max=1.0),
+            types.Rating(number=0.0, scale_max=1.0),
+            types.Comparison("x2", "", types.Choice.THIS),
+            types.Edit("It was 20 C."),
+        ]
+    )
+    return types.Feedback(
+        tenant="t",
+        event_id=draw(st.sampled_from(["e5", "e6", "f1", "f2", "f3", "f4"])),
+        interaction_id=draw(st.sampled_from(["x1", "x2", "x3", "", ""])),
+        attempt_id=draw(st.sampled_from(["", "", "a1"])),
+        conversation_id=draw(conversations),
+        turn=draw(st.sampled_from([0, 1, 2])),
+        answer_digest=draw(st.sampled_from(["", answer_digest("Yes."), answer_digest("It is 20 C.")])),
+        user_id=draw(users),
+        principal="app",
+        occurred_at=at + draw(st.sampled_from([0.0, 30.0])),
+        accepted_at=at + 1.0,
+        kind=draw(kinds),
+    )
+
+
+@st.composite
+def signals(draw: st.DrawFn) -> types.Signal:
+    return types.Signal(
+        tenant="t",
+        event_id=draw(st.sampled_from(["s1", "s2"])),
+        source_event_id=draw(st.sampled_from(["f1", "f2"])),
+        interaction_id=draw(st.sampled_from(["x1", "x2"])),
+        user_id=draw(users),
+        polarity=draw(st.sampled_from([types.Polarity.SAT, types.Polarity.DSAT])),
+        extractor="x",
+        occurred_at=NOW,
+        accepted_at=NOW + draw(moments),
+    )
+
+
+@st.composite
+def erasures(draw: st.DrawFn) -> types.Erasure:
+    user, after = draw(st.sampled_from(["ann", "bob"])), draw(moments)
+    return types.Erasure(subject_of(KEY, "t", user), f"{user}-{after}", NOW + after, 10.0)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> list[Record]:
+    """Records at fixed places, with garbage, duplicates and conflicts among them."""
+    events = draw(st.lists(st.one_of(interactions(), interactions(), said(), said(), signals()), max_size=14))
+    again = draw(st.lists(st.sampled_from(events), max_size=4)) if events else []
+    restamped = [replace(event, accepted_at=(event.accepted_at or NOW) + 2.0) for event in again]
+    gone = draw(st.lists(erasures(), max_size=2))
+    everything = draw(st.permutations([*events, *restamped, *gone, b"\xff garbage"]))
+    late = draw(st.sets(st.integers(0, 30), max_size=2))
+    ends: dict[tuple[str, int], int] = {}
+    out = []
+    for index, event in enumerate(everything):
+        value, topic = (event, "feedback") if isinstance(event, bytes) else (codec.encode(event), TOPIC_OF[type(event)])
+        part = draw(st.integers(0, 1))
+        offset = ends.get((topic, part), 0)
+        ends[topic, part] = offset + 1
+        out.append(Record(topic, part, offset, b"", value, (), NOW + (60 if index in late else 0) * 86_400.0))
+    return out
+
+
+def chunked(rng: random.Random, pool: Sequence[Record]) -> list[list[Record]]:
+    out, at = [], 0
+    while at < len(pool):
+        size = rng.randint(1, 6)
+        out.append(list(pool[at : at + size]))
+        at += size
+    return out
+
+
+def state_after(root: Path, batches: Sequence[Sequence[Record]]) -> tuple[str, object, object]:
+    """Digest, counters and marks of a ledger that took these batches."""
+    path = Path(tempfile.mkdtemp(dir=root)) / "ledger.db"
+    with Ledger(path, SETTINGS, ManualClock(NOW)) as ledger:
+        projector = Projector(ledger.store, SETTINGS, ManualClock(NOW))
+        for batch in batches:
+            with ledger.store.writing() as connection:
+                projector.apply(connection, batch, {record.topic: "id" for record in batch})
+        counters = [replace(row, position=0) for row in ledger.parity()]
+        assert all(row.balanced for row in counters)
+        assert not ledger.audit()
+        with ledger.store.reading() as connection:
+            marks = set(connection.execute(select(tombstones)).all())
+        return ledger.digest(), counters, marks
+
+
+@given(records(), st.integers(0, 1 << 30))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_order_and_no_batching_changes_the_ledger(pool: list[Record], seed: int) -> None:
+    rng = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        shuffled = rng.sample(pool, len(pool))
+        whole = state_after(Path(folder), [pool])
+        assert state_after(Path(folder), [[record] for record in pool]) == whole
+        assert state_after(Path(folder), chunked(rng, shuffled)) == whole
+
