@@ -284,6 +284,15 @@ def test_a_poll_gives_no_more_than_asked_and_skips_nothing(log: Log) -> None:
     consumer.close()
 
 
+def test_a_long_partition_does_not_keep_the_others_waiting(log: Log) -> None:
+    spread(log, 40)
+    put(log, *(new("busy", f"b{i}") for i in range(60)))
+    consumer = log.subscribe("g", ["feedback"], "m1")
+    soon = {record.partition for _ in range(8) for record in consumer.poll(0.2, 2)}
+    assert soon == set(range(log.partitions("feedback")))
+    consumer.close()
+
+
 def test_what_was_polled_but_not_committed_comes_again_after_a_kill(log: Log, harness: MemoryHarness) -> None:
     sent = spread(log, 12)
     dead = log.subscribe("g", ["feedback"], "m1")

@@ -1,4 +1,7 @@
-"""The topics: one place for their names, what lies on them and how they are kept."""
+"""The topics: one place for their names, what lies on them and how they are kept.
+
+The port, coordinates and everything stored speak of `feedback`; only a broker sees `<prefix>.feedback.v1`.
+"""
 
 from __future__ import annotations
 
