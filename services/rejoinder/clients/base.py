@@ -9,10 +9,13 @@ from rejoinder.clients.connection import Connection
 
 
 class SyncClient:
-    """owns: its channel. Safe to share between threads; make it after a fork, not before."""
+    """owns: its channel. Safe to share between threads; make it after a fork, not before.
 
-    def __init__(self, connection: Connection) -> None:
-        self._channel = Channel(connection)
+    channel: another way to carry calls than a new gRPC channel.
+    """
+
+    def __init__(self, connection: Connection, channel: Channel | None = None) -> None:
+        self._channel = channel or Channel(connection)
 
     def close(self) -> None:
         self._channel.close()
@@ -27,8 +30,8 @@ class SyncClient:
 class AsyncClient:
     """owns: its channel. Belongs to one event loop."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._channel = AsyncChannel(connection)
+    def __init__(self, connection: Connection, channel: AsyncChannel | None = None) -> None:
+        self._channel = channel or AsyncChannel(connection)
 
     async def close(self) -> None:
         await self._channel.close()

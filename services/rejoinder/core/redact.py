@@ -13,7 +13,7 @@ from pathlib import PurePath
 from types import TracebackType
 from typing import Any
 
-_TOKEN = re.compile(r"[A-Za-z0-9_.:/@+=,\-]{1,256}", re.ASCII)
+_TOKEN = re.compile(r"[A-Za-z0-9_.:/@+=,*\-]{1,256}", re.ASCII)
 _SECRET = re.compile(r"token|secret|password|passwd|credential|(^|_)key$|dsn", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]*@")
 

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rejoinder.core.errors import LogUnavailable, StoreOwned
+from rejoinder.runtime.serve import DRAINED, FAILED, REFUSED, run
+from rejoinder.runtime.server import Chassis, Room
+from rejoinder.runtime.settings import ServerSettings, Theme
+
+pytestmark = pytest.mark.system
+
+
+class Settings(Theme):
+    server: ServerSettings = ServerSettings(grace_s=0.5)
+    api_token: str = "s3cret"
+
+
+@pytest.fixture(autouse=True)
+def _root_logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    before, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = before
+    root.setLevel(level)
+
+
+async def told_to_stop(settings: Settings, chassis: Chassis) -> Room:
+    async def stop(ending: asyncio.Event) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+        await ending.wait()
+
+    return Room(background=(stop,))
+
+
+async def owned(settings: Settings, chassis: Chassis) -> Room:
+    raise StoreOwned("process 1 owns the log")
+
+
+async def away(settings: Settings, chassis: Chassis) -> Room:
+    raise LogUnavailable("the disk is away")
+
+
+async def broken(settings: Settings, chassis: Chassis) -> Room:
+    raise ValueError("words of a user")
+
+
+async def breaks(settings: Settings, chassis: Chassis) -> Room:
+    async def fail(ending: asyncio.Event) -> None:
+        raise LogUnavailable("the disk is away")
+
+    return Room(background=(fail,))
+
+
+async def told_while_loading(settings: Settings, chassis: Chassis) -> Room:
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.Event().wait()
+    raise AssertionError("never loaded")
+
+
+@pytest.mark.parametrize(
+    ("build", "code", "said"),
+    [
+        (told_to_stop, DRAINED, "event=drain_ended"),
+        (told_while_loading, DRAINED, "event=drain_ended"),
+        (owned, REFUSED, "rejoinder reward: process 1 owns the log [STORE_OWNED]"),
+        (away, FAILED, "[LOG_UNAVAILABLE]"),
+        (broken, FAILED, "event=start_failed stack=ValueError("),
+        (breaks, FAILED, "event=background_failed reason=LOG_UNAVAILABLE"),
+    ],
+)
+def test_a_process_ends_with_a_code_and_a_line(
+    build: object, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("reward", Settings, build, argv=[], env={}) == code
+    text = capsys.readouterr().err
+    assert said in text
+    assert "Traceback" not in text
+    assert "words" not in text
+
+
+def test_the_settings_in_force_are_told_once_with_secrets_masked(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "settings.yaml"
+    file.write_text("server: {retry_after_s: 0.9}")
+    assert run("reward", Settings, told_to_stop, argv=["--settings", str(file)], env={}) == DRAINED
+    text = capsys.readouterr().err
+    assert text.count("event=settings_read") == 1
+    assert "server.retry_after_s=0.9" in text
+    assert "api_token=****" in text
+    assert "s3cret" not in text
+
+
+def test_settings_that_cannot_be_meant_are_a_line_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("reward", Settings, told_to_stop, argv=[], env={"REJOINDER_REWARD__SERVER__PRT": "1"}) == REFUSED
+    assert capsys.readouterr().err.startswith("rejoinder reward: environment variable REJOINDER_REWARD__SERVER__PRT")
