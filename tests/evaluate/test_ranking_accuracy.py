@@ -117,3 +117,14 @@ def test_the_idealised_policy_ranks_right_what_its_raters_outweigh():
     assert idealised(before, np.array([0.75, 0.75]), beta=1.0) == 0.5
     assert idealised(before, np.array([0.99, 0.99]), beta=1.0) == 1.0
     assert idealised(before, np.array([0.75, 0.75]), beta=1e-3) == 1.0
+
+
+def test_the_report_carries_difficulty_and_an_idealised_accuracy_that_says_where_its_shares_come_from():
+    before, after = world()
+    plain = rank_report(before, after, generator=draw(), beta=0.1)
+    assert plain["idealised"] is None
+    assert sum(part["n"] for part in plain["by_difficulty"]) == 400
+    voted = [{**r, "flip_probability": 0.1} for r in before[:300]] + before[300:]
+    found = rank_report(voted, after, generator=draw(), beta=0.1)["idealised"]
+    assert (found["n"], found["shares_from"]) == (300, "flip_probability")
+    assert found["value"] > plain["summed"]["all"]["before"]["value"]

@@ -11,7 +11,7 @@ def arguments(command, **paths):
 def test_a_command_answers_with_one_json_line(base_dir, make_pairs, tmp_path, capsys):
     out = tmp_path / "rows.jsonl"
     assert main(arguments("likelihood", pairs=make_pairs(), base=base_dir, out=out)) == 0
-    assert json.loads(capsys.readouterr().out) == {"rows": 12}
+    assert json.loads(capsys.readouterr().out) == {"rows": 12, "dropped": {}}
     assert len(out.read_text().splitlines()) == 12
 
 

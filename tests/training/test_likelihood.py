@@ -29,8 +29,8 @@ def test_an_adapter_changes_the_rows_and_none_gives_the_bases(base_dir, make_pai
         for parameter in trainable(model).values():
             parameter.fill_(0.05)
     save_adapter(model, tmp_path / "a", "b")
-    assert write_rows(pairs, base_dir, None, tmp_path / "before.jsonl") == 12
-    assert write_rows(pairs, base_dir, tmp_path / "a", tmp_path / "after.jsonl") == 12
+    assert write_rows(pairs, base_dir, None, tmp_path / "before.jsonl")["rows"] == 12
+    assert write_rows(pairs, base_dir, tmp_path / "a", tmp_path / "after.jsonl")["rows"] == 12
 
     def read(name):
         return [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]

@@ -5,8 +5,9 @@ import pytest
 import torch
 from rejoinder.training import loop
 from rejoinder.training.adapters import fresh, load_base, trainable
-from rejoinder.training.loop import Resume, learning_rate, steps, train
+from rejoinder.training.loop import Resume, learning_rate, step_loss, steps, train, view_of
 from rejoinder.training.objectives import OBJECTIVES
+from rejoinder.training.pack import pack
 from rejoinder.training.parallel import Team
 from rejoinder.training.settings import LoraSettings, TrainSettings
 
@@ -162,3 +163,19 @@ def test_an_exploding_gradient_ends_the_run_instead_of_spoiling_it(run, examples
     broken = [dataclasses.replace(examples[0], eps=0.5), *examples[1:]]
     with pytest.raises(RuntimeError, match="non-finite"):
         run(one_step(objective="rdpo"), broken)
+
+
+def test_under_a_bfloat16_base_the_gradient_keeps_its_direction(base_dir, examples):
+    """No equality is promised in bfloat16; the cosine is, and it is printed."""
+    row, packed = OBJECTIVES["dpo"], pack(examples)
+
+    def gradient(dtype):
+        model = fresh(load_base(base_dir, dtype, torch.device("cpu")), SETTINGS.lora, 0)
+        loss, _ = step_loss(view_of(model, packed, row, SETTINGS), row, row.with_params(), 0.0)
+        loss.backward()
+        assert all(p.dtype == torch.float32 for p in trainable(model).values())
+        return torch.cat([p.grad.flatten() for p in trainable(model).values()])
+
+    cosine = torch.nn.functional.cosine_similarity(gradient("float32"), gradient("bfloat16"), dim=0).item()
+    print(f"bfloat16 gradient cosine {cosine:.5f}")
+    assert cosine >= 0.99

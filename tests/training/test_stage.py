@@ -13,7 +13,6 @@ from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import BadFile, BadSettings, ClaimTaken, DataLoss, FailedPrecondition, ResourceExhausted
 from rejoinder.training.publish import file_digest, verify
 from rejoinder.training.stage import run
-from safetensors.torch import load_file
 
 TRAIN = {
     "lora": {"r": 4, "alpha": 8},
@@ -69,10 +68,6 @@ def metrics(out):
 
 def step_lines(out):
     return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-
-
-def weights(out):
-    return load_file(out / "adapter" / "adapter_model.safetensors")
 
 
 def test_what_stands_in_the_output_is_what_the_contract_says(stage):
@@ -203,21 +198,21 @@ def test_killed_half_way_it_leaves_nothing_that_looks_complete_and_resumes_bit_e
 
 
 @pytest.mark.system
-def test_two_processes_take_the_same_first_step_as_one(stage, command, tmp_path):
-    """Equal global batch: 1e-4 at step 1. Later steps may part as sums are added in another order."""
+def test_two_processes_train_as_one_does(stage, command, tmp_path):
+    """Equal global batch: 1e-4 at step 1, and 1e-2 after 50, as sums are added in another order."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    small = {"epochs": 1, "tokens_per_batch": 64, "probe_pairs": 0}
+    small = {"epochs": 17, "tokens_per_batch": 64, "probe_pairs": 0, "lr": 1e-3}
     team = [command("team", world | {"RANK": str(rank)}, **small) for rank in range(2)]
     alone = stage("alone", **small)
     for process in team:
         process.communicate()
         assert process.returncode == 0
-    one, two = (step_lines(out)[0] for out in (alone, tmp_path / "team"))
+    one, two = (step_lines(out) for out in (alone, tmp_path / "team"))
     assert metrics(tmp_path / "team")["processes"] == 2
-    assert two["grad_norm"] == pytest.approx(one["grad_norm"], rel=1e-4)
-    assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
-    ours, theirs = weights(alone), weights(tmp_path / "team")
-    assert max((ours[n] - theirs[n]).abs().max().item() for n in ours) < 1e-3
+    assert two[0]["grad_norm"] == pytest.approx(one[0]["grad_norm"], rel=1e-4)
+    assert two[0]["loss"] == pytest.approx(one[0]["loss"], rel=1e-4)
+    assert two[50]["loss"] == pytest.approx(one[50]["loss"], rel=1e-2)
+    assert one[50]["loss"] < 0.9 * one[0]["loss"]

@@ -71,15 +71,18 @@ def rank_report(
     after: Sequence[Mapping[str, Any]],
     *,
     generator: np.random.Generator,
+    beta: float | None = None,
     min_n: int = 200,
     draws: int = 1000,
 ) -> dict[str, Any]:
     """before, after: rows of the same pairs under two models (ValueError where the ids differ).
 
-    Returns {"summed" | "per_token": {"all" | "length_matched": {"before", "after", "gain", "longer_wins"}}, "flips"}.
-    Every leaf is a Figure as a mapping; below `min_n` pairs it says measured = False. `gain` is paired. `longer_wins`
-    is what the rule "the longer one is the chosen one" scores on the same pairs. `flips`: shares of all pairs, by
-    summed log-probability, that turned right and that turned wrong.
+    Returns {"summed" | "per_token": {"all" | "length_matched": {"before", "after", "gain", "longer_wins"}}, "flips",
+    "by_difficulty", "idealised"}. Every leaf of the first three is a Figure as a mapping; below `min_n` pairs it says
+    measured = False. `gain` is paired. `longer_wins` is what the rule "the longer one is the chosen one" scores on the
+    same pairs. `flips`: shares of all pairs, by summed log-probability, that turned right and that turned wrong.
+    `idealised` needs the objective's `beta` and covers the pairs whose rows state a flip_probability, which stands in
+    for the raters' shares; None without either.
     """
     first, second = Scored.of(before), Scored.of(after)
     if first.ids != second.ids:
@@ -108,6 +111,13 @@ def rank_report(
         "turned_right": figure((new > old).astype(float), slices["all"]),
         "turned_wrong": figure((new < old).astype(float), slices["all"]),
     }
+    report["by_difficulty"] = by_difficulty(first, second)
+    stated = [row for row in before if "flip_probability" in row]
+    report["idealised"] = None
+    if stated and beta is not None:
+        share = np.clip(1 - np.array([row["flip_probability"] for row in stated]), 1e-9, 1 - 1e-9)
+        value = idealised(Scored.of(stated), share, beta)
+        report["idealised"] = {"value": value, "n": len(stated), "shares_from": "flip_probability"}
     return report
 
 

@@ -52,10 +52,10 @@ def _run(manifest: Path, pairs: Path, base: Path, out: Path) -> dict[str, str]:
     return {"digest": run(manifest, pairs, base, out, clock=SystemClock(), emit=emit)}
 
 
-def _likelihood(pairs: Path, base: Path, out: Path, adapter: Path | None) -> dict[str, int]:
+def _likelihood(pairs: Path, base: Path, out: Path, adapter: Path | None) -> dict[str, object]:
     from rejoinder.training.likelihood import write_rows
 
-    return {"rows": write_rows(pairs, base, adapter, out)}
+    return write_rows(pairs, base, adapter, out)
 
 
 def _export_base(base: Path, out: Path) -> dict[str, object]:

@@ -38,17 +38,17 @@ def rows(model: Any, examples: Sequence[Example]) -> Iterator[dict[str, Any]]:
     return (found[i] for i in range(len(examples)))
 
 
-def write_rows(pairs: Path, base: Path, adapter: Path | None, out: Path, device: str = "cpu") -> int:
-    """Scores a pairs file under the base, or under an adapter on it; returns how many rows were written to `out`."""
+def write_rows(pairs: Path, base: Path, adapter: Path | None, out: Path) -> dict[str, Any]:
+    """Scores a pairs file on the CPU under the base, or under an adapter on it; counts the rows and what was dropped."""
     from peft import PeftModel
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
-    model = load_base(base, "float32", torch.device(device))
+    model = load_base(base, "float32", torch.device("cpu"))
     if adapter is not None:
         model = PeftModel.from_pretrained(model, adapter).eval()
-    examples, _ = encode(list(read_pairs(pairs)), tokenizer, model.config.max_position_embeddings)
+    examples, dropped = encode(list(read_pairs(pairs)), tokenizer, model.config.max_position_embeddings)
     with out.open("w") as stream:
         for row in rows(model, examples):
             stream.write(json.dumps(row) + "\n")
-    return len(examples)
+    return {"rows": len(examples), "dropped": dict(dropped)}
