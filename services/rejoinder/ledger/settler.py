@@ -18,7 +18,7 @@ from rejoinder.ledger import dialect, rows
 from rejoinder.ledger.linker import Dirty, Moved
 from rejoinder.ledger.marks import Marks, Remains
 from rejoinder.ledger.rows import Arrived, Place
-from rejoinder.ledger.schema import EVENTS, erased_records, interactions, parity, seen, set_aside
+from rejoinder.ledger.schema import EVENTS, erased_records, interactions, joined, parity, seen, set_aside
 from rejoinder.ledger.settings import DAY_S, LedgerSettings
 from rejoinder.ledger.settle import counted_as, settle
 from rejoinder.ledger.store import find
@@ -177,6 +177,9 @@ class Settler:
     def _uncount_stored(self, topic: str, row: Mapping[str, Any]) -> None:
         foreign = topic == "feedback" and row["state"] == "foreign"
         self._count(place_of(row), "dead_lettered" if foreign else "stored", -1)
+        if topic == "feedback":
+            mine = and_(joined.c.tenant == row["tenant"], joined.c.event_id == row["event_id"])
+            self._connection.execute(delete(joined).where(mine))
         if topic == "interactions":
             self.dirty.answers.append(row)
             self._settle_attempt(row["tenant"], rows.attempt_key(row["interaction_id"], row["attempt_id"]), [])

@@ -31,7 +31,7 @@ SUFFIX = ".jsonl.gz"
 
 
 def write_snapshot(store: Store, folder: Path) -> Path:
-    """Writes the ledger as it stands; the same ledger makes the same file. The file appears whole or not at all."""
+    """Writes the ledger as it stands; a ledger that was written before is not written again. The file appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     with store.quiet():
         target = folder / f"{ledger_digest(store)}{SUFFIX}"
