@@ -23,9 +23,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-#: Log weights further than this below the greatest are raised to it: no candidate is out of the race, and the
-#: probabilities below are those of the race that is run.
-SPREAD = 30.0
+#: Log weights further than this below the greatest are raised to it, so that every propensity is a number above 0; the
+#: draw and its probabilities are of the weights so raised. Temperatures that low draw nothing else than the best.
+SPREAD = 500.0
 _STEP = 0.25
 _LEFT, _RIGHT = 34.0, 4.0
 
@@ -55,34 +55,36 @@ def plackett_luce(scores: np.ndarray, k: int, temperature: float, rng: np.random
 def marginals(log_weights: np.ndarray, order: np.ndarray) -> np.ndarray:
     """P(candidate order[j] stands at position j) for each j (k,). log_weights: (n,), spread at most SPREAD.
 
-    Time O(Q · k · (n + k)) in numpy, Q ≈ 270 nodes of the integral.
+    Time O(Q · k · (n + k)) in numpy, Q nodes of the integral, 4 per unit of spread and 150 more.
     """
     k = len(order)
-    nodes = np.arange(-log_weights.max() - _LEFT, -log_weights.min() + _RIGHT, _STEP)
-    late = np.exp(-np.exp(log_weights[:, None] + nodes))  # (n, Q): not arrived by e^s
+    lowest = log_weights[order].min()
+    nodes = np.arange(-log_weights.max() - _LEFT, -lowest + _RIGHT, _STEP)
+    arrivals = np.exp(log_weights[:, None] + nodes)  # (n, Q): expected by e^s
+    late, early = np.exp(-arrivals), -np.expm1(-arrivals)
     shown = np.zeros(len(log_weights), dtype=bool)
     shown[order] = True
     base = np.zeros((len(nodes), k))
     base[:, 0] = 1.0
-    for other in np.flatnonzero(~shown):
-        base = _joined(base, late[other])
+    # Whoever is _LEFT below everybody shown arrives before one of them with a probability below rounding.
+    for other in np.flatnonzero(~shown & (log_weights > lowest - _LEFT)):
+        base = _joined(base, late[other], early[other])
     # Everybody but shown candidate j = those not shown and those above it (before), with those below it (after).
     before = [base]
     for candidate in order[:-1]:
-        before.append(_joined(before[-1], late[candidate]))
+        before.append(_joined(before[-1], late[candidate], early[candidate]))
     after = [np.zeros_like(base)]
     after[0][:, 0] = 1.0
     for candidate in order[:0:-1]:
-        after.append(_joined(after[-1], late[candidate]))
+        after.append(_joined(after[-1], late[candidate], early[candidate]))
     after.reverse()
     # (k, Q): exactly j of the others arrived.
     at_place = np.stack([(before[j][:, : j + 1] * after[j][:, j::-1]).sum(1) for j in range(k)])
-    rate = np.exp(log_weights[order][:, None] + nodes)  # (k, Q): density of arriving at e^s, over ds
-    return np.minimum(_STEP * (rate * late[order] * at_place).sum(1), 1.0)
+    return np.minimum(_STEP * (arrivals[order] * late[order] * at_place).sum(1), 1.0)
 
 
-def _joined(counts: np.ndarray, late: np.ndarray) -> np.ndarray:
-    """Counts (Q, k) of arrivals with one more racer, who is late with probability `late` (Q,)."""
+def _joined(counts: np.ndarray, late: np.ndarray, early: np.ndarray) -> np.ndarray:
+    """Counts (Q, k) of arrivals with one more racer, who is late or early with these probabilities (Q,)."""
     more = counts * late[:, None]
-    more[:, 1:] += counts[:, :-1] * (1.0 - late)[:, None]
+    more[:, 1:] += counts[:, :-1] * early[:, None]
     return more

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from rejoinder.core.answertext import TokenRow
+from rejoinder.core.clock import ManualClock
+from rejoinder.core.errors import TooLong
+from rejoinder.core.metrics import Metrics
+from rejoinder.runtime.batch_plan import Limits
+from rejoinder.runtime.batcher import Report
+from rejoinder.runtime.textmodel import BatchSettings, Caller, TextModel, Words, observe, pad
+
+WORDS = Words(lambda texts: [[ord(c) for c in text] for text in texts], 101, 102)
+
+
+class Sums:
+    """A graph: `sum` of a row's ids, `size` of its mask. owns: the shapes it has seen and whether it is closed."""
+
+    digest = "d1"
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+        self.closed = False
+
+    def infer(self, tensors):
+        self.shapes.append(tensors["input_ids"].shape)
+        return {"sum": tensors["input_ids"].sum(1), "size": tensors["attention_mask"].sum(1)}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+async def graph():
+    return Sums()
+
+
+@pytest.fixture
+async def model(graph):
+    made = TextModel(graph, WORDS, {"outputs": ["sum", "size"]}, BatchSettings(max_tokens=64), ManualClock())
+    await made.start()
+    yield made
+    await made.close()
+    assert graph.closed
+
+
+def rows_of(*texts):
+    return lambda words: [TokenRow(tuple(ids), (1,) * len(ids)) for ids in words.encode(texts)]
+
+
+async def test_each_row_gets_its_own_value_whatever_it_was_batched_with(model):
+    assert (await model.infer(rows_of("a", "bcd", "ef"), "sum")).tolist() == [97, 98 + 99 + 100, 101 + 102]
+    assert (await model.infer(rows_of("a", "bcd"), "size", Caller("t"))).tolist() == [1, 3]
+
+
+async def test_warm_up_has_computed_before_the_first_caller(model, graph):
+    assert graph.shapes == [(1, 2)]
+
+
+async def test_tokenising_happens_off_the_event_loop(model):
+    seen = []
+
+    def rows(words):
+        seen.append(threading.current_thread())
+        return rows_of("a")(words)
+
+    await model.infer(rows, "sum")
+    assert seen != [threading.current_thread()]
+
+
+async def test_a_row_longer_than_a_batch_is_refused(model):
+    with pytest.raises(TooLong):
+        await model.infer(rows_of("x" * 65), "sum")
+
+
+def test_padding_is_on_the_right_and_masked():
+    tensors = pad([TokenRow((5, 6, 7), (0, 1, 1)), TokenRow((8,), (1,))])
+    assert tensors["input_ids"].tolist() == [[5, 6, 7], [8, 0, 0]]
+    assert tensors["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert tensors["token_type_ids"].tolist() == [[0, 1, 1], [1, 0, 0]]
+    assert all(t.dtype == np.int64 for t in tensors.values())
+
+
+def test_a_report_becomes_metrics():
+    metrics = Metrics()
+    observe(metrics, Report(2, 30, 40, 80, (0.1, 0.2), 0.05))
+    assert metrics.value("batch_queue_s") == 2
+    assert metrics.registry.get_sample_value("rejoinder_batch_fill_sum") == 0.5
+    assert metrics.registry.get_sample_value("rejoinder_batch_padding_sum") == 0.25
+    assert metrics.value("batch_run_s") == 1
+
+
+def test_the_settings_are_the_limits_field_by_field():
+    assert BatchSettings().limits() == Limits()
