@@ -159,7 +159,7 @@ def _preference(value: Mapping[str, Any]) -> Preference:
     return Preference(
         **{
             **plain,
-            "prompt": tuple(Message(Role(m["role"]), m["content"]) for m in plain["prompt"]),
+            "prompt": messages_of(plain["prompt"]),
             "candidates": tuple(Candidate(**c) for c in plain["candidates"]),
             "order": tuple(plain["order"]),
             "reasons": tuple(plain["reasons"]),
@@ -172,6 +172,11 @@ def _preference(value: Mapping[str, Any]) -> Preference:
             ),
         }
     )
+
+
+def messages_of(plain: Sequence[Mapping[str, str]]) -> tuple[Message, ...]:
+    """Messages from their plain form, whatever the letter case of the role."""
+    return tuple(Message(Role(m["role"].upper()), m["content"]) for m in plain)
 
 
 def trl_row(pair: Preference) -> dict[str, Any]:

@@ -1,0 +1,41 @@
+"""From a window's evidence to pairs: every builder of the recipe, then the guards; every drop counted by cause."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rejoinder.core.types import Preference
+from rejoinder.ledger.windows import Evidence
+from rejoinder.rounds.pairs import BUILDERS
+from rejoinder.rounds.pairs.context import Context, Dropped
+from rejoinder.rounds.pairs.guards import Guards
+from rejoinder.rounds.recipe import Recipe
+
+
+def build_pairs(
+    evidence: Sequence[Evidence], recipe: Recipe, context: Context
+) -> tuple[list[Preference], Counter[str]]:
+    """Pairs in the order of the recipe's builders, and counts: `built.<row>`, `dropped.<row>.<cause>`,
+    `left_out.<row>.no_<port>` for a row whose port is not there, `reason.<rubric>` of the pairs that passed."""
+    guards, counts = Guards(recipe.guards), Counter[str]()
+    history = {e.id: "\n".join(m.content for m in e.interaction.messages) for e in evidence}
+    passed: list[Preference] = []
+    for chosen in recipe.builders:
+        row = BUILDERS.resolve(chosen.row)
+        missing = context.missing(row.traits.get("needs", ()))
+        if missing:
+            counts.update(f"left_out.{row.name}.no_{port}" for port in missing)
+            continue
+        for item in row.make(evidence, row.with_params(chosen.params), context):
+            if isinstance(item, Dropped):
+                counts[f"dropped.{row.name}.{item.cause}"] += 1
+                continue
+            cause = guards.refuse(item, history[item.preference.provenance.evidence])
+            if cause:
+                counts[f"dropped.{row.name}.{cause}"] += 1
+                continue
+            counts[f"built.{row.name}"] += 1
+            counts.update(f"reason.{reason}" for reason in item.preference.reasons)
+            passed.append(item.preference)
+    return passed, counts

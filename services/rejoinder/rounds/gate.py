@@ -1,0 +1,93 @@
+"""The gate stage: both versions on the same pairs, prompts and seeds; then the recipe's measures and their verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rejoinder.core.ids import digest_of
+from rejoinder.core.types import Sampling
+from rejoinder.evaluate.measured import verdict
+from rejoinder.evaluate.measures import MEASURES
+from rejoinder.evaluate.measures.inputs import Answered, GateInputs
+from rejoinder.registry.artefacts import Artefacts
+from rejoinder.rounds.datasets import messages_of
+from rejoinder.rounds.pairs.context import Sampler, Scorer
+from rejoinder.rounds.recipe import Gate
+from rejoinder.rounds.stages import TRAINING, paths
+
+
+@dataclass(frozen=True)
+class Asked:
+    """pairs: the gate's file. folder: where rows may lie. base: Hugging Face folder. stable "" is the base itself."""
+
+    pairs: Path
+    folder: Path
+    base: Path
+    stable: str
+    candidate: str
+
+
+def adapter_of(artefacts: Artefacts, policy: str, version: str) -> Path | None:
+    """The trained adapter of a version; None for the base."""
+    trained = artefacts.version(policy, version).facts.get("train") if version else None
+    return artefacts.path(trained) / "adapter" if trained else None
+
+
+def likelihoods(
+    asked: Asked, stable: Path | None, candidate: Path, run: Callable[[Sequence[str]], dict[str, Any]]
+) -> tuple[list[Any], list[Any]]:
+    """Rows of the gate's pairs under stable and candidate; none where there are no pairs."""
+    if not asked.pairs.read_text("utf-8").strip():
+        return [], []
+    found = []
+    for name, adapter in (("stable", stable), ("candidate", candidate)):
+        out = asked.folder / f"gate.{name}.jsonl"
+        named = {"pairs": asked.pairs, "base": asked.base, "out": out} | ({"adapter": adapter} if adapter else {})
+        run([*TRAINING, "likelihood", *paths(**named)])
+        found.append([json.loads(line) for line in out.read_text("utf-8").splitlines()])
+    return found[0], found[1]
+
+
+def answered(asked: Asked, gate: Gate, sampler: Sampler | None, scorer: Scorer | None) -> list[Answered]:
+    """Gate prompts answered by both versions with the same seed; none without a sampler."""
+    if sampler is None or not gate.samples:
+        return []
+    out = []
+    lines = asked.pairs.read_text("utf-8").splitlines()[: gate.samples]
+    for number, row in enumerate(map(json.loads, lines)):
+        prompt = messages_of(row["prompt"])
+        sampling = Sampling(gate.temperature, max_tokens=gate.max_tokens, seed=number)
+        stable, candidate = (sampler.sample(prompt, sampling, 1, name)[0] for name in (asked.stable, asked.candidate))
+        scores = scorer.score(prompt, [stable.text, candidate.text]) if scorer else (None, None)
+        out.append(
+            Answered(
+                row["id"],
+                row["group"],
+                row["prompt"],
+                stable.text,
+                candidate.text,
+                stable.tokens,
+                candidate.tokens,
+                *scores,
+            )
+        )
+    return out
+
+
+def measured(inputs: GateInputs, gate: Gate, seed: int) -> Mapping[str, Any]:
+    """The gate's report: passed, reasons, every measure; its digest is what a verdict refers to."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for chosen in gate.measures:
+        row = MEASURES.resolve(chosen.row)
+        found.append(row.make(inputs, row.with_params(chosen.params), rng))
+    passed, reasons = verdict(found)
+    measures = [{**asdict(m), "outcome": m.outcome.value, "facts": dict(m.facts)} for m in found]
+    report = {"passed": passed, "reasons": list(reasons), "measures": measures}
+    return {"digest": digest_of(report), **report}

@@ -1,0 +1,238 @@
+"""rounds/runner: killed anywhere it goes on, refused is a legal end, the chain of digests is complete."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rejoinder.core.clock import ManualClock
+from rejoinder.core.errors import ClaimTaken
+from rejoinder.core.types import (
+    Choice,
+    Comparison,
+    Feedback,
+    Interaction,
+    Message,
+    Role,
+    RoundEvent,
+    Served,
+)
+from rejoinder.ledger.cut import Cut
+from rejoinder.ledger.windows import Evidence, Leaving, Manifest, Window
+from rejoinder.registry.artefacts import Artefacts
+from rejoinder.registry.claims import claim_round, claims
+from rejoinder.registry.store import FolderStore
+from rejoinder.rounds import recipe
+from rejoinder.rounds.runner import Loop, Ports, Report, Round
+
+
+class Killed(BaseException):
+    """What kill -9 looks like from inside: nothing after it runs."""
+
+
+def compared(number: int) -> Evidence:
+    asked = (Message(Role.USER, f"Question {number} of many {number * 7}?"),)
+    this = Interaction("t", f"e{number}", f"i{number}", f"a{number}", messages=asked, response=f"good answer {number}")
+    this = replace(this, user_id=f"u{number}", conversation_id=f"c{number}", served=Served(version="m"))
+    other = replace(this, interaction_id=f"o{number}", response=f"bad answer {number}")
+    said = Feedback("t", f"f{number}", kind=Comparison(f"o{number}", "", Choice.THIS))
+    return Evidence(f"f{number}", "t", said, this, None, other)
+
+
+class FakeLedger:
+    """Windows of made-up evidence. owns: how much there is now."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.asked: list[int] = []
+
+    def cut(self) -> Cut:
+        return Cut()
+
+    def window(self, loop: str, number: int, policy: str, cut: Cut, leaving: Leaving | None = None) -> Window:
+        self.asked.append(number)
+        evidence = [compared(i) for i in range((number - 1) * 1000, (number - 1) * 1000 + self.count)]
+        evidence = [e for e in evidence if not leaving.holdout("t", e.interaction.user_id)] if leaving else evidence
+        digests = tuple(e.id for e in evidence)
+        counts = {"evidence": len(evidence)}
+        return Window(Manifest(loop, number, policy, cut, 100.0, counts, f"window-{number}", digests), evidence)
+
+
+class FakeTraining:
+    """Keeps the stage contract without torch. owns: the commands it ran. dies_in: the one that kills the process."""
+
+    def __init__(self, dies_in: str = "", parity: float = 1e-5) -> None:
+        self.commands: list[str] = []
+        self.dies_in = dies_in
+        self.parity = parity
+
+    def __call__(self, arguments: Sequence[str]) -> dict[str, Any]:
+        name = arguments[3] if "-m" in arguments else arguments[0]
+        self.commands.append(name)
+        if name == self.dies_in:
+            raise Killed
+        named = dict(itertools.pairwise(arguments))
+        out = Path(named.get("--out", "."))
+        if name in ("run", "my-trainer"):
+            (out / "adapter").mkdir(parents=True, exist_ok=True)
+            (out / "adapter" / "adapter_model.safetensors").write_bytes(Path(named["--pairs"]).read_bytes())
+            figures = {"after": {"kl_to_original_per_token": 0.05}, "pairs": {}}
+            (out / "metrics.json").write_text(json.dumps(figures))
+        elif name == "export-adapter":
+            out.write_bytes(b"onnx" + (Path(named["--adapter"]) / "adapter_model.safetensors").read_bytes())
+        elif name == "parity":
+            return {"prompts": 8, "tokens": 20, "greedy_equal": 8, "max_logp_difference": self.parity, "ok": True}
+        elif name == "likelihood":
+            better = "--adapter" in named
+            rows = [json.loads(line) for line in Path(named["--pairs"]).read_text().splitlines()]
+            lines = [
+                {
+                    "id": row["id"],
+                    "group": row["group"],
+                    "chosen_logp": -5.0 if better else -12.0,
+                    "rejected_logp": -10.0,
+                    "chosen_tokens": 5,
+                    "rejected_tokens": 5,
+                }
+                for row in rows
+            ]
+            out.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        return {}
+
+
+class World:
+    """A registry, a base, a ledger; what survives a kill."""
+
+    def __init__(self, tmp_path: Path, count: int = 400) -> None:
+        self.store = FolderStore(tmp_path / "registry")
+        self.artefacts = Artefacts(self.store, tmp_path / "artefacts")
+        base = tmp_path / "base-export"
+        base.mkdir(parents=True)
+        (base / "genai_config.json").write_text("{}")
+        self.loop = Loop("assist", "loop-a", tmp_path / "rounds", tmp_path / "base-hf", self.artefacts.put(base))
+        self.ledger = FakeLedger(count)
+        self.events: dict[str, RoundEvent] = {}
+        self.told: list[tuple[str, str]] = []
+
+    def run(self, training: FakeTraining, **changes: Any) -> Report:
+        chosen = recipe.of({**PEOPLE, **changes.pop("recipe", {})})
+        ports = Ports(
+            self.store,
+            self.artefacts,
+            self.ledger,
+            lambda event: self.events.__setitem__(event.event_id, event),
+            ManualClock(),
+            told=lambda stage, how: self.told.append((stage, how)),
+            run=training,
+        )
+        return Round(replace(self.loop, **changes), chosen, ports).run()
+
+
+PEOPLE: dict[str, Any] = {
+    "name": "people",
+    "builders": ["comparisons"],
+    "train": {"min_pairs": 20},
+    "gate": {"samples": 0, "measures": [{"row": "pair_accuracy", "params": {"min_n": 30}}, "kl", "parity"]},
+}
+
+
+def test_a_round_publishes_a_version_whose_manifest_names_its_round_and_data(tmp_path: Path) -> None:
+    """U07: version → round → data set → window."""
+    world = World(tmp_path)
+    report = world.run(FakeTraining())
+    assert (report.outcome, report.version) == ("published", "assist-r0001")
+    version = world.artefacts.version("assist", "assist-r0001")
+    assert version.round == 1
+    assert version.dataset_digest == report.stages["pairs"]["digest"]
+    assert version.facts["window"] == "window-1"
+    assert [c.outcome for c in claims(world.store, "assist")] == ["published"]
+    assert [e.stage for e in world.events.values()] == ["window", "pairs", "train", "export", "gate", "publish"]
+
+
+@pytest.mark.parametrize("dies_in", ["run", "export-adapter", "parity", "likelihood"])
+def test_a_round_killed_in_any_stage_goes_on_and_ends_as_if_it_had_not_been(dies_in: str, tmp_path: Path) -> None:
+    whole = World(tmp_path / "whole").run(FakeTraining())
+    world = World(tmp_path / "killed")
+    with pytest.raises(Killed):
+        world.run(FakeTraining(dies_in))
+    world.told.clear()
+    report = world.run(FakeTraining())
+    assert (report.number, report.outcome, report.version) == (whole.number, whole.outcome, whole.version)
+    assert report.stages["pairs"]["digest"] == whole.stages["pairs"]["digest"]
+    assert ("pairs", "taken") in world.told
+    assert len({(e.stage, e.digest) for e in world.events.values()}) == len(world.events) == 6
+
+
+def test_a_resumed_round_keeps_the_cut_of_the_first_runner(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    with pytest.raises(Killed):
+        world.run(FakeTraining("run"))
+    report = world.run(FakeTraining())
+    assert set(world.ledger.asked) == {1}
+    assert report.stages["window"]["cut"] == Cut().to_json()
+
+
+def test_another_loop_cannot_run_beside(tmp_path: Path) -> None:
+    """U13: single flight."""
+    world = World(tmp_path)
+    claim_round(world.store, "assist", "loop-b", 0.0)
+    with pytest.raises(ClaimTaken):
+        world.run(FakeTraining())
+
+
+def test_too_few_pairs_are_a_refused_round_with_its_reason(tmp_path: Path) -> None:
+    world = World(tmp_path, count=5)
+    training = FakeTraining()
+    report = world.run(training)
+    assert report.outcome == "refused"
+    assert report.reasons[0].startswith("pairs:")
+    assert training.commands == []
+    assert [c.outcome for c in claims(world.store, "assist")] == ["refused"]
+
+
+def test_a_failed_veto_refuses_the_version_and_keeps_its_number(tmp_path: Path) -> None:
+    """F12: an export that differs from what was trained is not rolled out."""
+    world = World(tmp_path)
+    report = world.run(FakeTraining(parity=0.3))
+    assert report.outcome == "refused"
+    assert report.reasons == ("parity:fail",)
+    assert world.run(FakeTraining()).version == "assist-r0002"
+
+
+def test_pairs_of_earlier_rounds_are_kept_unless_told_otherwise(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.run(FakeTraining())
+    one = len((tmp_path / "rounds" / "assist" / "000001" / "pairs.jsonl").read_text().splitlines())
+    world.run(FakeTraining())
+    two = len((tmp_path / "rounds" / "assist" / "000002" / "pairs.jsonl").read_text().splitlines())
+    assert two > 1.8 * one
+    world.run(FakeTraining(), recipe={"keep_earlier": False})
+    three = len((tmp_path / "rounds" / "assist" / "000003" / "pairs.jsonl").read_text().splitlines())
+    assert three < 1.2 * one
+
+
+def test_no_user_stands_on_both_sides_and_no_holdout_user_on_any(tmp_path: Path) -> None:
+    """F05, U09, U15."""
+    world = World(tmp_path)
+    world.run(FakeTraining())
+    folder = tmp_path / "rounds" / "assist" / "000001"
+    groups = {
+        name: {json.loads(line)["group"] for line in (folder / f"{name}.jsonl").read_text().splitlines()}
+        for name in ("pairs", "gate")
+    }
+    assert groups["pairs"]
+    assert groups["gate"]
+    assert not groups["pairs"] & groups["gate"]
+
+
+def test_any_program_that_keeps_the_contract_can_train(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    training = FakeTraining()
+    report = world.run(training, recipe={"train": {"command": ["my-trainer"], "min_pairs": 20}})
+    assert report.outcome == "published"
+    assert training.commands[0] == "my-trainer"
