@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from rejoinder.clients import BufferCounts, InteractionBuffer
+from rejoinder.clients.feedback import RecordResult
+from rejoinder.core.errors import LogUnavailable
+from rejoinder.core.types import Interaction, RecordOutcome
+
+
+class Recorder:
+    """A client whose service can be away, held up, or pick out faulty events. owns: what it has recorded."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.away = False
+        self.held = threading.Event()
+        self.held.set()
+        self.asked = threading.Event()
+
+    def record_interactions(self, events: list[Interaction]) -> list[RecordResult]:
+        self.asked.set()
+        self.held.wait(10)
+        if self.away:
+            raise LogUnavailable("away")
+        good = [event.user_id != "faulty" for event in events]
+        self.ids += [event.event_id for event, ok in zip(events, good, strict=True) if ok]
+        outcomes = [RecordOutcome.RECORDED if ok else RecordOutcome.REJECTED for ok in good]
+        return [RecordResult(e.event_id, "", o, "", "", None) for e, o in zip(events, outcomes, strict=True)]
+
+
+def settled(buffer: InteractionBuffer) -> BufferCounts:
+    deadline = time.monotonic() + 5
+    while buffer.counts().waiting and time.monotonic() < deadline:
+        time.sleep(0.002)
+    return buffer.counts()
+
+
+def test_what_is_offered_is_recorded_once_and_counted() -> None:
+    service = Recorder()
+    buffer = InteractionBuffer(service, batch=3)
+    assert all(buffer.offer(Interaction(event_id=f"e{n}")) for n in range(10))
+    buffer.offer(Interaction(user_id="faulty"))
+    counts = buffer.close()
+    assert service.ids == [f"e{n}" for n in range(10)]
+    assert counts == BufferCounts(offered=11, recorded=10, rejected=1)
+
+
+def test_a_full_buffer_drops_and_counts_and_never_blocks() -> None:
+    service = Recorder()
+    service.held.clear()
+    buffer = InteractionBuffer(service, max_events=5)
+    started = time.monotonic()
+    taken = [buffer.offer(Interaction()) for _ in range(8)]
+    assert time.monotonic() - started < 1.0
+    assert taken == [True] * 5 + [False] * 3
+    assert buffer.counts().dropped == 3
+    service.held.set()
+    assert settled(buffer) == BufferCounts(offered=8, recorded=5, dropped=3)
+    assert buffer.offer(Interaction())
+    buffer.close()
+
+
+def test_a_service_that_was_away_gets_the_same_ids_in_order_when_it_is_back() -> None:
+    service = Recorder()
+    service.away = True
+    buffer = InteractionBuffer(service, pause_s=0.01)
+    for n in range(3):
+        buffer.offer(Interaction(event_id=f"e{n}"))
+    deadline = time.monotonic() + 5
+    while buffer.counts().failed < 2 and time.monotonic() < deadline:
+        time.sleep(0.002)
+    service.away = False
+    counts = settled(buffer)
+    assert service.ids == ["e0", "e1", "e2"]
+    assert (counts.recorded, counts.dropped) == (3, 0)
+    assert counts.failed >= 2
+    buffer.close()
+
+
+@pytest.mark.parametrize("held", [True, False], ids=["held up", "away"])
+def test_a_close_waits_no_longer_than_told_and_counts_what_it_leaves(held: bool) -> None:
+    service = Recorder()
+    service.away = True
+    if held:
+        service.held.clear()
+    buffer = InteractionBuffer(service, batch=2, pause_s=60.0)
+    for _ in range(5):
+        buffer.offer(Interaction())
+    assert service.asked.wait(5)
+    started = time.monotonic()
+    buffer.close(timeout_s=0.1)
+    assert time.monotonic() - started < 2.0
+    service.held.set()
+    counts = settled(buffer)
+    assert (counts.offered, counts.recorded, counts.dropped, counts.waiting) == (5, 0, 5, 0)
+    assert not buffer.offer(Interaction())
