@@ -102,11 +102,12 @@ def test_an_inconclusive_verdict_without_non_inferiority_does_not_promote():
 
 
 def test_a_reply_rate_that_is_not_shown_to_have_stayed_promotes_only_on_both_per_interaction_rates():
-    # 3.1 is above ln 20, the whole alpha, and below ln 100, the reply rate's own part.
+    # 3.1 is above ln 20, the whole alpha, and below ln 100, the part of a test that guards against silence.
     for setting in ({"stayed": 0.0}, {"stayed": 3.1}, {"fell_silent": 0.0}, {"moved": 5.4}):
         assert said(**setting).reasons == ("response_rate",)
         assert not said(**setting).promotable
-        assert said(**setting, per_turn=3.1).promotable
+        assert not said(**setting, per_turn=3.1).promotable
+        assert said(**setting, per_turn=4.7).promotable
 
 
 def test_harm_is_said_before_there_are_enough_units_to_promote():

@@ -32,7 +32,7 @@ from rejoinder.evaluate.sim_paths import (
     log_worse,
     reached,
 )
-from rejoinder.rollout.evidence import PARTS, REPLY_PART
+from rejoinder.rollout.evidence import PARTS, SILENCE_PART
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.sample_ratio import LOG_SUSPEND
 
@@ -97,16 +97,17 @@ def promotable(users: Users, world: World) -> Hits:
     canary, stable = users.a * users.judged, (1 - users.a) * users.judged
     ready &= (np.cumsum(canary, 1) >= PLAN.min_units) & (np.cumsum(stable, 1) >= PLAN.min_units)
     reply = bets(users.replied, users.a, users.w, 0.5, PLAN.reply_margin)
-    edge = math.log(2 / (REPLY_PART * ALPHA))
+    edge = math.log(2 / (SILENCE_PART * ALPHA))
     moved = reached(log_worse(reply), edge) | reached(log_worse(reply, -1.0), edge)
     mirror = bets(1 - users.replied, users.a, users.w, 0.5, PLAN.reply_margin)
-    stayed = not_worse(reply, REPLY_PART * ALPHA) & not_worse(mirror, REPLY_PART * ALPHA)
+    guard = SILENCE_PART * ALPHA
+    stayed = not_worse(reply, guard) & not_worse(mirror, guard)
     stayed &= ~np.logical_or.accumulate(moved, 1)
     n = np.arange(users.a.shape[1])
     rate = (2 * 0.5 + np.cumsum(users.replied, 1) - users.replied) / (n + 2)
     per_turn = [
-        not_worse(bets(1 - users.dsat, users.a, users.w, 1 - (1 - world.base) * 0.5, MARGIN * rate)),
-        not_worse(bets(users.sat, users.a, users.w, world.base * 0.5, MARGIN * rate)),
+        not_worse(bets(1 - users.dsat, users.a, users.w, 1 - (1 - world.base) * 0.5, MARGIN * rate), guard),
+        not_worse(bets(users.sat, users.a, users.w, world.base * 0.5, MARGIN * rate), guard),
     ]
     return ready & (stayed | (per_turn[0] & per_turn[1]))
 

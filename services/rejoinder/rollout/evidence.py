@@ -19,9 +19,10 @@ from rejoinder.rollout.silence import Silence
 from rejoinder.rollout.units import UnitScore
 from rejoinder.rollout.vetoes import Vetoes
 
-#: How the whole verdict's alpha is spent. The reply rate's part is beside them: it never rolls anything back.
+#: How the whole verdict's alpha is spent.
 PARTS: Mapping[str, float] = {"judged": 0.6, "no_dsat": 0.2, "vetoes": 0.2}
-REPLY_PART = 0.2
+#: What each test that guards a promotion against silence gets: beside them, for it never rolls anything back.
+SILENCE_PART = 0.2
 
 
 class Evidence:

@@ -31,7 +31,7 @@ from enum import StrEnum
 from typing import Any
 
 from rejoinder.core.ids import digest_of
-from rejoinder.rollout.evidence import PARTS, REPLY_PART, Evidence
+from rejoinder.rollout.evidence import PARTS, SILENCE_PART, Evidence
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.sequential import SequentialTest
 from rejoinder.rollout.vetoes import Check
@@ -128,14 +128,14 @@ def _harm(evidence: Evidence, plan: RolloutPlan) -> tuple[str, ...]:
 def reply_moved(evidence: Evidence, plan: RolloutPlan) -> bool:
     """The two-sided test of the reply rate has fired: half of its error on either side."""
     test = evidence.silence.tests["reply"]
-    return max(test.worse.peak, test.better.peak) >= math.log(2 / (REPLY_PART * plan.alpha))
+    return max(test.worse.peak, test.better.peak) >= math.log(2 / (SILENCE_PART * plan.alpha))
 
 
 def _silence_is_sound(evidence: Evidence, plan: RolloutPlan) -> bool:
-    tests = evidence.silence.tests
-    if all(shown_not_worse(tests[name], plan.alpha) for name in ("no_dsat", "sat")):
+    tests, alpha = evidence.silence.tests, SILENCE_PART * plan.alpha
+    if all(shown_not_worse(tests[name], alpha) for name in ("no_dsat", "sat")):
         return True
-    stayed = all(shown_not_worse(tests[name], REPLY_PART * plan.alpha) for name in ("reply", "no_reply"))
+    stayed = all(shown_not_worse(tests[name], alpha) for name in ("reply", "no_reply"))
     return stayed and not reply_moved(evidence, plan)
 
 
