@@ -17,7 +17,7 @@ import click
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import BadFile, NotFound
 from rejoinder.core.metrics import Metrics
-from rejoinder.core.types import Feedback, Interaction, Signal
+from rejoinder.core.types import Feedback, Interaction, RoundEvent, Signal
 from rejoinder.feedback.ingest import Ingest, ItemResult
 from rejoinder.feedback.settings import LimitSettings, LogTheme
 from rejoinder.ledger.book import Ledger
@@ -88,6 +88,10 @@ class DataFolder:
     def publish(self, signals: Sequence[Signal]) -> None:
         """Appends derived events; durable on return."""
         self.log.append([record_of(signal, "rejoinder/signals") for signal in signals]).result()
+
+    def record_round(self, event: RoundEvent) -> None:
+        """Says on the log what a round's stage made; durable on return."""
+        self.log.append([record_of(event, "rejoinder/rounds")]).result()
 
     def close(self) -> None:
         self.ledger.close()

@@ -20,6 +20,8 @@ COMMANDS = {
     "trace": ("rejoinder.cli.trace", "From an answer, event, version, round or ticket to everything behind it"),
     "erase": ("rejoinder.cli.erase", "Forget a user everywhere; answers with a ticket"),
     "replay": ("rejoinder.cli.replay", "Rebuild the ledger from the log and compare digests"),
+    "round": ("rejoinder.cli.round", "Plan a round, run it, compare two"),
+    "export": ("rejoinder.cli.export", "Write pairs as JSON Lines for TRL"),
     "models": ("rejoinder.cli.models", "Build the embedded models"),
 }
 

@@ -107,6 +107,10 @@ class Ledger:
         """The evidence since the loop's window before; see windows.build. policy: "" for all."""
         return windows.build(self.store, self.settings, loop, number, policy, cut, leaving)
 
+    def preview(self, loop: str, policy: str, leaving: windows.Leaving | None = None) -> windows.Window:
+        """The window that would be cut now, recorded nowhere."""
+        return windows.preview(self.store, self.settings, loop, policy, self.cut(), leaving or windows.Leaving())
+
     def verify_window(self, loop: str, number: int) -> windows.Verified:
         """Holds a recorded window against its manifest and this ledger. Raises NotFound."""
         return windows.verify(self.store, self.settings, loop, number)

@@ -31,18 +31,30 @@ from rejoinder.ledger.cut import Cut, check_cut
 from rejoinder.ledger.linker import LIGHT, touched
 from rejoinder.ledger.ready import Piece, ready
 from rejoinder.ledger.rows import compact
-from rejoinder.ledger.schema import erased_records, erasures, feedback, interactions, signals, window_rows, windows
+from rejoinder.ledger.schema import (
+    erased_records,
+    erasures,
+    feedback,
+    interactions,
+    set_aside,
+    signals,
+    window_rows,
+    windows,
+)
 from rejoinder.ledger.settings import LedgerSettings
 from rejoinder.ledger.store import Store, chunks, pages
 from rejoinder.ledger.view import Ghosts, View, ghosts_at
 
+#: Above every window's number.
+_NO_NUMBER = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class Leaving:
-    """Whose evidence stays out. holdout: (tenant, unit) → is a holdout user; the unit is the user, else the
-    conversation. rolled_back: versions whose evidence is left out."""
+    """Whose evidence stays out. holdout: (tenant, user, conversation) → is it of the holdout; the user decides, the
+    conversation where no user is known. rolled_back: versions whose evidence is left out."""
 
-    holdout: Callable[[str, str], bool] = lambda tenant, unit: False
+    holdout: Callable[[str, str, str], bool] = lambda tenant, user, conversation: False
     rolled_back: frozenset[str] = frozenset()
 
 
@@ -135,6 +147,17 @@ def build(
     return Window(manifest(store, loop, number), evidence)
 
 
+def preview(store: Store, settings: LedgerSettings, loop: str, policy: str, cut: Cut, leaving: Leaving) -> Window:
+    """The window that a round of the loop would get at this cut, recorded nowhere; its digest and rows are empty."""
+    with store.reading() as connection:
+        earlier, as_of = _earlier(connection, loop, _NO_NUMBER), _as_of(connection, cut)
+        check_cut(connection, earlier, cut)
+    pieces, counts = _difference(store, settings, earlier, cut, policy, leaving)
+    return Window(
+        Manifest(loop, 0, policy, cut, as_of / 1_000_000, counts, "", ()), [_evidence(piece) for piece in pieces]
+    )
+
+
 def manifest(store: Store, loop: str, number: int) -> Manifest:
     """The manifest of a recorded window. Raises NotFound."""
     with store.reading() as connection:
@@ -190,7 +213,7 @@ def _erasures(connection: Connection) -> int:
 def _as_of(connection: Connection, cut: Cut) -> int:
     moments = [
         connection.execute(select(func.max(table.c.record_at)).where(cut.before(table))).scalar()
-        for table in (interactions, feedback, signals)
+        for table in (interactions, feedback, signals, set_aside)
     ]
     return max((moment for moment in moments if moment is not None), default=0)
 
@@ -265,8 +288,8 @@ def _left_out(piece: Piece, settings: LedgerSettings, leaving: Leaving) -> str:
             consent = settings.default_consent if said is types.Consent.UNSPECIFIED else said
             if consent is types.Consent.NO_TRAIN:
                 return "no_train"
-    unit = piece.answer["user_id"] or piece.ask["user_id"] or piece.answer["conversation_id"]
-    if piece.answer["holdout"] or leaving.holdout(piece.tenant, unit):
+    user = piece.answer["user_id"] or piece.ask["user_id"]
+    if piece.answer["holdout"] or leaving.holdout(piece.tenant, user, piece.answer["conversation_id"]):
         return "holdout"
     return "rolled_back" if piece.answer["version"] in leaving.rolled_back else ""
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from rejoinder.core.arms import Salts, population, unit_id
+from rejoinder.core.arms import Salts
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import ClaimTaken, FailedPrecondition
 from rejoinder.core.ids import derived_id, digest_of
@@ -28,7 +28,7 @@ from rejoinder.rounds import datasets
 from rejoinder.rounds.build import build_pairs
 from rejoinder.rounds.gate import Asked, adapter_of, answered, likelihoods, measured
 from rejoinder.rounds.pairs.context import Context, Sampler, Scorer, Summariser
-from rejoinder.rounds.pairs.split import split
+from rejoinder.rounds.pairs.split import leaving, split
 from rejoinder.rounds.recipe import Recipe, as_plain
 from rejoinder.rounds.stages import TRAINING, Done, Stages, command, paths
 
@@ -151,17 +151,12 @@ class Round:
         """The window of this round; its cut is the first that any runner of the round published."""
         loop, ports = self._loop, self._ports
         done = self._stage("window", {"loop": loop.policy}, lambda key: {"cut": ports.windows.cut().to_json()})
-        rolled_back = frozenset(self._rolled_back())
-
-        def held_out(tenant: str, unit: str) -> bool:
-            return population(unit_id(tenant, unit, ""), loop.salts, loop.holdout_share) == "holdout"
-
         return ports.windows.window(
             loop.policy,
             self._claim.number,
             loop.evidence_policy,
             Cut.from_json(done.output["cut"]),
-            Leaving(held_out, rolled_back),
+            leaving(loop.salts, loop.holdout_share, self._rolled_back()),
         )
 
     def _rolled_back(self) -> list[str]:

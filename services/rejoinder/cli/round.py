@@ -1,0 +1,192 @@
+"""`rejoinder round`: what a round would do, do it, and how two rounds differ."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rejoinder.cli.datafolder import DataFolder, data_option, erasure_key
+from rejoinder.cli.output import cell, json_option, print_json, print_table
+from rejoinder.core.clock import SystemClock
+from rejoinder.core.errors import NotFound
+from rejoinder.registry.artefacts import Artefacts
+from rejoinder.registry.store import open_store
+from rejoinder.rounds import recipe as recipes
+
+policy_option = click.option("--policy", default="assist", show_default=True, help="The line of versions.")
+recipe_option = click.option("--recipe", default="people", show_default=True, help="A shipped recipe, or a YAML file.")
+
+
+@click.group()
+def command() -> None:
+    """Rounds: window → pairs → train → export → gate → publish."""
+
+
+@command.command()
+@data_option
+@policy_option
+@recipe_option
+@click.option("--evidence", default="", help="Only answers of this policy; all by default.")
+@json_option
+def plan(data: Path, policy: str, recipe: str, evidence: str, as_json: bool) -> None:
+    """What a round would use and refuse, without training: counts by kind, builder, reason and cause."""
+    from rejoinder.rounds.plan import plan as planned
+
+    chosen = recipes.load(recipe)
+    with DataFolder(data) as opened:
+        opened.project()
+        store = open_store(str(data / "registry"))
+        report = planned(opened.ledger, store, policy, evidence, chosen)
+    if as_json:
+        print_json(report)
+        return
+    rows = [(name, count) for name, count in report["evidence"].items()] + [
+        (name, count) for name, count in report["counts"].items()
+    ]
+    print_table(f"Round {report['number']} of {policy}, recipe {chosen.name}", ("what", "count"), rows)
+    for side, count in report["sides"].items():
+        click.echo(f"{side}: {count} pairs")
+    click.echo(report["would"])
+
+
+@command.command()
+@data_option
+@policy_option
+@recipe_option
+@click.option("--evidence", default="", help="Only answers of this policy; all by default.")
+@click.option("--base", required=True, type=click.Path(path_type=Path), help="The base as a Hugging Face folder.")
+@click.option("--base-export", required=True, type=click.Path(path_type=Path), help="The same, exported.")
+@click.option("--policy-address", help="Policy service (host:port) that samples and regenerates.")
+@click.option("--reward-address", help="Reward service (host:port) that scores.")
+@json_option
+def run(
+    data: Path,
+    policy: str,
+    recipe: str,
+    evidence: str,
+    base: Path,
+    base_export: Path,
+    policy_address: str | None,
+    reward_address: str | None,
+    as_json: bool,
+) -> None:
+    """Run a round, or go on with one that was interrupted."""
+    from rejoinder.rounds.pairs.summarise import embedded
+    from rejoinder.rounds.runner import Loop, Ports, Round
+
+    chosen = recipes.load(recipe)
+    with DataFolder(data) as opened, _services(policy, policy_address, reward_address) as (sampler, scorer):
+        opened.project()
+        store = open_store(str(data / "registry"))
+        artefacts = Artefacts(store, data / "registry" / "artefacts")
+        loop = Loop(
+            policy,
+            uid=f"{policy}@{data.resolve()}",
+            folder=data / "rounds",
+            base=base,
+            base_export=artefacts.put(base_export),
+            stable=_stable(store, artefacts, policy),
+            evidence_policy=evidence,
+            salt=erasure_key(data),
+        )
+        ports = Ports(
+            store,
+            artefacts,
+            opened.ledger,
+            opened.record_round,
+            SystemClock(),
+            sampler,
+            scorer,
+            embedded(),
+            told=lambda stage, how: click.echo(f"{stage}: {'running' if how == 'run' else 'found'}", err=True),
+        )
+        report = Round(loop, chosen, ports).run()
+        opened.project()
+    if as_json:
+        print_json(
+            {
+                "policy": report.policy,
+                "number": report.number,
+                "outcome": report.outcome,
+                "version": report.version,
+                "reasons": list(report.reasons),
+                "stages": report.stages,
+            }
+        )
+        return
+    click.echo(f"round {report.number}: {report.outcome} {report.version}" + _why(report.reasons))
+    for measure in report.stages.get("gate", {}).get("measures", ()):
+        span = f"{cell(measure['value'])} [{cell(measure['low'])}, {cell(measure['high'])}]"
+        click.echo(f"  {measure['name']}: {measure['outcome']} {span}, n {measure['n']}")
+
+
+@command.command()
+@data_option
+@policy_option
+@click.argument("one", type=int)
+@click.argument("other", type=int)
+@json_option
+def diff(data: Path, policy: str, one: int, other: int, as_json: bool) -> None:
+    """How the pair sets of two rounds differ: pairs, users, reasons, builders, lengths."""
+    report = {str(number): _described(data, policy, number) for number in (one, other)}
+    if as_json:
+        print_json(report)
+        return
+    names = sorted({name for found in report.values() for name in found})
+    rows = [(name, *(found.get(name, 0) for found in report.values())) for name in names]
+    print_table(f"Pairs of {policy}", ("what", *(f"round {n}" for n in report)), rows)
+
+
+def _described(data: Path, policy: str, number: int) -> dict[str, Any]:
+    from rejoinder.rounds.datasets import MANIFEST, read
+
+    folders = [p.parent for p in (data / "rounds" / policy / f"{number:06d}").glob(f"pairs-*/{MANIFEST}")]
+    if not folders:
+        raise NotFound(f"round {number} of {policy} has no pairs in {data}", round=number)
+    pairs = [pair for folder in folders for pair in read(folder)]
+    counts: Counter[str] = Counter(f"builder {p.provenance.builder}" for p in pairs)
+    counts.update(f"reason {reason}" for p in pairs for reason in p.reasons)
+    words = [len(text.split()) for p in pairs for text in (p.chosen, p.rejected)]
+    return {
+        "pairs": len(pairs),
+        "users": len({(p.tenant, p.user_id or p.conversation_id) for p in pairs}),
+        "mean words of an answer": round(sum(words) / len(words), 1) if words else 0.0,
+        **counts,
+    }
+
+
+def _why(reasons: tuple[str, ...]) -> str:
+    return f", because {', '.join(reasons)}" if reasons else ""
+
+
+def _stable(store: Any, artefacts: Artefacts, policy: str) -> str:
+    """The version that is stable, "" where that is the base or nothing was served yet."""
+    from rejoinder.registry.served import current
+
+    try:
+        name = current(store, policy).version
+    except NotFound:
+        return ""
+    return "" if artefacts.version(policy, name).kind == "base" else name
+
+
+@contextmanager
+def _services(policy: str, policy_address: str | None, reward_address: str | None) -> Iterator[tuple[Any, Any]]:
+    """The ports that addresses were given for, None for the others."""
+    from rejoinder.clients.connection import Connection
+    from rejoinder.clients.policy import PolicyClient
+    from rejoinder.clients.reward import RewardClient
+    from rejoinder.rounds.services import PolicyPort, RewardPort
+
+    with ExitStack() as stack:
+        sampler = scorer = None
+        if policy_address:
+            sampler = PolicyPort(stack.enter_context(PolicyClient(Connection(policy_address))), policy)
+        if reward_address:
+            scorer = RewardPort(stack.enter_context(RewardClient(Connection(reward_address))))
+        yield sampler, scorer
