@@ -111,9 +111,11 @@ class Forgetter:
 
     def _without_user(self, until: int) -> None:
         """A subject that was erased before is erased again, later: what names no user is held against its marks."""
-        for table in (interactions, feedback, signals):
+        for table in (interactions, feedback, signals, set_aside):
             query = select(table.c.tenant, table.c.event_id).where(table.c.subject == "", table.c.accepted_at < until)
-            for tenant, event_id in self._connection.execute(query).all():
+            if table is set_aside:
+                query = query.where(set_aside.c.counted.in_(_GROUPED))
+            for tenant, event_id in self._connection.execute(query.distinct()).all():
                 self._settler.resettle(tenant, event_id)
 
     def spread(self) -> None:

@@ -1,10 +1,16 @@
-"""What can be turned in the ledger: plain values with units; the process reads them from file and environment."""
+"""What can be turned in the ledger: plain values for whoever keeps one in process, and the process's own settings
+(`LedgerProcess`: file, then environment, `REJOINDER_LEDGER__LOG__PATH`), which make them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from pydantic import Field
+
+from rejoinder.core.errors import BadSettings
 from rejoinder.core.types import Consent
+from rejoinder.runtime.settings import ServerSettings, Theme
 
 DAY_S = 86_400.0
 
@@ -55,3 +61,74 @@ class LedgerSettings:
     rules: Rules = field(default_factory=Rules)
     batch: int = 2_000
     default_consent: Consent = Consent.TRAIN
+
+
+class LogTheme(Theme):
+    path: Path = Path("data/log.db")
+    """The log's SQLite file, read beside the process that owns it."""
+    owner: str = "127.0.0.1:50051"
+    """Address of the process that owns the log (the feedback service): erasures are appended through it."""
+    owner_token_file: Path | None = None
+    """File with the bearer token for the owner; unset sends none."""
+    retention_s: float = Field(default=30 * DAY_S, gt=0)
+    """Seconds that the log keeps records: when the last raw copy of an erased user ends."""
+    wait_s: float = Field(default=0.2, gt=0)
+    """Seconds between two looks at a log that had nothing new; bounds how late the ledger is."""
+
+
+class StoreTheme(Theme):
+    path: Path = Path("data/ledger.db")
+    """The ledger's SQLite file; one process owns it. Its folder is made."""
+    batch: int = Field(default=2_000, ge=1, le=20_000)
+    """Records of one transaction; more is faster and keeps the writer longer."""
+
+
+class RulesTheme(Theme):
+    dedupe_s: float = Field(default=40 * DAY_S, gt=2 * DAY_S)
+    """Seconds that an event id is remembered: at least the log's retention plus a spool's greatest age."""
+    parked_s: float = Field(default=7 * DAY_S, gt=0)
+    """Seconds that feedback waits for its answer; then it is an orphan."""
+    parked_per_principal: int = Field(default=10_000, ge=1)
+    """Feedback that may wait at once per tenant and principal; the rest counts as orphaned while it waits."""
+    history_s: float = Field(default=DAY_S, gt=0)
+    """Seconds back that the digest of an answer in a history may reach."""
+    default_consent: Consent = Consent.TRAIN
+    """What an event means that says nothing about consent."""
+
+
+class ErasureTheme(Theme):
+    key_file: Path = Path("data/key")
+    """File with the secret under which subjects are named; losing it makes earlier erasures unknowable."""
+    grace_s: float = Field(default=3_900.0, ge=0)
+    """Seconds after a request within which records of before may still arrive: a spool's age and 5 minutes."""
+
+
+class LedgerProcess(Theme):
+    server: ServerSettings = ServerSettings(port=50054)
+    """The chassis."""
+    log: LogTheme = LogTheme()
+    """The log that is read."""
+    store: StoreTheme = StoreTheme()
+    """The ledger's own file."""
+    rules: RulesTheme = RulesTheme()
+    """What decides the ledger's content: a rebuilt ledger agrees only under the same rules."""
+    erasure: ErasureTheme = ErasureTheme()
+    """How users are forgotten."""
+
+    def ledger(self) -> LedgerSettings:
+        """The room's own settings. Raises BadSettings where the key is missing or the dedupe time too short."""
+        if self.rules.dedupe_s < self.log.retention_s:
+            raise BadSettings("rules.dedupe_s must be at least log.retention_s")
+        try:
+            key = self.erasure.key_file.read_bytes().strip()
+        except OSError:
+            raise BadSettings(f"erasure.key_file {self.erasure.key_file} cannot be read") from None
+        if len(key) < 16:
+            raise BadSettings("erasure.key_file holds fewer than 16 bytes")
+        rules = self.rules
+        return LedgerSettings(
+            Forgetting(key, self.erasure.grace_s, self.log.retention_s),
+            Rules(rules.dedupe_s, rules.parked_s, rules.parked_per_principal, rules.history_s),
+            self.store.batch,
+            rules.default_consent,
+        )

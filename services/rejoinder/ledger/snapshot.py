@@ -31,7 +31,10 @@ SUFFIX = ".jsonl.gz"
 
 
 def write_snapshot(store: Store, folder: Path) -> Path:
-    """Writes the ledger as it stands; a ledger that was written before is not written again. The file appears whole or not at all."""
+    """Writes the ledger as it stands; one that was written before is not written again.
+
+    The file appears whole or not at all.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with store.quiet():
         target = folder / f"{ledger_digest(store)}{SUFFIX}"

@@ -1,0 +1,102 @@
+"""The RPCs of ledger.proto: decode, call, encode."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
+
+from rejoinder.core.errors import EmptyField, Unavailable
+from rejoinder.ledger.book import Ledger
+from rejoinder.ledger.erase import Append
+from rejoinder.ledger.projector import Readable
+from rejoinder.ledger.rows import DEFAULT_TENANT
+from rejoinder.runtime.call import Call
+from rejoinder.v1 import ledger_pb2, ledger_pb2_grpc
+
+
+class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
+    """ledger: read and asked here, projected elsewhere. append: makes an erasure durable on the log."""
+
+    def __init__(self, ledger: Ledger, log: Readable, append: Append) -> None:
+        self._ledger = ledger
+        self._log = log
+        self._append = append
+
+    async def Trace(self, request: ledger_pb2.TraceRequest, call: Call) -> ledger_pb2.TraceResponse:
+        if not request.id:
+            raise EmptyField("id")
+        nodes = await asyncio.to_thread(self._ledger.trace, request.tenant or DEFAULT_TENANT, request.id)
+        out = ledger_pb2.TraceResponse()
+        for node in nodes:
+            encoded = out.nodes.add(kind=node.kind, id=node.id, digest=node.digest, state=node.state)
+            encoded.facts.update(node.facts)
+            encoded.sources.extend(node.sources)
+            if node.at is not None:
+                encoded.at.FromMicroseconds(round(node.at * 1_000_000))
+        return out
+
+    async def Erase(self, request: ledger_pb2.EraseRequest, call: Call) -> ledger_pb2.EraseResponse:
+        if not request.user_id:
+            raise EmptyField("user_id")
+        tenant = request.tenant or DEFAULT_TENANT
+        ticket = await asyncio.to_thread(self._ledger.erase, tenant, request.user_id, self._append)
+        out = ledger_pb2.EraseResponse(ticket=ticket.ticket)
+        out.erased_at.FromMicroseconds(round(ticket.erased_at * 1_000_000))
+        out.raw_copy_ends_at.FromMicroseconds(round(ticket.raw_copy_ends_at * 1_000_000))
+        return out
+
+    async def GetSatisfaction(
+        self, request: ledger_pb2.GetSatisfactionRequest, call: Call
+    ) -> ledger_pb2.GetSatisfactionResponse:
+        tenant = request.tenant or DEFAULT_TENANT
+        since = request.since.ToMicroseconds() / 1_000_000 if request.HasField("since") else None
+        until = request.until.ToMicroseconds() / 1_000_000 if request.HasField("until") else None
+        rows = await asyncio.to_thread(self._ledger.satisfaction, tenant, request.group_by, since, until)
+        joining = await asyncio.to_thread(self._ledger.joining, tenant)
+        return ledger_pb2.GetSatisfactionResponse(
+            rows=[ledger_pb2.SatisfactionRow(**asdict(row)) for row in rows],
+            join_rate=joining.rate,
+            unlinked=joining.unlinked,
+        )
+
+    async def GetParity(self, request: ledger_pb2.GetParityRequest, call: Call) -> ledger_pb2.GetParityResponse:
+        rows = await asyncio.to_thread(self._ledger.parity)
+        joining = await asyncio.to_thread(self._ledger.joining)
+        ends = await asyncio.to_thread(self._ends, {row.topic for row in rows})
+        digest = await asyncio.to_thread(self._ledger.digest)
+        return ledger_pb2.GetParityResponse(
+            rows=[ledger_pb2.ParityRow(**asdict(row), end=ends.get((row.topic, row.partition), 0)) for row in rows],
+            parked=joining.parked,
+            orphaned=joining.orphaned,
+            digest=digest,
+        )
+
+    def _ends(self, topics: set[str]) -> dict[tuple[str, int], int]:
+        return {(topic, part): end for topic in topics for part, end in self._log.end_offsets(topic).items()}
+
+
+async def follow(
+    ledger: Ledger,
+    log: Readable,
+    wait_s: float,
+    stop: asyncio.Event,
+    waiting: Callable[[str], None],
+) -> None:
+    """Projects until told to stop; a log that is away is waited for, another log ends it (LogReplaced).
+
+    waiting: hears the reason each time the log cannot be read.
+    """
+    while not stop.is_set():
+        pause = wait_s
+        try:
+            done = await asyncio.to_thread(ledger.project_once, log)
+            await asyncio.to_thread(ledger.finish_erasures)
+            pause = 0.0 if not done.caught_up else wait_s
+        except Unavailable as error:
+            waiting(error.reason)
+            pause = error.retry_after_s or wait_s
+        try:
+            await asyncio.wait_for(stop.wait(), pause) if pause else await asyncio.sleep(0)
+        except TimeoutError:
+            continue

@@ -1,0 +1,88 @@
+"""ledger/service: what the RPCs answer, and following a log that comes and goes (U02, U07, U11)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from rejoinder.core.errors import EmptyField, LogReplaced, LogUnavailable, NotFound
+from rejoinder.ledger.service import LedgerService, follow
+from rejoinder.runtime.call import Call
+from rejoinder.v1 import ledger_pb2
+
+CALL = Call.local()
+
+
+@pytest.fixture
+def service(bench):
+    log, ledger = bench.of(bench.answer("x1"), bench.said("f1", "x1"), bench.signal("f1", "x1")), bench.ledger()
+    ledger.project(log)
+    return LedgerService(ledger, log, log.append)
+
+
+async def test_trace_walks_from_an_answer_to_its_feedback_and_signal(service) -> None:
+    found = await service.Trace(ledger_pb2.TraceRequest(tenant="t", id="x1"), CALL)
+    assert [node.kind for node in found.nodes] == ["interaction", "version", "feedback", "signal"]
+    assert found.nodes[3].sources == ["f1"]
+    with pytest.raises(NotFound):
+        await service.Trace(ledger_pb2.TraceRequest(tenant="other", id="x1"), CALL)
+    with pytest.raises(EmptyField):
+        await service.Trace(ledger_pb2.TraceRequest(), CALL)
+
+
+async def test_satisfaction_and_parity_carry_every_figure(service) -> None:
+    found = await service.GetSatisfaction(ledger_pb2.GetSatisfactionRequest(tenant="t", group_by="version"), CALL)
+    row = found.rows[0]
+    assert (row.group, row.interactions, row.replied, row.sat, row.users) == ("v1", 1, 1, 1, 1)
+    assert found.join_rate == 1.0
+    parity = await service.GetParity(ledger_pb2.GetParityRequest(), CALL)
+    assert {(r.topic, r.read, r.stored, r.position, r.end) for r in parity.rows} == {
+        (topic, 1, 1, 1, 1) for topic in ("interactions", "feedback", "signals")
+    }
+    assert len(parity.digest) == 64
+
+
+async def test_erase_answers_at_once_with_a_ticket(service, bench) -> None:
+    found = await service.Erase(ledger_pb2.EraseRequest(tenant="t", user_id="ann"), CALL)
+    assert found.ticket
+    assert found.raw_copy_ends_at.seconds > found.erased_at.seconds
+    with pytest.raises(EmptyField):
+        await service.Erase(ledger_pb2.EraseRequest(tenant="t"), CALL)
+
+
+class ComesAndGoes:
+    """A log that is away for the first reads, and is another log at the end."""
+
+    def __init__(self, log, away: int) -> None:
+        self.log, self.away = log, away
+        self.replaced = False
+
+    def topic_id(self, topic: str) -> str:
+        return "another" if self.replaced else self.log.topic_id(topic)
+
+    def end_offsets(self, topic: str):
+        if self.away:
+            self.away -= 1
+            raise LogUnavailable("there is no log file yet", retry_after_s=0.001)
+        return self.log.end_offsets(topic)
+
+    def read(self, *args):
+        return self.log.read(*args)
+
+
+async def test_a_log_that_is_away_is_waited_for_and_another_log_ends_the_projecting(bench) -> None:
+    log, ledger = ComesAndGoes(bench.of(bench.answer("x1")), away=3), bench.ledger()
+    stop, awaited = asyncio.Event(), []
+    task = asyncio.create_task(follow(ledger, log, 0.001, stop, awaited.append))
+    while not ledger.parity():
+        await asyncio.sleep(0.001)
+    assert awaited == ["LOG_UNAVAILABLE"] * 3
+    log.replaced = True
+    with pytest.raises(LogReplaced):
+        await asyncio.wait_for(task, 5)
+
+
+async def test_told_to_stop_it_ends(bench) -> None:
+    stop = asyncio.Event()
+    stop.set()
+    await asyncio.wait_for(follow(bench.ledger(), bench.log(), 60.0, stop, print), 5)
