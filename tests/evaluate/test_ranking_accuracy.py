@@ -128,3 +128,12 @@ def test_the_report_carries_difficulty_and_an_idealised_accuracy_that_says_where
     found = rank_report(voted, after, generator=draw(), beta=0.1)["idealised"]
     assert (found["n"], found["shares_from"]) == (300, "flip_probability")
     assert found["value"] > plain["summed"]["all"]["before"]["value"]
+
+
+def test_a_talkative_group_weighs_by_its_pairs_in_value_and_interval():
+    """Fifty quiet users are served right, fifty with nine pairs each wrong: one pair in ten, not one user in two."""
+    rows = [row(i, -1, -2, group=f"quiet{i}") for i in range(50)]
+    rows += [row(50 + i, -3, -2, group=f"loud{i // 9}") for i in range(450)]
+    figure = rank_report(rows, rows, generator=draw())["summed"]["all"]["after"]
+    assert (figure["value"], figure["n"], figure["groups"]) == (0.1, 500, 100)
+    assert figure["low"] < 0.1 < figure["high"] < 0.2

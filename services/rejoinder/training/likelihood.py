@@ -39,7 +39,7 @@ def rows(model: Any, examples: Sequence[Example]) -> Iterator[dict[str, Any]]:
 
 
 def write_rows(pairs: Path, base: Path, adapter: Path | None, out: Path) -> dict[str, Any]:
-    """Scores a pairs file on the CPU under the base, or under an adapter on it; counts the rows and what was dropped."""
+    """Scores a pairs file on the CPU under the base or an adapter on it; counts rows and what was dropped."""
     from peft import PeftModel
     from transformers import AutoTokenizer
 
