@@ -8,12 +8,23 @@ from dataclasses import dataclass, field
 from rejoinder.clients.base import AsyncClient, SyncClient
 from rejoinder.clients.channel import Rpc
 from rejoinder.core import codec
+from rejoinder.core.types import Feedback, Interaction
 from rejoinder.v1 import ledger_pb2
 
 _TRACE = Rpc("/rejoinder.v1.LedgerService/Trace", ledger_pb2.TraceResponse)
 _ERASE = Rpc("/rejoinder.v1.LedgerService/Erase", ledger_pb2.EraseResponse)
 _SATISFACTION = Rpc("/rejoinder.v1.LedgerService/GetSatisfaction", ledger_pb2.GetSatisfactionResponse)
+_EVIDENCE = Rpc("/rejoinder.v1.LedgerService/ReadEvidence", ledger_pb2.ReadEvidenceResponse)
 _PARITY = Rpc("/rejoinder.v1.LedgerService/GetParity", ledger_pb2.GetParityResponse)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Joined feedback and the answer it is about; number rises in the order of joining."""
+
+    number: int
+    interaction: Interaction
+    feedback: Feedback
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,18 @@ class LedgerClient(SyncClient):
 
     def parity(self) -> Parity:
         return codec.from_proto(self._channel.call(_PARITY, ledger_pb2.GetParityRequest()), Parity)
+
+    def evidence(self, reader: str, acknowledged: int, limit: int) -> list[Evidence]:
+        """What comes after the greatest number this reader has acknowledged. Role: internal."""
+        request = ledger_pb2.ReadEvidenceRequest(reader=reader, acknowledged=acknowledged, limit=limit)
+        return [
+            Evidence(
+                item.number,
+                codec.from_proto(item.interaction, Interaction),
+                codec.from_proto(item.feedback, Feedback),
+            )
+            for item in self._channel.call(_EVIDENCE, request).items
+        ]
 
 
 class AsyncLedgerClient(AsyncClient):

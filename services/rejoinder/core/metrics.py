@@ -46,6 +46,9 @@ METRICS = (
     Metric("ingest_rejected_total", "counter", "Items rejected, by topic and reason.", ("topic", "reason")),
     Metric("ingest_request_items", "histogram", "Items of one request.", ("topic",), ITEMS),
     Metric("ingest_commit_s", "histogram", "From handing records to the log to their being durable.", (), LATENCY_S),
+    # Signals.
+    Metric("evidence_read_total", "counter", "Pieces of joined feedback that the worker has read."),
+    Metric("signals_total", "counter", "Signals that the log has taken."),
     # Batches: every process with an encoder.
     Metric("batch_queue_s", "histogram", "Time a row waited for its batch.", (), LATENCY_S),
     Metric("batch_run_s", "histogram", "Time the model took for a batch.", (), LATENCY_S),

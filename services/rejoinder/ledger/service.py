@@ -6,13 +6,17 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
 
-from rejoinder.core.errors import EmptyField, Unavailable
+from rejoinder.core.codec import to_proto
+from rejoinder.core.errors import EmptyField, InvalidArgument, Unavailable
 from rejoinder.ledger.book import Ledger
 from rejoinder.ledger.erase import Append
 from rejoinder.ledger.projector import Readable
 from rejoinder.ledger.rows import DEFAULT_TENANT
 from rejoinder.runtime.call import Call
 from rejoinder.v1 import ledger_pb2, ledger_pb2_grpc
+
+#: Pieces of evidence of one call.
+MAX_EVIDENCE = 1000
 
 
 class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
@@ -70,6 +74,23 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
             parked=joining.parked,
             orphaned=joining.orphaned,
             digest=digest,
+        )
+
+    async def ReadEvidence(
+        self, request: ledger_pb2.ReadEvidenceRequest, call: Call
+    ) -> ledger_pb2.ReadEvidenceResponse:
+        if not request.reader:
+            raise EmptyField("reader")
+        if not 1 <= request.limit <= MAX_EVIDENCE:
+            raise InvalidArgument(f"limit must be from 1 to {MAX_EVIDENCE}", field="limit", value=request.limit)
+        found = await asyncio.to_thread(self._ledger.evidence, request.reader, request.acknowledged, request.limit)
+        return ledger_pb2.ReadEvidenceResponse(
+            items=[
+                ledger_pb2.EvidenceItem(
+                    number=e.number, interaction=to_proto(e.interaction), feedback=to_proto(e.feedback)
+                )
+                for e in found
+            ]
         )
 
     def _ends(self, topics: set[str]) -> dict[tuple[str, int], int]:

@@ -17,6 +17,7 @@ ROLES_OF = {
     "/rejoinder.v1.LedgerService/Erase": _ADMIN,
     "/rejoinder.v1.LedgerService/GetSatisfaction": _READ,
     "/rejoinder.v1.LedgerService/GetParity": _READ,
+    "/rejoinder.v1.LedgerService/ReadEvidence": _INTERNAL,
     "/rejoinder.v1.PolicyService/Generate": _APP,
     "/rejoinder.v1.PolicyService/Sample": _INTERNAL,
     "/rejoinder.v1.PolicyService/Likelihood": _INTERNAL,

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from rejoinder.v1 import events_pb2 as rejoinder_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19rejoinder/v1/ledger.proto\x12\x0crejoinder.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"*\n\x0cTraceRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\xde\x01\n\tTraceNode\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12&\n\x02\x61t\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x05\x66\x61\x63ts\x18\x06 \x03(\x0b\x32\".rejoinder.v1.TraceNode.FactsEntry\x12\x0f\n\x07sources\x18\x07 \x03(\t\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"7\n\rTraceResponse\x12&\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.rejoinder.v1.TraceNode\"/\n\x0c\x45raseRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"\x84\x01\n\rEraseResponse\x12\x0e\n\x06ticket\x18\x01 \x01(\t\x12-\n\terased_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10raw_copy_ends_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x90\x01\n\x16GetSatisfactionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08group_by\x18\x02 \x01(\t\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x0fSatisfactionRow\x12\r\n\x05group\x18\x01 \x01(\t\x12\x14\n\x0cinteractions\x18\x02 \x01(\x03\x12\x0f\n\x07replied\x18\x03 \x01(\x03\x12\x0b\n\x03sat\x18\x04 \x01(\x03\x12\x0c\n\x04\x64sat\x18\x05 \x01(\x03\x12\x0c\n\x04none\x18\x06 \x01(\x03\x12\x14\n\x0csatisfaction\x18\x07 \x01(\x01\x12\x0b\n\x03low\x18\x08 \x01(\x01\x12\x0c\n\x04high\x18\t \x01(\x01\x12\r\n\x05users\x18\n \x01(\x03\"\xd1\x01\n\x17GetSatisfactionResponse\x12+\n\x04rows\x18\x01 \x03(\x0b\x32\x1d.rejoinder.v1.SatisfactionRow\x12\x11\n\tjoin_rate\x18\x02 \x01(\x01\x12\x45\n\x08unlinked\x18\x03 \x03(\x0b\x32\x33.rejoinder.v1.GetSatisfactionResponse.UnlinkedEntry\x1a/\n\rUnlinkedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x12\n\x10GetParityRequest\"\xc7\x01\n\tParityRow\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0c\n\x04read\x18\x03 \x01(\x03\x12\x0e\n\x06stored\x18\x04 \x01(\x03\x12\x11\n\tduplicate\x18\x05 \x01(\x03\x12\x10\n\x08\x63onflict\x18\x06 \x01(\x03\x12\x15\n\rdead_lettered\x18\x07 \x01(\x03\x12\x0e\n\x06\x65rased\x18\x08 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\t \x01(\x03\x12\x10\n\x08position\x18\n \x01(\x03\x12\x0b\n\x03\x65nd\x18\x0b \x01(\x03\"l\n\x11GetParityResponse\x12%\n\x04rows\x18\x01 \x03(\x0b\x32\x17.rejoinder.v1.ParityRow\x12\x0e\n\x06parked\x18\x02 \x01(\x03\x12\x10\n\x08orphaned\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t2\xc1\x02\n\rLedgerService\x12@\n\x05Trace\x12\x1a.rejoinder.v1.TraceRequest\x1a\x1b.rejoinder.v1.TraceResponse\x12@\n\x05\x45rase\x12\x1a.rejoinder.v1.EraseRequest\x1a\x1b.rejoinder.v1.EraseResponse\x12^\n\x0fGetSatisfaction\x12$.rejoinder.v1.GetSatisfactionRequest\x1a%.rejoinder.v1.GetSatisfactionResponse\x12L\n\tGetParity\x12\x1e.rejoinder.v1.GetParityRequest\x1a\x1f.rejoinder.v1.GetParityResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19rejoinder/v1/ledger.proto\x12\x0crejoinder.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19rejoinder/v1/events.proto\"*\n\x0cTraceRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\xde\x01\n\tTraceNode\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12&\n\x02\x61t\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x05\x66\x61\x63ts\x18\x06 \x03(\x0b\x32\".rejoinder.v1.TraceNode.FactsEntry\x12\x0f\n\x07sources\x18\x07 \x03(\t\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"7\n\rTraceResponse\x12&\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.rejoinder.v1.TraceNode\"/\n\x0c\x45raseRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"\x84\x01\n\rEraseResponse\x12\x0e\n\x06ticket\x18\x01 \x01(\t\x12-\n\terased_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10raw_copy_ends_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x90\x01\n\x16GetSatisfactionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08group_by\x18\x02 \x01(\t\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x0fSatisfactionRow\x12\r\n\x05group\x18\x01 \x01(\t\x12\x14\n\x0cinteractions\x18\x02 \x01(\x03\x12\x0f\n\x07replied\x18\x03 \x01(\x03\x12\x0b\n\x03sat\x18\x04 \x01(\x03\x12\x0c\n\x04\x64sat\x18\x05 \x01(\x03\x12\x0c\n\x04none\x18\x06 \x01(\x03\x12\x14\n\x0csatisfaction\x18\x07 \x01(\x01\x12\x0b\n\x03low\x18\x08 \x01(\x01\x12\x0c\n\x04high\x18\t \x01(\x01\x12\r\n\x05users\x18\n \x01(\x03\"\xd1\x01\n\x17GetSatisfactionResponse\x12+\n\x04rows\x18\x01 \x03(\x0b\x32\x1d.rejoinder.v1.SatisfactionRow\x12\x11\n\tjoin_rate\x18\x02 \x01(\x01\x12\x45\n\x08unlinked\x18\x03 \x03(\x0b\x32\x33.rejoinder.v1.GetSatisfactionResponse.UnlinkedEntry\x1a/\n\rUnlinkedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x12\n\x10GetParityRequest\"\xc7\x01\n\tParityRow\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0c\n\x04read\x18\x03 \x01(\x03\x12\x0e\n\x06stored\x18\x04 \x01(\x03\x12\x11\n\tduplicate\x18\x05 \x01(\x03\x12\x10\n\x08\x63onflict\x18\x06 \x01(\x03\x12\x15\n\rdead_lettered\x18\x07 \x01(\x03\x12\x0e\n\x06\x65rased\x18\x08 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\t \x01(\x03\x12\x10\n\x08position\x18\n \x01(\x03\x12\x0b\n\x03\x65nd\x18\x0b \x01(\x03\"l\n\x11GetParityResponse\x12%\n\x04rows\x18\x01 \x03(\x0b\x32\x17.rejoinder.v1.ParityRow\x12\x0e\n\x06parked\x18\x02 \x01(\x03\x12\x10\n\x08orphaned\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\"J\n\x13ReadEvidenceRequest\x12\x0e\n\x06reader\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x63knowledged\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x05\"x\n\x0c\x45videnceItem\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12.\n\x0binteraction\x18\x02 \x01(\x0b\x32\x19.rejoinder.v1.Interaction\x12(\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x03 \x01(\x0b\x32\x16.rejoinder.v1.Feedback\"A\n\x14ReadEvidenceResponse\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.rejoinder.v1.EvidenceItem2\x98\x03\n\rLedgerService\x12@\n\x05Trace\x12\x1a.rejoinder.v1.TraceRequest\x1a\x1b.rejoinder.v1.TraceResponse\x12@\n\x05\x45rase\x12\x1a.rejoinder.v1.EraseRequest\x1a\x1b.rejoinder.v1.EraseResponse\x12^\n\x0fGetSatisfaction\x12$.rejoinder.v1.GetSatisfactionRequest\x1a%.rejoinder.v1.GetSatisfactionResponse\x12L\n\tGetParity\x12\x1e.rejoinder.v1.GetParityRequest\x1a\x1f.rejoinder.v1.GetParityResponse\x12U\n\x0cReadEvidence\x12!.rejoinder.v1.ReadEvidenceRequest\x1a\".rejoinder.v1.ReadEvidenceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,32 +37,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRACENODE_FACTSENTRY']._serialized_options = b'8\001'
   _globals['_GETSATISFACTIONRESPONSE_UNLINKEDENTRY']._loaded_options = None
   _globals['_GETSATISFACTIONRESPONSE_UNLINKEDENTRY']._serialized_options = b'8\001'
-  _globals['_TRACEREQUEST']._serialized_start=76
-  _globals['_TRACEREQUEST']._serialized_end=118
-  _globals['_TRACENODE']._serialized_start=121
-  _globals['_TRACENODE']._serialized_end=343
-  _globals['_TRACENODE_FACTSENTRY']._serialized_start=299
-  _globals['_TRACENODE_FACTSENTRY']._serialized_end=343
-  _globals['_TRACERESPONSE']._serialized_start=345
-  _globals['_TRACERESPONSE']._serialized_end=400
-  _globals['_ERASEREQUEST']._serialized_start=402
-  _globals['_ERASEREQUEST']._serialized_end=449
-  _globals['_ERASERESPONSE']._serialized_start=452
-  _globals['_ERASERESPONSE']._serialized_end=584
-  _globals['_GETSATISFACTIONREQUEST']._serialized_start=587
-  _globals['_GETSATISFACTIONREQUEST']._serialized_end=731
-  _globals['_SATISFACTIONROW']._serialized_start=734
-  _globals['_SATISFACTIONROW']._serialized_end=910
-  _globals['_GETSATISFACTIONRESPONSE']._serialized_start=913
-  _globals['_GETSATISFACTIONRESPONSE']._serialized_end=1122
-  _globals['_GETSATISFACTIONRESPONSE_UNLINKEDENTRY']._serialized_start=1075
-  _globals['_GETSATISFACTIONRESPONSE_UNLINKEDENTRY']._serialized_end=1122
-  _globals['_GETPARITYREQUEST']._serialized_start=1124
-  _globals['_GETPARITYREQUEST']._serialized_end=1142
-  _globals['_PARITYROW']._serialized_start=1145
-  _globals['_PARITYROW']._serialized_end=1344
-  _globals['_GETPARITYRESPONSE']._serialized_start=1346
-  _globals['_GETPARITYRESPONSE']._serialized_end=1454
-  _globals['_LEDGERSERVICE']._serialized_start=1457
-  _globals['_LEDGERSERVICE']._serialized_end=1778
+  _globals['_TRACEREQUEST']._serialized_start=103
+  _globals['_TRACEREQUEST']._serialized_end=145
+  _globals['_TRACENODE']._serialized_start=148
+  _globals['_TRACENODE']._serialized_end=370
+  _globals['_TRACENODE_FACTSENTRY']._serialized_start=326
+  _globals['_TRACENODE_FACTSENTRY']._serialized_end=370
+  _globals['_TRACERESPONSE']._serialized_start=372
+  _globals['_TRACERESPONSE']._serialized_end=427
+  _globals['_ERASEREQUEST']._serialized_start=429
+  _globals['_ERASEREQUEST']._serialized_end=476
+  _globals['_ERASERESPONSE']._serialized_start=479
+  _globals['_ERASERESPONSE']._serialized_end=611
+  _globals['_GETSATISFACTIONREQUEST']._serialized_start=614
+  _globals['_GETSATISFACTIONREQUEST']._serialized_end=758
+  _globals['_SATISFACTIONROW']._serialized_start=761
+  _globals['_SATISFACTIONROW']._serialized_end=937
+  _globals['_GETSATISFACTIONRESPONSE']._serialized_start=940
+  _globals['_GETSATISFACTIONRESPONSE']._serialized_end=1149
+  _globals['_GETSATISFACTIONRESPONSE_UNLINKEDENTRY']._serialized_start=1102
+  _globals['_GETSATISFACTIONRESPONSE_UNLINKEDENTRY']._serialized_end=1149
+  _globals['_GETPARITYREQUEST']._serialized_start=1151
+  _globals['_GETPARITYREQUEST']._serialized_end=1169
+  _globals['_PARITYROW']._serialized_start=1172
+  _globals['_PARITYROW']._serialized_end=1371
+  _globals['_GETPARITYRESPONSE']._serialized_start=1373
+  _globals['_GETPARITYRESPONSE']._serialized_end=1481
+  _globals['_READEVIDENCEREQUEST']._serialized_start=1483
+  _globals['_READEVIDENCEREQUEST']._serialized_end=1557
+  _globals['_EVIDENCEITEM']._serialized_start=1559
+  _globals['_EVIDENCEITEM']._serialized_end=1679
+  _globals['_READEVIDENCERESPONSE']._serialized_start=1681
+  _globals['_READEVIDENCERESPONSE']._serialized_end=1746
+  _globals['_LEDGERSERVICE']._serialized_start=1749
+  _globals['_LEDGERSERVICE']._serialized_end=2157
 # @@protoc_insertion_point(module_scope)

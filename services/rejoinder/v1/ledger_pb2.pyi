@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from rejoinder.v1 import events_pb2 as _events_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -160,3 +161,29 @@ class GetParityResponse(_message.Message):
     orphaned: int
     digest: str
     def __init__(self, rows: _Optional[_Iterable[_Union[ParityRow, _Mapping]]] = ..., parked: _Optional[int] = ..., orphaned: _Optional[int] = ..., digest: _Optional[str] = ...) -> None: ...
+
+class ReadEvidenceRequest(_message.Message):
+    __slots__ = ("reader", "acknowledged", "limit")
+    READER_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    reader: str
+    acknowledged: int
+    limit: int
+    def __init__(self, reader: _Optional[str] = ..., acknowledged: _Optional[int] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class EvidenceItem(_message.Message):
+    __slots__ = ("number", "interaction", "feedback")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    INTERACTION_FIELD_NUMBER: _ClassVar[int]
+    FEEDBACK_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    interaction: _events_pb2.Interaction
+    feedback: _events_pb2.Feedback
+    def __init__(self, number: _Optional[int] = ..., interaction: _Optional[_Union[_events_pb2.Interaction, _Mapping]] = ..., feedback: _Optional[_Union[_events_pb2.Feedback, _Mapping]] = ...) -> None: ...
+
+class ReadEvidenceResponse(_message.Message):
+    __slots__ = ("items",)
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[EvidenceItem]
+    def __init__(self, items: _Optional[_Iterable[_Union[EvidenceItem, _Mapping]]] = ...) -> None: ...

@@ -55,6 +55,11 @@ class LedgerServiceStub:
                 request_serializer=rejoinder_dot_v1_dot_ledger__pb2.GetParityRequest.SerializeToString,
                 response_deserializer=rejoinder_dot_v1_dot_ledger__pb2.GetParityResponse.FromString,
                 _registered_method=True)
+        self.ReadEvidence = channel.unary_unary(
+                '/rejoinder.v1.LedgerService/ReadEvidence',
+                request_serializer=rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceRequest.SerializeToString,
+                response_deserializer=rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -90,6 +95,15 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadEvidence(self, request, context):
+        """Joined feedback with the answer it is about, in the order of joining, for a reader that keeps its place here.
+        What was read is acknowledged by the next call, once the reader has published what it concluded. Role: internal.
+        May be retried: until it is acknowledged the same evidence comes again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +126,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.GetParity,
                     request_deserializer=rejoinder_dot_v1_dot_ledger__pb2.GetParityRequest.FromString,
                     response_serializer=rejoinder_dot_v1_dot_ledger__pb2.GetParityResponse.SerializeToString,
+            ),
+            'ReadEvidence': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadEvidence,
+                    request_deserializer=rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceRequest.FromString,
+                    response_serializer=rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -223,6 +242,33 @@ class LedgerService:
             '/rejoinder.v1.LedgerService/GetParity',
             rejoinder_dot_v1_dot_ledger__pb2.GetParityRequest.SerializeToString,
             rejoinder_dot_v1_dot_ledger__pb2.GetParityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rejoinder.v1.LedgerService/ReadEvidence',
+            rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceRequest.SerializeToString,
+            rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceResponse.FromString,
             options,
             channel_credentials,
             insecure,
