@@ -59,7 +59,10 @@ def sample(model: Any, prompts: Sequence[tuple[int, ...]], end: int, tokens: int
 def measure(
     model: Any, examples: Sequence[Example], end: int, *, tokens: int, tokens_per_batch: int, seed: int
 ) -> dict[str, float]:
-    """Divergence on the pairs' own responses and, where tokens > 0, on answers that policy and original give now."""
+    """Divergence on the pairs' own responses and, where tokens > 0, on answers that policy and original give now.
+
+    kl_to_original_sampled (nats per answer) is unbiased and never clipped, so few samples may put it below zero.
+    """
     if not examples:
         return {}
     found = {"kl_to_original_per_token": divergence(model, examples, tokens_per_batch)}
