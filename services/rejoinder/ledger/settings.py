@@ -104,7 +104,7 @@ class ErasureTheme(Theme):
 
 
 class LedgerProcess(Theme):
-    server: ServerSettings = ServerSettings(port=50054)
+    server: ServerSettings = ServerSettings(port=50055)
     """The chassis."""
     log: LogTheme = LogTheme()
     """The log that is read."""

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from rejoinder.core.errors import NotFound
 
-#: name → what it is for.
+#: What a model is asked for by → its folder below the root.
 EMBEDDED = {
-    "signals": "reads follow-ups (MiniLM encoder, ONNX)",
-    "reward": "scores answers (MiniLM encoder with a Bradley-Terry head, ONNX)",
-    "rerank": "finds what is about a query (MiniLM encoder, ONNX)",
-    "policy": "answers (token model made by the project, ONNX Runtime GenAI)",
+    "signals": "signals",
+    "reward": "heads/bt-v1",
+    "rerank": "heads/minilm",
+    "base": "base",
+    "policy": "policy",
 }
 
 
@@ -22,7 +23,7 @@ def models_root() -> Path:
 
 def folder_of(name: str) -> Path:
     """The folder of an embedded model. Raises NotFound with the command that makes it."""
-    folder = models_root() / name
+    folder = models_root() / EMBEDDED[name]
     if not folder.is_dir():
         raise NotFound(f"no embedded {name} model in {models_root()}; `rejoinder models build` makes it", model=name)
     return folder

@@ -1,0 +1,169 @@
+"""The processes of a laptop: started in order, started again when they die, stopped in the other order.
+
+Each gets a settings file of its own under `<data>/run`, a port that stays its own for life, and a ready file. A process
+that dies is started again with a growing pause; one that ends with a person's mistake (exit status 2) is not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rejoinder.core.errors import FailedPrecondition
+
+#: Exit status of a process whose settings are wrong: starting it again would change nothing.
+MISTAKE = 2
+PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One process. settings: as its YAML file has them, `server.port` and `server.ready_file` filled in here."""
+
+    name: str
+    module: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now, all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+class Child:
+    """One process and its successors. owns: the process group, its files under `folder`."""
+
+    def __init__(self, plan: Plan, port: int, folder: Path, grace_s: float) -> None:
+        self.name = plan.name
+        self.port = port
+        self.starts = 0
+        self._ready = folder / f"{plan.name}.ready"
+        self._settings = folder / f"{plan.name}.yaml"
+        self._log = folder / f"{plan.name}.log"
+        self._module = plan.module
+        self._grace_s = grace_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._again_at = 0.0
+        server = {**plan.settings.get("server", {}), "port": port, "ready_file": str(self._ready)}
+        self._settings.write_text(yaml.safe_dump({**plan.settings, "server": server}, sort_keys=True))
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None and self._process.poll() is None else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process that runs now has said that it serves."""
+        try:
+            return json.loads(self._ready.read_text())["pid"] == self.pid
+        except (OSError, ValueError, KeyError):
+            return False
+
+    def start(self) -> None:
+        self._ready.unlink(missing_ok=True)
+        command = [sys.executable, "-m", self._module, "--settings", str(self._settings)]
+        # Threads of model runtimes must not spin: six processes share a laptop's cores.
+        environment = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"} | dict(os.environ)
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
+            )
+        self.starts += 1
+
+    def tend(self, now: float) -> str:
+        """Starts it again when it died; answers what happened: "" | died | started. Raises FailedPrecondition."""
+        if self._process is None or self._process.poll() is None:
+            return ""
+        if self._process.returncode == MISTAKE:
+            raise FailedPrecondition(f"{self.name} cannot start: {self.last_line()}", process=self.name)
+        if not self._again_at:
+            self._again_at = now + PAUSES_S[min(self.starts - 1, len(PAUSES_S) - 1)]
+            return "died"
+        if now < self._again_at:
+            return ""
+        self._again_at = 0.0
+        self.start()
+        return "started"
+
+    def stop(self) -> None:
+        """SIGTERM, the grace, then SIGKILL for the whole group."""
+        if self._process is None:
+            return
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(self._grace_s)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+        self._ready.unlink(missing_ok=True)
+
+    def last_line(self) -> str:
+        """The last line the process wrote: our services' own words hold nobody else's."""
+        lines = self._log.read_text("utf-8", "replace").strip().splitlines() if self._log.exists() else []
+        return lines[-1] if lines else "it said nothing"
+
+
+class Supervisor:
+    """owns: the children. told: hears (process, what happened)."""
+
+    def __init__(self, folder: Path, told: Callable[[str, str], None], grace_s: float = 10.0) -> None:
+        self._folder = folder
+        self._told = told
+        self._grace_s = grace_s
+        self.children: list[Child] = []
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def start(self, plans: Sequence[Plan], ports: Sequence[int], timeout_s: float = 120.0) -> None:
+        """Starts each process once those before it serve. Raises FailedPrecondition; what was started is stopped."""
+        try:
+            for plan, port in zip(plans, ports, strict=True):
+                child = Child(plan, port, self._folder, self._grace_s)
+                self.children.append(child)
+                child.start()
+                self._wait(child, time.monotonic() + timeout_s)
+                self._told(child.name, f"serves on 127.0.0.1:{port}")
+        except BaseException:
+            self.stop()
+            raise
+        addresses = {child.name: f"127.0.0.1:{child.port}" for child in self.children}
+        (self._folder / "addresses.json").write_text(json.dumps(addresses, indent=1) + "\n")
+
+    def _wait(self, child: Child, deadline: float) -> None:
+        while not child.ready:
+            if child.tend(time.monotonic()) == "died":
+                self._told(child.name, f"died at its start: {child.last_line()}")
+            if time.monotonic() > deadline:
+                raise FailedPrecondition(f"{child.name} does not serve: {child.last_line()}", process=child.name)
+            time.sleep(0.02)
+
+    def tend(self) -> None:
+        """One look at every child: those that died are started again after a pause."""
+        for child in self.children:
+            happened = child.tend(time.monotonic())
+            if happened:
+                self._told(child.name, "died" if happened == "died" else f"started again ({child.starts})")
+
+    def stop(self) -> None:
+        """Stops the children, the last started first."""
+        for child in reversed(self.children):
+            child.stop()
+            self._told(child.name, "stopped")
+        self.children = []
+        (self._folder / "addresses.json").unlink(missing_ok=True)

@@ -1,0 +1,87 @@
+"""`rejoinder up`: every process on loopback with embedded models, until somebody stops it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from rejoinder.cli.datafolder import data_option, erasure_key
+from rejoinder.cli.supervisor import Plan, Supervisor, free_ports
+from rejoinder.registry.artefacts import Artefacts
+
+from rejoinder.registry.embedded import folder_of
+from rejoinder.registry.store import open_store
+
+#: Order of starting; the ports people find them on when none is asked for.
+PORTS = {"feedback": 50051, "ledger": 50055, "signals": 50056, "reward": 50053, "rerank": 50054, "policy": 50052}
+#: What observe mode needs: the application keeps its own serving.
+OBSERVE = ("feedback", "ledger", "signals")
+
+
+@click.command()
+@data_option
+@click.option("--policy", default="assist", show_default=True, help="The line of versions to serve.")
+@click.option("--observe", is_flag=True, help="Only feedback, ledger and signals: your application serves by itself.")
+@click.option("--free-ports", "any_ports", is_flag=True, help="Take free ports instead of the usual ones.")
+def command(data: Path, policy: str, observe: bool, any_ports: bool) -> None:
+    """Run the services on this machine. Ctrl-C stops them in order; what was acknowledged is on disk."""
+    names = OBSERVE if observe else tuple(PORTS)
+    ports = dict(zip(names, free_ports(len(names)), strict=True)) if any_ports else PORTS
+    stopping = threading.Event()
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        stopping.set()
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, ask)
+    supervisor = Supervisor(data / "run", lambda name, what: click.echo(f"{name}: {what}", err=True))
+    supervisor.start(plans(data, policy, names, ports), [ports[name] for name in names])
+    try:
+        click.echo(f"up; addresses stand in {data / 'run' / 'addresses.json'}")
+        while not stopping.wait(0.1):
+            supervisor.tend()
+    finally:
+        supervisor.stop()
+
+
+def plans(data: Path, policy: str, names: tuple[str, ...], ports: dict[str, int]) -> list[Plan]:
+    """The processes with settings that fit together; makes key and registry where they are missing."""
+    erasure_key(data)
+    settings: dict[str, dict[str, Any]] = {}
+    owner = f"127.0.0.1:{ports['feedback']}"
+    log = str(data / "log.db")
+    settings["feedback"] = {"log": {"path": log}}
+    settings["ledger"] = {
+        "log": {"path": log, "owner": owner},
+        "store": {"path": str(data / "ledger.db")},
+        "erasure": {"key_file": str(data / "key")},
+    }
+    settings["signals"] = {
+        "source": {"owner": owner, "ledger": f"127.0.0.1:{ports['ledger']}"},
+        "read": {"model": str(folder_of("signals"))},
+    }
+    if "policy" in names:
+        record = {"feedback": owner}
+        reward, encoder = {"folder": str(folder_of("reward"))}, {"folder": str(folder_of("rerank"))}
+        settings["reward"] = {"model": reward}
+        settings["rerank"] = {
+            "encoder": encoder,
+            "reward": reward,
+            "record": record | {"spool": str(data / "spool" / "rerank")},
+        }
+        from rejoinder.registry.bootstrap import bootstrap
+
+        registry = str(data / "registry")
+        store = open_store(registry)
+        bootstrap(store, Artefacts(store, data / "registry" / "artefacts"), policy, folder_of("policy"))
+        settings["policy"] = {
+            "model": {"policy": policy, "registry": registry},
+            "arms": {"log_file": log},
+            "record": record | {"spool": str(data / "spool" / "policy")},
+        }
+    return [Plan(name, f"rejoinder.{name}", settings[name]) for name in names]
