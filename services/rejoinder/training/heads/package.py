@@ -6,6 +6,7 @@ model.onnx, tokenizer.json, model.json, card.md, digest.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.resources
 import json
 import shutil
@@ -61,26 +62,25 @@ def reward_model(small: Path) -> RewardEncoder:
 def export(out: Path, small: Path) -> None:
     """Writes out/bt-v1 (from the small files in `small`) and out/minilm. Takes seconds."""
     base = base_folder()
-    budget = {"budget": asdict(AnswerBudget())}
-    _write(out / "bt-v1", reward_model(small), "score", budget, base / "tokenizer.json", small / CARD)
-    facts = {"budget": TEXT_TOKENS}
-    _write(
-        out / "minilm",
-        TextEncoder(base_weights(base)).eval(),
-        "embedding",
-        facts,
-        base / "tokenizer.json",
-        base / "README.md",
-    )
+    facts = {"budget": asdict(AnswerBudget()), "made_from": made_from(small)}
+    _write(out / "bt-v1", reward_model(small), "score", facts, small / CARD)
+    facts = {"budget": TEXT_TOKENS, "made_from": made_from(None)}
+    _write(out / "minilm", TextEncoder(base_weights(base)).eval(), "embedding", facts, base / "README.md")
 
 
-def _write(folder: Path, model: nn.Module, output: str, facts: dict, tokenizer: Path, card: Path) -> None:
+def made_from(small: Path | None) -> dict[str, str]:
+    """SHA-256 of the weights that an export comes from; a folder that says otherwise is out of date."""
+    files = {"base": base_folder() / "model.safetensors", **({"small": small / SMALL} if small else {})}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+
+
+def _write(folder: Path, model: nn.Module, output: str, facts: dict, card: Path) -> None:
     """The folder is made aside and renamed, so that nobody loads half of it."""
     aside = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     to_onnx(model, aside / GRAPH, output)
-    shutil.copyfile(tokenizer, aside / TOKENIZER)
+    shutil.copyfile(base_folder() / TOKENIZER, aside / TOKENIZER)
     shutil.copyfile(card, aside / CARD)
     (aside / FACTS).write_text(json.dumps({**facts, "outputs": [output]}, indent=1), encoding="utf-8")
     seal(aside)
