@@ -5,17 +5,22 @@ from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rejoinder.core import codec, types
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.ids import answer_digest, subject_of
+from rejoinder.ledger import settler
 from rejoinder.ledger.book import Ledger
 from rejoinder.ledger.projector import Projector
+from rejoinder.ledger.rows import Arrived
+from rejoinder.ledger.schema import feedback as feedback_table
+from rejoinder.ledger.schema import interactions as interactions_table
 from rejoinder.ledger.schema import tombstones
 from rejoinder.ledger.settings import Forgetting, LedgerSettings
 from rejoinder.stream.headers import record_of
@@ -164,3 +169,95 @@ def test_no_order_and_no_batching_changes_the_ledger(pool: list[Record], seed: i
         assert state_after(Path(folder), [[record] for record in pool]) == whole
         assert state_after(Path(folder), chunked(rng, shuffled)) == whole
 
+
+def an_application(seed: int) -> list[types.Interaction | types.Feedback | types.Signal]:
+    """Conversations of several turns, each answered in kind, now and then sent twice or early."""
+    rng = random.Random(seed)
+    events: list[types.Interaction | types.Feedback | types.Signal] = []
+    for number in range(40):
+        conversation, turn = f"c{number % 10}", number // 10 + 1
+        user, at = f"u{number % 10 // 2}", NOW + 60 * number
+        answer = types.Interaction(
+            tenant="t",
+            event_id=f"i{number}",
+            interaction_id=f"x{number}",
+            attempt_id=f"a{number}",
+            conversation_id=conversation,
+            turn=turn,
+            user_id=user,
+            principal="app",
+            response=f"answer {number % 3}",
+            served=types.Served("assist", rng.choice(["v1", "v2"])),
+            occurred_at=at,
+            accepted_at=at,
+        )
+        how = rng.choice(
+            [
+                {"interaction_id": f"x{rng.randrange(45)}"},
+                {"conversation_id": conversation, "turn": turn},
+                {"answer_digest": answer_digest(f"answer {number % 3}")},
+            ]
+        )
+        said_at = at + rng.choice([-5.0, 20.0])
+        feedback = types.Feedback(
+            tenant="t",
+            event_id=f"f{number}",
+            user_id=user,
+            principal="app",
+            occurred_at=said_at,
+            accepted_at=said_at,
+            kind=types.Rating(number=rng.random(), scale_max=1.0),
+            **how,
+        )
+        events += rng.sample([answer, feedback], 2)
+        if rng.random() < 0.3:
+            events.append(replace(rng.choice([answer, feedback]), accepted_at=at + 30))
+    return events
+
+
+def test_adding_partitions_changes_no_result() -> None:
+    digests, joined = set(), set()
+    with tempfile.TemporaryDirectory() as folder:
+        for partitions in (1, 2, 3, 7):
+            log = MemoryLog(ManualClock(NOW), partitions)
+            for event in an_application(3):
+                log.append([replace(record_of(event, "tests"), identity=None)]).result()
+            with Ledger(Path(folder) / f"{partitions}.db", SETTINGS, ManualClock(NOW)) as ledger:
+                ledger.project(log)
+                digests.add(ledger.digest())
+                joined.add((ledger.joining().joined, ledger.joining().foreign))
+    assert len(digests) == 1
+    assert len(joined) == 1
+    assert joined.pop()[0] > 20
+
+
+def test_every_acknowledged_id_is_stored_exactly_once() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        log = MemoryLog(ManualClock(NOW), 4)
+        acknowledged = set()
+        for event in an_application(4):
+            log.append([replace(record_of(event, "tests"), identity=None)]).result()
+            acknowledged.add((type(event).__name__, event.event_id))
+        with Ledger(Path(folder) / "ledger.db", SETTINGS, ManualClock(NOW)) as ledger:
+            ledger.project(log)
+            with ledger.store.reading() as connection:
+                held = [("Interaction", name) for (name,) in connection.execute(select(interactions_table.c.event_id))]
+                held += [("Feedback", name) for (name,) in connection.execute(select(feedback_table.c.event_id))]
+    assert set(held) == acknowledged
+    assert len(held) == len(acknowledged)
+
+
+def test_a_rule_that_is_no_function_of_the_set_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control: where the highest of what is at hand wins, batches show in the ledger."""
+
+    def highest(copies: Iterable[Arrived]) -> tuple[Arrived, list[tuple[Arrived, str]]]:
+        *others, winner = sorted(copies, key=lambda copy: copy.place)
+        return winner, [(copy, "conflict") for copy in others]
+
+    first = types.Feedback(tenant="t", event_id="f1", accepted_at=NOW, kind=types.Rating(number=1.0))
+    bodies = (first, replace(first, kind=types.Rating(number=0.0)))
+    pool = [Record("feedback", 0, n, b"", codec.encode(body), (), NOW) for n, body in enumerate(bodies)]
+    with tempfile.TemporaryDirectory() as folder:
+        assert state_after(Path(folder), [pool]) == state_after(Path(folder), [[record] for record in pool])
+        monkeypatch.setattr(settler, "settle", highest)
+        assert state_after(Path(folder), [pool]) != state_after(Path(folder), [[record] for record in pool])

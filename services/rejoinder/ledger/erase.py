@@ -13,13 +13,14 @@ from typing import Protocol
 
 from sqlalchemy import Connection, func, select
 
-from rejoinder.core import codec, types
+from rejoinder.core import types
 from rejoinder.core.ids import subject_of, uuid7
 from rejoinder.ledger import dialect
 from rejoinder.ledger.rows import DEFAULT_TENANT, micros
 from rejoinder.ledger.schema import erasure_stores, erasures
 from rejoinder.ledger.settings import Forgetting
 from rejoinder.ledger.store import Store
+from rejoinder.stream.headers import record_of
 from rejoinder.stream.port import NewRecord
 
 #: Tenant, user and when the record was accepted (seconds) → whether it must go.
@@ -66,7 +67,7 @@ def request(store: Store, forgetting: Forgetting, tenant: str, user_id: str, now
     ticket, erased_at = found or (uuid7(now), now)
     if found is None:
         erasure = types.Erasure(subject, ticket, erased_at, forgetting.grace_s)
-        append(NewRecord("erasures", subject.encode(), codec.encode(erasure)))
+        append(record_of(erasure, "rejoinder/ledger"))
     return Ticket(ticket, erased_at, erased_at + forgetting.grace_s + forgetting.log_retention_s)
 
 

@@ -1,0 +1,43 @@
+"""A projector killed at any moment goes on where it was: the ledger is that of a run nobody killed.
+
+Guards: F06, F07, U01, U02. Control: a projector that commits its positions before its rows loses records, and the same
+comparison finds it out.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.chaos
+
+NURSERY = Path(__file__).with_name("nursery.py")
+KILLS, SEED = 14, 20_251
+
+
+def run(how: str, ledger: Path, kills: int) -> tuple[int, str, int]:
+    """Kills that struck at work, digest, records read."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, str(NURSERY), how, str(ledger), str(kills), str(SEED)]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=110, env=environment, check=True)
+    struck, digest, read = found.stdout.split()
+    return int(struck), digest, int(read)
+
+
+def test_a_ledger_whose_projector_was_killed_is_that_of_one_nobody_killed(tmp_path: Path) -> None:
+    _, digest, read = run("careful", tmp_path / "quiet.db", 0)
+    struck, after, read_after = run("careful", tmp_path / "killed.db", KILLS)
+    assert struck >= 10
+    assert (after, read_after) == (digest, read)
+
+
+def test_positions_committed_before_the_rows_lose_records_and_are_found_out(tmp_path: Path) -> None:
+    _, digest, read = run("careful", tmp_path / "quiet.db", 0)
+    struck, after, read_after = run("careless", tmp_path / "careless.db", KILLS)
+    assert struck >= 10
+    assert after != digest
+    assert read_after < read
