@@ -245,7 +245,8 @@ def _pieces(store: Store, settings: LedgerSettings, earlier: Cut, cut: Cut, poli
         for part in chunks(sorted(ids)):
             with store.reading() as connection:
                 pieces = ready(View(connection, cut, now), rules, tenant, part, policy)
-                before = {p.id: p.cause for p in ready(View(connection, earlier, then), rules, tenant, part, policy)}
+                known = ready(View(connection, earlier, then), rules, tenant, part, policy) if earlier.ends else ()
+            before = {piece.id: piece.cause for piece in known}
             out += [p for p in pieces if before.get(p.id) not in ("", p.cause)]
     return out
 
