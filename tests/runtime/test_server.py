@@ -139,10 +139,13 @@ async def test_two_servers_never_share_a_port() -> None:
     one, _ = server_of(Steps())
     await one.start()
     two, _ = server_of(Steps(), port=one.port)
-    with pytest.raises(PortBusy, match=str(one.port)):
-        await two.start()
-    assert await heads(one.port) == ["default"]
-    await one.drain()
+    try:
+        with pytest.raises(PortBusy, match=str(one.port)):
+            await two.start()
+        assert await heads(one.port) == ["default"]
+    finally:
+        await two.drain()
+        await one.drain()
 
 
 async def test_half_a_certificate_is_refused(tmp_path: Path) -> None:

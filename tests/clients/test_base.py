@@ -5,6 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+from rejoinder.clients import (
+    Connection,
+    FeedbackClient,
+    LedgerClient,
+    PolicyClient,
+    RerankClient,
+    RewardClient,
+    RolloutClient,
+)
+
 BLOCK = """
 import importlib.abc, sys
 
@@ -45,3 +56,11 @@ def test_the_sdk_works_where_nothing_else_can_be_imported() -> None:
 def test_the_block_is_one_that_bites() -> None:
     for name in ("numpy", "onnxruntime", "pydantic", "prometheus_client", "yaml"):
         assert f"blocked: {name}" in run(f"{BLOCK}\nimport {name}").stderr
+
+
+@pytest.mark.parametrize(
+    "client", [FeedbackClient, LedgerClient, PolicyClient, RewardClient, RerankClient, RolloutClient]
+)
+def test_a_client_needs_no_network_to_be_made(client: type) -> None:
+    with client(Connection("nowhere:1")):
+        pass
