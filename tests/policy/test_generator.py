@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -11,15 +12,17 @@ from pathlib import Path
 import pytest
 from rejoinder.core.arms import ArmsTable, Lease, Step, Version
 from rejoinder.core.clock import ManualClock
-from rejoinder.core.errors import DeadlineExceeded, EmptyField, InvalidArgument, QueueFull, TooLong
+from rejoinder.core.errors import DeadlineExceeded, InvalidArgument, NotFound, QueueFull
 from rejoinder.core.types import ArmKind, AttemptStatus, Interaction, Message, Role, Sampling, Served
-from rejoinder.policy.generator import Ask, Ended, Generator, Limits, Started
+from rejoinder.policy.attempt import Started
+from rejoinder.policy.checks import Limits
+from rejoinder.policy.generator import Ask, Ended, Generator
 from rejoinder.policy.versions import ADAPTER_FILE, Versions
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.artefacts import Version as Manifest
 from rejoinder.registry.store import FolderStore
 from rejoinder.rollout.lease import ArmsView
-from rejoinder.runtime.backends.genai import Answer, Row
+from rejoinder.runtime.backends.rows import Answer, Row, Scoring
 
 ASK = Interaction(tenant="t", user_id="u", messages=(Message(Role.USER, "How warm?"),))
 
@@ -52,10 +55,12 @@ class FakeEngine:
             row.on_text(word)
         row.done.set_result(Answer("".join(self.words), (1, 2), -0.5, self.reason, len(row.tokens)))
 
-    def likelihood(self, context: Sequence[int], continuations: Sequence[Sequence[int]], adapter: str) -> Future:
-        done: Future[list[float]] = Future()
-        done.set_result([-1.0 * len(c) for c in continuations])
-        return done
+    def likelihood(
+        self, context: Sequence[int], continuations: Sequence[Sequence[int]], adapter: str, deadline: float | None
+    ) -> Scoring:
+        asked = Scoring([(context, c) for c in continuations], adapter, deadline)
+        asked.done.set_result([-1.0 * len(c) for c in continuations])
+        return asked
 
     def load_adapter(self, name: str, path: Path) -> Future[None]:
         self.loaded.append(name)
@@ -99,14 +104,47 @@ class FakeRecord:
         return done
 
 
+class SlowRecord(FakeRecord):
+    """A spool whose disk does not answer until told. owns: the futures it gave."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[Future[bool]] = []
+
+    def put(self, interaction: Interaction) -> Future[bool]:
+        self.kept.append(interaction)
+        self.waiting.append(Future())
+        return self.waiting[-1]
+
+
+class FakeMeter:
+    """owns: what it was told."""
+
+    def __init__(self) -> None:
+        self.arms: list[Served] = []
+        self.answers: list[Answer] = []
+        self.firsts: list[float] = []
+
+    def assigned(self, served: Served) -> None:
+        self.arms.append(served)
+
+    def first_text(self, seconds: float) -> None:
+        self.firsts.append(seconds)
+
+    def answered(self, answer: Answer) -> None:
+        self.answers.append(answer)
+
+
 class World:
     """A generator with fakes around it and a canary in the registry."""
 
-    def __init__(self, engine: FakeEngine, tmp_path: Path, weight: float | None = None) -> None:
+    def __init__(
+        self, engine: FakeEngine, tmp_path: Path, weight: float | None = None, record: FakeRecord | None = None
+    ) -> None:
         self.clock = ManualClock()
         self.engine = engine
-        self.record = FakeRecord()
-        self.assigned: list[Served] = []
+        self.record = record or FakeRecord()
+        self.meter = FakeMeter()
         store = FolderStore(tmp_path / "registry")
         artefacts = Artefacts(store, tmp_path / "artefacts")
         made = tmp_path / "made"
@@ -115,7 +153,7 @@ class World:
         self.canary = Version("assist-r0001", artefacts.put(made))
         artefacts.publish(Manifest("assist", "assist-r0001", self.canary.digest, base_digest="base"))
         self.artefacts = artefacts
-        self.versions = Versions(artefacts, "assist", engine, "base")
+        self.versions = Versions(artefacts, "assist", engine, "base", 2)
         table = ArmsTable(policy="assist", generation=1, stable=Version("assist-base", "base"), holdout_share=0.0)
         self.versions.load(table.stable)
         self.view = ArmsView(table, self.clock)
@@ -128,7 +166,14 @@ class World:
             )
             self.view.receive(with_canary, now)
         self.generator = Generator(
-            engine, self.versions, self.view, self.record, Limits(1000, 64, 1.0), self.clock, self.assigned.append
+            engine,
+            self.versions,
+            self.view,
+            self.record,
+            Limits(1000, 64, 1.0),
+            self.clock,
+            self.meter,
+            random.Random(1),
         )
 
     async def ask(self, ask: Ask) -> list[object]:
@@ -143,7 +188,7 @@ async def test_text_streams_and_the_interaction_is_recorded_before_the_end(tmp_p
             assert len(world.record.kept) == 1
         parts.append(part)
     assert isinstance(parts[0], Started)
-    assert parts[1:3] == ["20 ", "C"]
+    assert "".join(part for part in parts if isinstance(part, str)) == "20 C"
     (kept,) = world.record.kept
     assert kept.status is AttemptStatus.COMPLETED
     assert kept.response == "20 C"
@@ -195,7 +240,7 @@ async def test_an_unlogged_answer_leaves_nothing_behind(tmp_path: Path) -> None:
     world = World(FakeEngine(), tmp_path)
     await world.ask(Ask(ASK, forced=Served(version="assist-base"), unlogged=True))
     assert world.record.kept == []
-    assert world.assigned == []
+    assert world.meter.arms == []
 
 
 async def test_the_canary_serves_while_its_lease_lives_and_stable_after(tmp_path: Path) -> None:
@@ -206,7 +251,7 @@ async def test_the_canary_serves_while_its_lease_lives_and_stable_after(tmp_path
     after = (await world.ask(Ask(ASK)))[0].served
     assert (before.arm, before.digest) == (ArmKind.CANARY, world.canary.digest)
     assert (after.arm, after.version) == (ArmKind.STABLE, "assist-base")
-    assert [s.arm for s in world.assigned] == [ArmKind.CANARY, ArmKind.STABLE]
+    assert [s.arm for s in world.meter.arms] == [ArmKind.CANARY, ArmKind.STABLE]
 
 
 async def test_a_full_spool_serves_stable_and_says_forced(tmp_path: Path) -> None:
@@ -227,23 +272,93 @@ async def test_samples_have_seeds_of_their_own_and_are_not_recorded(tmp_path: Pa
     assert world.record.kept == []
 
 
-async def test_bad_requests_are_refused_before_the_engine_hears_of_them(tmp_path: Path) -> None:
+async def test_what_may_not_be_asked_for_does_not_reach_the_engine(tmp_path: Path) -> None:
     world = World(FakeEngine(), tmp_path)
-    table = [
-        ((), None, EmptyField),
-        ((Message(Role.USER, "  "),), None, EmptyField),
-        ((Message(Role.ASSISTANT, "hi"),), None, InvalidArgument),
-        ((Message(Role.UNSPECIFIED, "x"), Message(Role.USER, "hi")), None, InvalidArgument),
-        ((Message(Role.USER, "x" * 1001),), None, TooLong),
-        (ASK.messages, Sampling(temperature=-1.0), InvalidArgument),
-        (ASK.messages, Sampling(temperature=float("nan")), InvalidArgument),
-        (ASK.messages, Sampling(top_p=1.5), InvalidArgument),
-        (ASK.messages, Sampling(max_tokens=65), TooLong),
-    ]
-    for messages, sampling, error in table:
-        with pytest.raises(error):
-            await world.ask(Ask(replace(ASK, messages=messages, sampling=sampling)))
+    for asked in (replace(ASK, messages=()), replace(ASK, turn=-1), replace(ASK, sampling=Sampling(top_p=2.0))):
+        with pytest.raises(InvalidArgument):
+            await world.ask(Ask(asked))
+    with pytest.raises(InvalidArgument):
+        await world.ask(Ask(ASK, forced=Served(version="assist-base", propensity=2.0)))
     assert world.engine.rows == []
+    assert world.record.kept == []
+
+
+async def test_a_caller_who_leaves_while_the_disk_is_at_it_is_recorded_once_as_completed(tmp_path: Path) -> None:
+    """F07: a second body under the attempt's id would be a conflict."""
+    record = SlowRecord()
+    world = World(FakeEngine(), tmp_path, record=record)
+    asking = asyncio.create_task(world.ask(Ask(ASK)))
+    while not record.waiting:
+        await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert [k.status for k in record.kept] == [AttemptStatus.COMPLETED]
+
+
+async def test_a_call_cut_off_at_its_deadline_has_failed_and_was_not_cancelled(tmp_path: Path) -> None:
+    world = World(SlowEngine(), tmp_path)
+    answering = world.generator.generate(Ask(ASK, deadline=world.clock.monotonic() + 5.0))
+    await anext(answering)
+    await anext(answering)
+    world.clock.advance(5.0)
+    await answering.aclose()
+    assert [(k.status, k.failure_reason) for k in world.record.kept] == [(AttemptStatus.FAILED, "DEADLINE_EXCEEDED")]
+
+
+async def test_the_record_carries_when_this_service_took_it(tmp_path: Path) -> None:
+    """F07: a record that waits in the spool keeps its day, so that a late second copy still meets the first."""
+    world = World(FakeEngine(), tmp_path)
+    await world.ask(Ask(ASK))
+    assert world.record.kept[0].accepted_at == world.clock.now()
+
+
+async def test_seed_nought_draws_a_seed_and_records_it_and_an_evaluation_is_repeatable(tmp_path: Path) -> None:
+    world = World(FakeEngine(), tmp_path)
+    for _ in range(2):
+        await world.ask(Ask(replace(ASK, sampling=Sampling(1.0))))
+    await world.ask(Ask(replace(ASK, sampling=Sampling(1.0, seed=9))))
+    await world.ask(Ask(replace(ASK, sampling=Sampling(1.0)), forced=Served(version="assist-base"), unlogged=True))
+    drawn, again, given, evaluated = [row.sampling.seed for row in world.engine.rows]
+    assert len({drawn, again, 0}) == 3
+    assert (given, evaluated) == (9, 0)
+    assert [k.sampling.seed for k in world.record.kept] == [drawn, again, 9]
+
+
+async def test_a_version_that_is_asked_for_by_name_is_loaded_and_one_that_is_not_there_is_refused(
+    tmp_path: Path,
+) -> None:
+    world = World(FakeEngine(), tmp_path)
+    version, _ = await world.generator.sample(ASK.messages, None, 1, "assist-r0001", None)
+    assert version == world.canary
+    version, log_probs, tokens = await world.generator.likelihood(ASK.messages, ["a b", "c"], "assist-r0001", None)
+    assert (version, log_probs, tokens) == (world.canary, [-2.0, -1.0], [3, 2])
+    for asked in (
+        world.generator.sample(ASK.messages, None, 1, "assist-r0002", None),
+        world.generator.likelihood(ASK.messages, ["a"], "assist-r0002", None),
+        world.ask(Ask(ASK, forced=Served(version="assist-r0002"), unlogged=True)),
+        world.ask(Ask(ASK, forced=Served(version="assist-r0002"))),
+    ):
+        with pytest.raises(NotFound):
+            await asked
+    assert world.record.kept == []
+
+
+async def test_an_arm_that_a_gateway_assigned_and_is_not_here_falls_to_stable_and_says_so(tmp_path: Path) -> None:
+    world = World(FakeEngine(), tmp_path)
+    asked = Served(version="assist-r0002", arm=ArmKind.CANARY, propensity=0.2, bucket=0.1)
+    served = (await world.ask(Ask(ASK, forced=asked)))[0].served
+    assert (served.arm, served.version, served.digest, served.forced) == (ArmKind.STABLE, "assist-base", "base", True)
+    there = (await world.ask(Ask(ASK, forced=replace(asked, version="assist-r0001"))))[0].served
+    assert (there.arm, there.digest, there.forced) == (ArmKind.CANARY, world.canary.digest, False)
+    assert world.meter.arms == []
+
+
+async def test_tokens_and_the_first_text_are_counted(tmp_path: Path) -> None:
+    world = World(FakeEngine(), tmp_path)
+    await world.ask(Ask(ASK))
+    assert [len(answer.tokens) for answer in world.meter.answers] == [2]
+    assert len(world.meter.firsts) == 1
 
 
 async def test_concurrent_callers_get_their_own_answers(tmp_path: Path) -> None:

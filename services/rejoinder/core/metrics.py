@@ -55,6 +55,16 @@ METRICS = (
     Metric("batch_fill", "histogram", "Padded tokens of a batch as a share of its budget.", (), SHARES),
     Metric("batch_padding", "histogram", "Share of a batch's tokens that were padding.", (), SHARES),
     Metric("batch_given_up_total", "counter", "Rows not computed because their caller left or was out of time."),
+    # Policy.
+    Metric("tokens_total", "counter", "Tokens of answers, read (prompt) and written (completion).", ("kind",)),
+    Metric("time_to_first_token_s", "histogram", "From a call's arrival to its first text.", (), LATENCY_S),
+    Metric("generation_queue", "gauge", "Answers and likelihoods that wait for the engine."),
+    Metric("assignments_total", "counter", "Answers begun, by arm; independent of the log.", ("arm",)),
+    Metric("interactions_dropped_total", "counter", "Interactions that will not reach the log, by cause.", ("cause",)),
+    Metric("spool_bytes", "gauge", "Bytes of interactions that the log does not have yet."),
+    Metric("arms_alarms", "gauge", "Arms tables below the highest seen: a writer that was fenced, or a new log."),
+    Metric("arms_skew_s", "gauge", "Own wall clock minus the log's at the last lease renewal."),
+    Metric("canary_refused", "gauge", "1 for the reason for which this replica serves no canary.", ("reason",)),
     # Rerank.
     Metric("slates_total", "counter", "Slates shown, by what became of their record.", ("record",)),
 )

@@ -1,1 +1,3 @@
-"""Policy generation: read policy.proto, settings.py, service.py, generator.py, then arms.py and versions.py."""
+"""Policy generation: read policy.proto, settings.py, service.py, checks.py, generator.py, attempt.py; then arms.py,
+versions.py (who is served what) and meter.py.
+"""

@@ -1,28 +1,64 @@
-"""Following who is served what: the `arms` topic for speed and leases, the registry's pointer for truth."""
+"""Following who is served what: the `arms` topic for speed and leases, the registry's pointer for the truth.
+
+The two count apart: a table's generation rises with every change of a weight, a pointer's with every promotion. Stable
+is always what the pointer says; the topic only tells it sooner.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from rejoinder.core.arms import ArmsTable, Version
 from rejoinder.core.codec import decode
 from rejoinder.core.errors import RejoinderError
 from rejoinder.policy.versions import Versions
-from rejoinder.registry.served import ServedPointer
+from rejoinder.registry.artefacts import Artefacts
+from rejoinder.registry.served import ServedPointer, current
 from rejoinder.rollout.lease import ArmsView
 from rejoinder.runtime.logging import EventLog
-from rejoinder.stream.port import Log
+from rejoinder.stream.port import Record
 
 TOPIC = "arms"
 
 
+class Topic(Protocol):
+    """What is read of a log."""
+
+    def end_offsets(self, topic: str) -> Mapping[int, int]: ...
+
+    def read(self, topic: str, partition: int, offset: int) -> Sequence[Record]: ...
+
+
+class Registry:
+    """The pointer of one policy and the versions it names. owns: nothing."""
+
+    def __init__(self, artefacts: Artefacts, policy: str) -> None:
+        self._artefacts = artefacts
+        self._policy = policy
+
+    def pointer(self) -> ServedPointer:
+        """Raises NotFound when the policy was never served."""
+        return current(self._artefacts.store, self._policy)
+
+    def base(self, pointer: ServedPointer) -> str:
+        """Digest of the base that a pointer's version is, or adapts."""
+        version = self._artefacts.version(self._policy, pointer.version)
+        return version.digest if version.kind == "base" else version.base_digest
+
+    def last_good(self, pointer: ServedPointer) -> Version | None:
+        """What the pointer replaced: kept loaded, so that going back is as quick as any other change (F13)."""
+        if not pointer.previous:
+            return None
+        return Version(pointer.previous, self._artefacts.version(self._policy, pointer.previous).digest)
+
+
 def table_of(pointer: ServedPointer, holdout_share: float) -> ArmsTable:
-    """The table that a pointer alone makes: stable for everybody, no canary."""
+    """The table that a pointer alone makes, older than any of the topic: stable for everybody, no canary."""
     return ArmsTable(
         policy=pointer.policy,
-        generation=pointer.generation,
         stable=Version(pointer.version, pointer.digest),
         holdout_share=holdout_share,
         reason="registry",
@@ -30,75 +66,128 @@ def table_of(pointer: ServedPointer, holdout_share: float) -> ArmsTable:
 
 
 class ArmsFollower:
-    """owns: the positions it has read in the topic. The view and the versions are shared with the generator."""
+    """owns: the positions it has read in the topic, the newest pointer. View and versions are shared with others."""
 
     def __init__(
         self,
         view: ArmsView,
         versions: Versions,
-        pointer: Callable[[], ServedPointer],
-        log: Log | None,
+        registry: Registry,
+        pointer: ServedPointer,
+        topic: Topic | None,
         events: EventLog,
         poll_s: float,
         registry_poll_s: float,
     ) -> None:
         self._view = view
         self._versions = versions
+        self._registry = registry
         self._pointer = pointer
-        self._log = log
+        self._topic = topic
         self._events = events
         self._poll_s = poll_s
         self._registry_poll_s = registry_poll_s
         self._positions: dict[int, int] = {}
+        self._said: dict[str, str] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Reads until told to stop. A log or registry that is away changes nothing: leases lapse by themselves."""
-        waited = self._registry_poll_s
+        waited = 0.0
         while not stop.is_set():
-            try:
-                await asyncio.to_thread(self.read_topic)
-                if waited >= self._registry_poll_s:
-                    await asyncio.to_thread(self.read_registry)
-                    waited = 0.0
-            except RejoinderError as error:
-                self._events.warning("arms_not_read", reason=error.reason)
+            await asyncio.to_thread(self._guarded, "arms_not_read", self.read_topic)
+            if waited >= self._registry_poll_s:
+                await asyncio.to_thread(self._guarded, "pointer_not_read", self.read_registry)
+                waited = 0.0
             try:
                 await asyncio.wait_for(stop.wait(), self._poll_s)
             except TimeoutError:
                 waited += self._poll_s
 
     def read_registry(self) -> None:
-        """Takes over a pointer that is newer than the table in force."""
-        pointer = self._pointer()
-        if pointer.generation > self._view.table.generation:
-            table = replace(
-                table_of(pointer, self._view.table.holdout_share),
-                term=self._view.table.term,
-                salts=self._view.table.salts,
-            )
-            self._take(table, self._view.table.written_at)
+        """Takes over a pointer that is newer than the one known."""
+        pointer = self._registry.pointer()
+        if pointer.generation > self._pointer.generation and self._loaded(Version(pointer.version, pointer.digest)):
+            self._pointer = pointer
+            # The view keeps the table of the topic, whose stable this is; its leases and weights stay as they are.
+            self._view.table = replace(self._view.table, stable=Version(pointer.version, pointer.digest))
+            self._events.info("stable_changed", version=pointer.version, generation=pointer.generation)
+        self._pin()
 
     def read_topic(self) -> None:
         """Takes every record that has come since. The first pass is history: it grants no lease."""
-        if self._log is None:
+        if self._topic is None:
             return
-        for partition in self._log.end_offsets(TOPIC):
-            while records := self._log.read(TOPIC, partition, self._positions.get(partition, 0)):
-                for record in records:
-                    if record.key == self._view.table.policy.encode():
-                        self._take(decode(record.value, ArmsTable), record.timestamp)
+        for partition in self._topic.end_offsets(TOPIC):
+            while records := self._topic.read(TOPIC, partition, self._positions.get(partition, 0)):
+                self._take(records)
                 self._positions[partition] = records[-1].offset + 1
         self._view.caught_up()
 
-    def _take(self, table: ArmsTable, broker_at: float) -> None:
-        wanted = [v for v in (table.stable, table.canary, table.baseline) if v is not None]
-        for version in wanted:
-            try:
-                self._versions.load(version)
-            except RejoinderError as error:
-                self._events.warning("version_not_loaded", version=version.version, reason=error.reason)
-                if version is table.stable:
-                    # Without its stable the table cannot be served: the one in force stays.
-                    return
-        self._view.receive(table, broker_at)
-        self._versions.keep([*wanted, Version(digest=self._view.table.stable.digest)])
+    def _take(self, records: Sequence[Record]) -> None:
+        """Takes the tables among some records; loads for the one that will count, not for each that went before."""
+        read = [(self._table(record), record.timestamp) for record in records]
+        tables = [(self._with_stable(table), at) for table, at in read if table is not None]
+        if not tables:
+            return
+        last = max((table for table, _ in tables), key=lambda table: table.order)
+        if last.order >= self._view.table.order:
+            for version in (last.canary, last.baseline):
+                if version is not None:
+                    self._loaded(version)
+        for table, at in tables:
+            self._view.receive(table, at)
+        self._pin()
+
+    def _table(self, record: Record) -> ArmsTable | None:
+        if record.key != self._view.table.policy.encode():
+            return None
+        try:
+            return decode(record.value, ArmsTable)
+        except (RejoinderError, ValueError) as error:
+            # One record that cannot be read must not hide those behind it.
+            self._events.error("arms_record_unreadable", error, offset=record.offset)
+            return None
+
+    def _with_stable(self, table: ArmsTable) -> ArmsTable:
+        """The table with the registry's stable, which is asked again where the two differ."""
+        if table.stable != self._stable and table.order >= self._view.table.order:
+            self._guarded("pointer_not_read", self.read_registry)
+        return replace(table, stable=self._stable)
+
+    @property
+    def _stable(self) -> Version:
+        return Version(self._pointer.version, self._pointer.digest)
+
+    def _loaded(self, version: Version) -> bool:
+        """Whether a version can be served, after trying to load it."""
+        try:
+            self._versions.load(version)
+        except RejoinderError as error:
+            self._say("version_not_loaded", error.reason, version=version.version)
+            return False
+        self._said.pop("version_not_loaded", None)
+        return True
+
+    def _pin(self) -> None:
+        table = self._view.table
+        last_good = self._registry.last_good(self._pointer)
+        if last_good is not None:
+            self._loaded(last_good)
+        wanted = (table.stable, table.canary, table.baseline, last_good)
+        self._versions.pin([version for version in wanted if version is not None])
+
+    def _guarded(self, event: str, read: Callable[[], None]) -> None:
+        """Fails open: whatever is away or broken there, what is served here goes on."""
+        try:
+            read()
+        except Exception as error:
+            self._say(event, getattr(error, "reason", type(error).__name__))
+        else:
+            self._said.pop(event, None)
+
+    def _say(self, event: str, reason: str, **facts: str) -> None:
+        """Once for each cause, not at every poll."""
+        said = f"{reason} {facts}"
+        if self._said.get(event) != said:
+            self._said[event] = said
+            self._events.warning(event, reason=reason, **facts)

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import random
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from rejoinder.core.arms import Version
 from rejoinder.core.clock import Clock
-from rejoinder.core.errors import DeadlineExceeded, EmptyField, InvalidArgument, RejoinderError, TooLong
-from rejoinder.core.ids import uuid7
-from rejoinder.core.types import AttemptStatus, Interaction, Message, Role, Sampling, Served
+from rejoinder.core.errors import DeadlineExceeded, EmptyField, NotFound, RejoinderError
+from rejoinder.core.types import ArmKind, AttemptStatus, Interaction, Message, Sampling, Served
+from rejoinder.policy.attempt import Attempt, Started
+from rejoinder.policy.checks import Limits, check_forced, check_interaction, check_messages, checked_sampling
 from rejoinder.policy.versions import Versions
 from rejoinder.rollout.assignment import Caller, assign
 from rejoinder.rollout.lease import ArmsView
-from rejoinder.runtime.backends.genai import Answer, Row
+from rejoinder.runtime.backends.rows import Answer, Row, Scoring
 
 
 class Engine(Protocol):
@@ -26,7 +29,9 @@ class Engine(Protocol):
 
     def submit(self, rows: Sequence[Row]) -> None: ...
 
-    def likelihood(self, context: Sequence[int], continuations: Sequence[Sequence[int]], adapter: str) -> Any: ...
+    def likelihood(
+        self, context: Sequence[int], continuations: Sequence[Sequence[int]], adapter: str, deadline: float | None
+    ) -> Scoring: ...
 
 
 class Record(Protocol):
@@ -38,11 +43,14 @@ class Record(Protocol):
     def put(self, interaction: Interaction) -> Future[bool]: ...
 
 
-@dataclass(frozen=True)
-class Limits:
-    max_prompt_bytes: int
-    max_tokens: int
-    temperature: float
+class Meter(Protocol):
+    """Who counts. assigned: for the counter of arms that does not depend on the log."""
+
+    def assigned(self, served: Served) -> None: ...
+
+    def first_text(self, seconds: float) -> None: ...
+
+    def answered(self, answer: Answer) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -56,23 +64,13 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Started:
-    interaction_id: str
-    attempt_id: str
-    served: Served
-
-
-@dataclass(frozen=True)
 class Ended:
     status: AttemptStatus
     answer: Answer
 
 
 class Generator:
-    """owns: nothing; engine, versions, view and record are given.
-
-    assigned: told the arm of every assignment, for the counter that does not depend on the log.
-    """
+    """owns: the random numbers that seeds are drawn from; all else is given."""
 
     def __init__(
         self,
@@ -82,7 +80,8 @@ class Generator:
         record: Record,
         limits: Limits,
         clock: Clock,
-        assigned: Callable[[Served], None],
+        meter: Meter,
+        seeds: random.Random,
     ) -> None:
         self._engine = engine
         self._versions = versions
@@ -90,118 +89,149 @@ class Generator:
         self._record = record
         self._limits = limits
         self._clock = clock
-        self._assigned = assigned
+        self._meter = meter
+        self._seeds = seeds
 
     async def generate(self, ask: Ask) -> AsyncIterator[Started | str | Ended]:
         """Started, then text as it comes, then Ended: which is given only when the interaction is on disk.
 
-        A caller that goes away frees the row; the attempt is recorded as cancelled.
+        A caller that goes away frees the row; the attempt is recorded as cancelled. Seed 0 draws one, except for an
+        unlogged answer, which has to be repeatable.
         """
         asked = ask.interaction
-        sampling = self._checked(asked.messages, asked.sampling)
+        check_messages(asked.messages, self._limits)
+        check_interaction(asked, self._clock.now())
+        sampling = checked_sampling(asked.sampling, self._limits)
+        if not sampling.seed and not ask.unlogged:
+            sampling = replace(sampling, seed=self._seeds.getrandbits(63))
         tokens = await asyncio.to_thread(self._engine.encode_chat, asked.messages)
-        served = self._served(ask)
-        begun = self._clock.now()
-        mono = self._clock.monotonic()
-        started = Started(asked.interaction_id or uuid7(begun), uuid7(begun), served)
-        loop = asyncio.get_running_loop()
-        texts: asyncio.Queue[str | None] = asyncio.Queue()
-
-        def from_engine(text: str | None) -> None:
-            loop.call_soon_threadsafe(texts.put_nowait, text)
-
-        row = Row(tokens, sampling, self._versions.adapter_of(served.digest), ask.deadline, on_text=from_engine)
-        row.done.add_done_callback(lambda done: from_engine(None))
-        attempt = replace(
-            asked,
-            event_id=started.attempt_id,
-            interaction_id=started.interaction_id,
-            attempt_id=started.attempt_id,
-            served=served,
-            sampling=sampling,
-            occurred_at=begun,
-            source=asked.source or "serve",
-            prompt_tokens=len(tokens),
-        )
-        heard: list[str] = []
-        first: float | None = None
-        status, reason = AttemptStatus.CANCELLED, ""
-        # A refused row is no attempt: under overload nothing is recorded for it.
-        self._engine.submit([row])
-        try:
-            yield started
-            while (text := await texts.get()) is not None:
-                first = self._clock.monotonic() - mono if first is None else first
-                heard.append(text)
-                yield text
-            answer = row.done.result()
-            if answer.finish_reason == "deadline":
-                raise DeadlineExceeded("the deadline passed while the answer was written")
-            finished = replace(
-                attempt,
-                response=answer.text,
-                status=AttemptStatus.COMPLETED,
-                completion_tokens=len(answer.tokens),
-                log_prob=answer.log_prob,
-                latency=self._clock.monotonic() - mono,
-                time_to_first_token=first,
+        forced = None if ask.forced is None else await self._forced(ask.forced, ask.unlogged)
+        with ExitStack() as held:
+            served, adapter = self._admitted(asked, forced, held)
+            attempt = Attempt(
+                replace(asked, served=served, sampling=sampling, prompt_tokens=len(tokens)), self._clock, ask.deadline
             )
-            if not ask.unlogged:
-                await asyncio.wrap_future(self._record.put(finished))
-            status = AttemptStatus.COMPLETED
-            yield Ended(status, answer)
-        except RejoinderError as error:
-            status, reason = AttemptStatus.FAILED, error.reason
-            raise
-        except Exception:
-            status, reason = AttemptStatus.FAILED, "INTERNAL"
-            raise
-        finally:
-            row.cancel()
-            if status is not AttemptStatus.COMPLETED and not ask.unlogged:
-                self._failed(attempt, status, reason, heard, mono)
+            row = Row(tokens, sampling, adapter, ask.deadline, on_text=attempt.from_engine)
+            row.done.add_done_callback(lambda done: attempt.from_engine(None))
+            # A refused row is no attempt: under overload nothing is counted or recorded for it.
+            self._engine.submit([row])
+            if forced is None and not ask.unlogged:
+                self._meter.assigned(served)
+            try:
+                yield attempt.started
+                async for text in attempt.texts():
+                    yield text
+                answer = row.done.result()
+                if answer.finish_reason == "deadline":
+                    raise DeadlineExceeded("the deadline passed while the answer was written")
+                self._counted(answer, attempt)
+                if not ask.unlogged:
+                    await self._recorded(attempt, answer)
+                attempt.over = True
+                yield Ended(AttemptStatus.COMPLETED, answer)
+            except RejoinderError as error:
+                attempt.reason = error.reason
+                raise
+            except Exception:
+                attempt.reason = "INTERNAL"
+                raise
+            finally:
+                row.cancel()
+                if not attempt.over and not ask.unlogged:
+                    # Nobody waits for it; the drop counter tells if it was lost.
+                    self._record.put(attempt.unfinished())
 
     async def sample(
         self, messages: Sequence[Message], sampling: Sampling | None, n: int, version: str, deadline: float | None
     ) -> tuple[Version, list[Answer]]:
         """n answers of one version ("" = stable), each with its own seed; nothing is recorded."""
-        chosen = self._view.table.stable if not version else self._versions.named(version)
-        settings = self._checked(messages, sampling)
+        check_messages(messages, self._limits)
+        settings = checked_sampling(sampling, self._limits)
         tokens = await asyncio.to_thread(self._engine.encode_chat, messages)
-        adapter = self._versions.adapter_of(chosen.digest)
-        rows = [
-            Row(tokens, replace(settings, seed=settings.seed + i), adapter, deadline, background=True) for i in range(n)
-        ]
-        self._engine.submit(rows)
-        try:
-            return chosen, list(await asyncio.gather(*(asyncio.wrap_future(row.done) for row in rows)))
-        finally:
-            for row in rows:
-                row.cancel()
+        chosen = await self._version(version)
+        with self._versions.use(chosen.digest) as adapter:
+            rows = [
+                Row(tokens, replace(settings, seed=settings.seed + i), adapter, deadline, background=True)
+                for i in range(n)
+            ]
+            self._engine.submit(rows)
+            try:
+                answers = await asyncio.gather(*(asyncio.wrap_future(row.done) for row in rows))
+            finally:
+                for row in rows:
+                    row.cancel()
+        if any(answer.finish_reason == "deadline" for answer in answers):
+            raise DeadlineExceeded("the deadline passed while samples were written")
+        for answer in answers:
+            self._meter.answered(answer)
+        return chosen, list(answers)
 
     async def likelihood(
-        self, messages: Sequence[Message], continuations: Sequence[str], version: str
+        self, messages: Sequence[Message], continuations: Sequence[str], version: str, deadline: float | None
     ) -> tuple[Version, list[float], list[int]]:
         """log p (nats) and token counts of assistant continuations, their end included."""
         if not continuations:
             raise EmptyField("continuations")
-        self._check_messages(messages)
-        chosen = self._view.table.stable if not version else self._versions.named(version)
+        check_messages(messages, self._limits)
         context = await asyncio.to_thread(self._engine.encode_chat, messages)
-        tokens = [self._engine.encode(text) for text in continuations]
-        found = self._engine.likelihood(context, tokens, self._versions.adapter_of(chosen.digest))
-        return chosen, await asyncio.wrap_future(found), [len(t) + 1 for t in tokens]
+        tokens = await asyncio.to_thread(lambda: [self._engine.encode(text) for text in continuations])
+        chosen = await self._version(version)
+        with self._versions.use(chosen.digest) as adapter:
+            asked = self._engine.likelihood(context, tokens, adapter, deadline)
+            try:
+                found = await asyncio.wrap_future(asked.done)
+            finally:
+                asked.cancel()
+        return chosen, found, [len(t) + 1 for t in tokens]
 
-    def _served(self, ask: Ask) -> Served:
+    async def _version(self, version: str) -> Version:
+        """A version by name, loaded when it has to be; "" is stable."""
+        if not version:
+            return self._view.table.stable
+        return await asyncio.to_thread(self._versions.named, version)
+
+    async def _forced(self, forced: Served, unlogged: bool) -> Served:
+        """What serves where somebody else assigned. An arm that cannot be served here falls to stable, said as such; a
+        version that is asked for without an arm (an evaluation) is served or refused."""
+        check_forced(forced)
         table = self._view.table
-        if ask.forced is not None:
-            named = self._versions.named(ask.forced.version) if ask.forced.version else table.stable
-            return replace(ask.forced, policy=table.policy, version=named.version, digest=named.digest)
-        asked = ask.interaction
+        try:
+            chosen = await self._version(forced.version)
+        except RejoinderError:
+            if unlogged or forced.arm is ArmKind.UNSPECIFIED:
+                raise
+            stable = table.stable
+            return replace(
+                forced,
+                policy=table.policy,
+                version=stable.version,
+                digest=stable.digest,
+                arm=ArmKind.STABLE,
+                forced=True,
+            )
+        return replace(forced, policy=table.policy, version=chosen.version, digest=chosen.digest)
+
+    def _admitted(self, asked: Interaction, forced: Served | None, held: ExitStack) -> tuple[Served, str]:
+        """Who serves, and the engine's name for it, held while the answer is written."""
+        served = forced or self._assigned(asked)
+        try:
+            return served, held.enter_context(self._versions.use(served.digest))
+        except NotFound:
+            # It was let go between the table and here.
+            if forced is not None:
+                raise
+            stable = self._view.table.stable
+            served = replace(
+                served, version=stable.version, digest=stable.digest, arm=ArmKind.STABLE, propensity=1.0, forced=True
+            )
+            return served, held.enter_context(self._versions.use(served.digest))
+
+    def _assigned(self, asked: Interaction) -> Served:
+        table = self._view.table
         caller = Caller(
             asked.tenant, asked.user_id, asked.conversation_id, asked.interaction_id, asked.conversation_started_at
         )
-        served = assign(
+        return assign(
             table,
             caller,
             now=self._clock.now(),
@@ -209,38 +239,14 @@ class Generator:
             loaded=self._versions.loaded,
             spool_has_room=not self._record.full,
         ).served(table)
-        self._assigned(served)
-        return served
 
-    def _checked(self, messages: Sequence[Message], sampling: Sampling | None) -> Sampling:
-        self._check_messages(messages)
-        if sampling is None:
-            sampling = Sampling(temperature=self._limits.temperature, max_tokens=self._limits.max_tokens)
-        if not 0 <= sampling.temperature <= 100 or not 0 <= sampling.top_p <= 1 or sampling.top_k < 0:
-            raise InvalidArgument("sampling is out of range: temperature [0, 100], top_p [0, 1], top_k >= 0")
-        if sampling.max_tokens < 0 or sampling.max_tokens > self._limits.max_tokens:
-            raise TooLong("sampling.max_tokens", sampling.max_tokens, self._limits.max_tokens, "tokens")
-        return replace(sampling, max_tokens=sampling.max_tokens or self._limits.max_tokens)
+    def _counted(self, answer: Answer, attempt: Attempt) -> None:
+        self._meter.answered(answer)
+        if attempt.first is not None:
+            self._meter.first_text(attempt.first)
 
-    def _check_messages(self, messages: Sequence[Message]) -> None:
-        if not messages or not messages[-1].content.strip():
-            raise EmptyField("messages")
-        if messages[-1].role not in (Role.USER, Role.TOOL):
-            raise InvalidArgument("the last message must be the user's", field="messages")
-        if any(m.role is Role.UNSPECIFIED for m in messages):
-            raise InvalidArgument("every message needs a role", field="messages.role")
-        size = sum(len(m.content.encode()) for m in messages)
-        if size > self._limits.max_prompt_bytes:
-            raise TooLong("messages", size, self._limits.max_prompt_bytes)
-
-    def _failed(self, attempt: Interaction, status: AttemptStatus, reason: str, heard: list[str], mono: float) -> None:
-        """Records an attempt that did not complete; nobody waits for it, the drop counter tells if it was lost."""
-        self._record.put(
-            replace(
-                attempt,
-                response="".join(heard),
-                status=status,
-                failure_reason=reason,
-                latency=self._clock.monotonic() - mono,
-            )
-        )
+    async def _recorded(self, attempt: Attempt, answer: Answer) -> None:
+        done = self._record.put(attempt.finished(answer))
+        # From here on it is recorded as completed, also when the caller leaves while the disk is at it.
+        attempt.over = True
+        await asyncio.wrap_future(done)

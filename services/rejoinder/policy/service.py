@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from rejoinder.core.codec import from_proto, to_proto
 from rejoinder.core.errors import InvalidArgument, RoleMissing
 from rejoinder.core.types import ArmKind, Interaction, Message, Sampling, Served
-from rejoinder.policy.generator import Ask, Ended, Generator, Started
+from rejoinder.policy.attempt import Started
+from rejoinder.policy.checks import check_policy
+from rejoinder.policy.generator import Ask, Ended, Generator
 from rejoinder.policy.versions import Versions
 from rejoinder.rollout.lease import ArmsView
 from rejoinder.runtime.call import Call
@@ -28,6 +30,7 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
     async def Generate(
         self, request: policy_pb2.GenerateRequest, call: Call
     ) -> AsyncIterator[policy_pb2.GenerateResponse]:
+        check_policy(request.policy, self._view.table.policy)
         if (request.unlogged or request.HasField("served")) and "internal" not in call.roles:
             raise RoleMissing("forcing an arm and leaving the log out need the role internal")
         ask = Ask(
@@ -40,6 +43,7 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
             yield _response(part)
 
     async def Sample(self, request: policy_pb2.SampleRequest, call: Call) -> policy_pb2.SampleResponse:
+        check_policy(request.policy, self._view.table.policy)
         if not 1 <= request.n <= MAX_SAMPLES:
             raise InvalidArgument(f"n must be from 1 to {MAX_SAMPLES}", field="n", value=request.n)
         version, answers = await self._generator.sample(
@@ -57,10 +61,11 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
         )
 
     async def Likelihood(self, request: policy_pb2.LikelihoodRequest, call: Call) -> policy_pb2.LikelihoodResponse:
+        check_policy(request.policy, self._view.table.policy)
         if len(request.continuations) > MAX_CONTINUATIONS:
             raise InvalidArgument(f"at most {MAX_CONTINUATIONS} continuations", field="continuations")
         version, log_probs, tokens = await self._generator.likelihood(
-            _messages(request.messages), list(request.continuations), request.version
+            _messages(request.messages), list(request.continuations), request.version, call.deadline
         )
         return policy_pb2.LikelihoodResponse(
             log_probs=log_probs, tokens=tokens, version=version.version, digest=version.digest
@@ -68,20 +73,25 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
 
     async def ListArms(self, request: policy_pb2.ListArmsRequest, call: Call) -> policy_pb2.ListArmsResponse:
         table = self._view.table
+        check_policy(request.policy, table.policy)
+        loaded = self._versions.loaded
         arms = ((ArmKind.STABLE, table.stable), (ArmKind.CANARY, table.canary), (ArmKind.BASELINE, table.baseline))
+        shown = [(kind, version) for kind, version in arms if version is not None]
+        # What is loaded for nobody yet: a rollout waits for it before the first user sees it.
+        named = [version for _, version in shown]
+        shown += [(ArmKind.UNSPECIFIED, version) for version in self._versions.all if version not in named]
         return policy_pb2.ListArmsResponse(
             policy=table.policy,
             term=table.term,
             generation=table.generation,
             versions=[
                 policy_pb2.ServedVersion(
-                    version=v.version,
-                    digest=v.digest,
+                    version=version.version,
+                    digest=version.digest,
                     arm=common_pb2.ArmKind.Value(f"ARM_KIND_{kind.value}"),
-                    ready=v.digest in self._versions.loaded,
+                    ready=version.digest in loaded,
                 )
-                for kind, v in arms
-                if v is not None
+                for kind, version in shown
             ],
             canary_refused=self._view.grant().why,
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from rejoinder.core.errors import BadSettings
 from rejoinder.runtime.settings import ServerSettings, Theme
 
 
@@ -22,11 +23,17 @@ class ModelTheme(Theme):
     """Tokens of an answer when the caller names none, and the most it may ask for."""
     temperature: float = Field(default=1.0, ge=0)
     """Sampling temperature when the caller sends no sampling at all; 0 is greedy."""
+    extra_versions: int = Field(default=4, ge=1)
+    """Adapters kept loaded that no arm names: rounds and evaluations ask for them by name. Bounds their memory."""
 
 
 class EngineTheme(Theme):
     max_batch: int = Field(default=16, ge=1, le=256)
     """Answers generated together; more raise throughput and the time of each token."""
+    max_waves: int = Field(default=4, ge=1)
+    """Batches that live at once, a token each in turn; each holds one version's answers."""
+    patience_s: float = Field(default=0.1, ge=0)
+    """Seconds an answer waits for the batch before it to end before it begins in one beside it, at a cost to all."""
     max_queue: int = Field(default=512, ge=1)
     """Answers waiting before callers are told to back off."""
     threads: int = Field(default=2, ge=1)
@@ -49,15 +56,33 @@ class RecordTheme(Theme):
     """Address of the feedback service that takes the interactions."""
     token_file: Path | None = None
     """Bearer token for it; unset: none."""
+    ca_file: Path | None = None
+    """PEM roots of its certificate; unset: clear text."""
     spool: Path = Path("rejoinder-data/spool/policy")
     """Folder of the local store that interactions pass through."""
     spool_max_bytes: int = Field(default=256 * 1024 * 1024, ge=1024)
     """Bound of that store: at most half of the volume it lies on. Full: answers go on, from stable, and are counted."""
+    drain_s: float = Field(default=5.0, ge=0)
+    """Seconds at shutdown for what waits in the store; what is left lies on disk for the next process."""
 
 
 class PolicySettings(Theme):
     server: ServerSettings = ServerSettings(port=50052)
+    """Ports, limits, TLS and callers."""
     model: ModelTheme = ModelTheme()
+    """Which policy, and what may be asked of it."""
     engine: EngineTheme = EngineTheme()
+    """How answers are put together."""
     arms: ArmsTheme = ArmsTheme()
+    """Where it is heard who is served what."""
     record: RecordTheme = RecordTheme()
+    """Where answers are logged."""
+
+    @property
+    def artefacts(self) -> Path:
+        """The local folder of artefacts. Raises BadSettings where it does not follow from the registry's address."""
+        if self.model.artefacts is not None:
+            return self.model.artefacts
+        if "://" in self.model.registry:
+            raise BadSettings("model.artefacts must be set: model.registry is no local folder")
+        return Path(self.model.registry) / "artefacts"

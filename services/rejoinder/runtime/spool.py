@@ -17,6 +17,7 @@ import uuid
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +28,9 @@ from rejoinder.core.types import Interaction
 
 _HEADER = struct.Struct("<II")  # length, crc32
 _STOP = object()
+
+#: A spool that had no room is full until this share of it is free again, so that `full` does not flicker.
+_FREE_AGAIN = 0.1
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class SpoolSettings:
 class Spool:
     """owns: its segment files, the writer thread and the shipper thread.
 
-    send: sends interactions to the log and returns when it has them; raises RejoinderError when it has not.
+    send: sends interactions to the log and returns when it has them; whatever it raises, they are sent again.
     on_dropped: told how many were dropped, for `interactions_dropped_total`.
     """
 
@@ -63,32 +67,38 @@ class Spool:
         self._pending: queue.Queue[object] = queue.Queue()
         self._bytes = 0
         self._unwritten = 0
+        self._refused = False
         self._guard = threading.Condition()
         self._finished: list[_Segment] = []
         self._stopping = False
         folder.mkdir(parents=True, exist_ok=True)
         self._finished.extend(self._adopt())
         self._current: _Segment | None = None
-        self._writer = threading.Thread(target=self._write, name="spool-writer")
-        self._shipper = threading.Thread(target=self._ship, name="spool-shipper")
+        self._writer = threading.Thread(target=self._write, name="spool-writer", daemon=True)
+        self._shipper = threading.Thread(target=self._ship, name="spool-shipper", daemon=True)
         self._writer.start()
         self._shipper.start()
 
     @property
     def full(self) -> bool:
         """True while nothing more fits: the canary's share must be 0 then, for its evidence would be lost."""
-        return self._bytes >= self._settings.max_bytes
+        return self._refused or self._bytes >= self._settings.max_bytes
 
     @property
     def waiting_bytes(self) -> int:
         return self._bytes
 
     def put(self, interaction: Interaction) -> Future[bool]:
-        """Resolves True when the record is on disk, False when it was dropped (full spool or disk, counted)."""
+        """Resolves True when the record is on disk, False when it was dropped (full spool or disk, counted).
+
+        A caller that stops waiting stops nothing: the future cannot be cancelled.
+        """
         done: Future[bool] = Future()
+        done.set_running_or_notify_cancel()
+        data = codec.encode(interaction)
         with self._guard:
             self._unwritten += 1
-        self._pending.put((codec.encode(interaction), done))
+        self._pending.put((data, done))
         return done
 
     def drain(self, timeout_s: float) -> bool:
@@ -112,7 +122,7 @@ class Spool:
     def _adopt(self) -> list[_Segment]:
         """Segments whose process is gone, oldest first."""
         found = []
-        for path in sorted(self._folder.glob("*.spool"), key=lambda p: (p.stat().st_mtime_ns, p.name)):
+        for path in sorted(self._folder.glob("*.spool"), key=_age):
             segment = _Segment.adopt(path)
             if segment is not None:
                 self._bytes += segment.size
@@ -132,7 +142,7 @@ class Spool:
         if not group:
             return
         kept: list[Future[bool]] = []
-        dropped: list[Future[bool]] = []
+        refused = False
         segment: _Segment | None = None
         before = 0
         try:
@@ -140,27 +150,28 @@ class Spool:
             before = segment.size
             for data, done in group:
                 if self._bytes + segment.size - before + len(data) + _HEADER.size > self._settings.max_bytes:
-                    dropped.append(done)
+                    refused = True
                     continue
                 segment.append(data)
                 kept.append(done)
             segment.sync()
         except OSError:
             # A full or failing disk: the answers go on, these records are counted as dropped.
-            dropped.extend(kept)
-            kept = []
+            kept, refused = [], True
+            if segment is not None:
+                segment.cut(before)
         with self._guard:
             if segment is not None:
                 self._bytes += segment.size - before
                 segment.busy = False
+            self._refused = self._refused or refused
             self._unwritten -= len(group)
             self._guard.notify_all()
-        if dropped:
-            self._on_dropped(len(dropped))
-        for done in kept:
-            done.set_result(True)
-        for done in dropped:
-            done.set_result(False)
+        if len(kept) < len(group):
+            self._on_dropped(len(group) - len(kept))
+        written = set(map(id, kept))
+        for _, done in group:
+            done.set_result(id(done) in written)
 
     def _open_segment(self) -> _Segment:
         """The segment to write to, marked busy: the shipper leaves a busy one on disk whatever it has shipped of it."""
@@ -188,16 +199,23 @@ class Spool:
         """Sends a batch; False when there was nothing to send or the log refused."""
         batch, after = segment.read(self._settings.batch)
         if batch:
+            readable = _readable(batch)
             try:
-                self._send([codec.decode(data, Interaction) for data in batch])
-            except RejoinderError:
+                if readable:
+                    self._send(readable)
+            except Exception:
+                # Whatever it was (the log is away, a token file is being replaced): the records are kept and tried
+                # again; a shipper that ended would fill the disk in silence.
                 return False
             segment.shipped = after
+            if len(readable) < len(batch):
+                self._on_dropped(len(batch) - len(readable))
         with self._guard:
             whole = not segment.busy and segment.shipped >= segment.synced
             if whole and segment in self._finished:
                 self._finished.remove(segment)
                 self._bytes -= segment.size
+                self._refused = self._refused and self._bytes > self._settings.max_bytes * (1 - _FREE_AGAIN)
                 segment.delete()
             elif whole and segment is self._current:
                 # Everything on disk was acknowledged: the file can go, the next record opens another.
@@ -221,14 +239,24 @@ class _Segment:
     @classmethod
     def create(cls, folder: Path) -> _Segment:
         path = folder / f"{uuid.uuid4().hex}.spool"
-        file = path.open("x+b", buffering=0)
+        # Users' words: for this process's user alone.
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "r+b", buffering=0)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # The name too must outlive a power cut.
+        above = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(above)
+        finally:
+            os.close(above)
         return cls(path, file, 0)  # type: ignore[arg-type]
 
     @classmethod
     def adopt(cls, path: Path) -> _Segment | None:
-        """A dead process's segment cut to its last whole record; None while its owner lives."""
-        file = path.open("r+b", buffering=0)
+        """A dead process's segment cut to its last whole record; None while its owner lives, or when it is gone."""
+        try:
+            file = path.open("r+b", buffering=0)
+        except FileNotFoundError:
+            return None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -252,6 +280,12 @@ class _Segment:
         self.size += len(framed)
         return len(framed)
 
+    def cut(self, size: int) -> None:
+        """Takes back what was appended behind `size`."""
+        with suppress(OSError):
+            self._file.truncate(size)
+        self.size = size
+
     def sync(self) -> None:
         os.fsync(self._file.fileno())
         self.synced = self.size
@@ -268,6 +302,22 @@ class _Segment:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _readable(batch: Sequence[bytes]) -> list[Interaction]:
+    """The interactions of whole records; one that another release wrote may not be readable."""
+    found = []
+    for data in batch:
+        with suppress(RejoinderError, ValueError):
+            found.append(codec.decode(data, Interaction))
+    return found
+
+
+def _age(path: Path) -> tuple[int, str]:
+    try:
+        return path.stat().st_mtime_ns, path.name
+    except FileNotFoundError:
+        return 0, path.name
 
 
 def _records(data: bytes) -> list[bytes]:

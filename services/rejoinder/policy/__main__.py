@@ -1,0 +1,78 @@
+"""The policy process: `python -m rejoinder.policy --settings FILE`."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from functools import partial
+
+from rejoinder.core.types import Interaction, Message, Role, Sampling
+from rejoinder.policy.arms import ArmsFollower, Registry, table_of
+from rejoinder.policy.checks import Limits
+from rejoinder.policy.generator import Ask, Generator
+from rejoinder.policy.meter import Meter
+from rejoinder.policy.service import PolicyService
+from rejoinder.policy.settings import PolicySettings
+from rejoinder.policy.versions import Versions
+from rejoinder.registry.artefacts import Artefacts
+from rejoinder.registry.store import open_store
+from rejoinder.rollout.lease import ArmsView
+from rejoinder.runtime.backends.genai import EngineSettings, GenaiEngine
+from rejoinder.runtime.recorder import FeedbackSender
+from rejoinder.runtime.serve import run
+from rejoinder.runtime.server import Chassis, Room
+from rejoinder.runtime.spool import Spool, SpoolSettings
+from rejoinder.stream.follower import FollowerLog
+from rejoinder.v1 import policy_pb2_grpc
+
+_WARMING = Ask(Interaction(messages=(Message(Role.USER, "."),), sampling=Sampling(max_tokens=1)), unlogged=True)
+
+
+async def build(settings: PolicySettings, chassis: Chassis) -> Room:
+    model, record, arms = settings.model, settings.record, settings.arms
+    artefacts = Artefacts(await asyncio.to_thread(open_store, model.registry), settings.artefacts)
+    registry = Registry(artefacts, model.policy)
+    pointer = await asyncio.to_thread(registry.pointer)
+    base = registry.base(pointer)
+    folder = await asyncio.to_thread(artefacts.verify, base)
+    engine_settings = EngineSettings(**settings.engine.model_dump())
+    engine = await asyncio.to_thread(GenaiEngine, folder, engine_settings, chassis.clock)
+    versions = Versions(artefacts, model.policy, engine, base, model.extra_versions)
+    view = ArmsView(table_of(pointer, arms.holdout_share), chassis.clock)
+    # Without its stable a replica serves nothing: what is wrong with it ends the start.
+    await asyncio.to_thread(versions.load, view.table.stable)
+    chassis.log.info("model_loaded", version=pointer.version, digest=pointer.digest, base=base)
+
+    meter = Meter(chassis.metrics, chassis.log)
+    sender = FeedbackSender(record.feedback, meter.rejected, record.token_file, record.ca_file)
+    spool = Spool(record.spool, SpoolSettings(max_bytes=record.spool_max_bytes), sender, meter.no_room)
+    meter.watch(engine, view, spool)
+    limits = Limits(model.max_prompt_bytes, model.max_tokens, model.temperature)
+    seeds = random.SystemRandom()
+    generator = Generator(engine, versions, view, spool, limits, chassis.clock, meter, seeds)
+    # Read only: nobody here appends.
+    log = None if arms.log_file is None else FollowerLog(str(arms.log_file), None)  # type: ignore[arg-type]
+    follower = ArmsFollower(view, versions, registry, pointer, log, chassis.log, arms.poll_s, arms.registry_poll_s)
+
+    async def warm_up() -> None:
+        async for _ in generator.generate(_WARMING):
+            pass
+
+    async def flush() -> None:
+        empty = await asyncio.to_thread(spool.drain, record.drain_s)
+        chassis.log.info("spool_drained", empty=empty, bytes=spool.waiting_bytes)
+
+    async def close() -> None:
+        await asyncio.to_thread(engine.close)
+        await asyncio.to_thread(spool.close)
+        sender.close()
+        if log is not None:
+            log.close()
+
+    add = partial(policy_pb2_grpc.add_PolicyServiceServicer_to_server, PolicyService(generator, view, versions))
+    return Room(add=(add,), warm_up=warm_up, background=(follower.run,), flush=flush, close=close)
+
+
+if __name__ == "__main__":
+    sys.exit(run("policy", PolicySettings, build))

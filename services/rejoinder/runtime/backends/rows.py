@@ -1,0 +1,166 @@
+"""What an engine is asked for: answers, and likelihoods of answers; and an answer while it is generated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from rejoinder.core.types import Sampling
+from rejoinder.runtime.backends.sampling import choose
+
+#: The adapter name of the bare base.
+BASE = ""
+
+
+def owned_future() -> Future[Any]:
+    """A future that whoever waits on it cannot cancel: the engine alone ends what it has taken."""
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
+@dataclass(eq=False)
+class Row:
+    """One answer to be generated. owns: whether it was cancelled, and its future.
+
+    on_text gets the text of each token as it comes. deadline: on the clock's monotonic scale; None = none.
+    background: waits for rows that somebody watches. done: resolves with an Answer. since: when it was queued.
+    """
+
+    tokens: Sequence[int]
+    sampling: Sampling
+    adapter: str = BASE
+    deadline: float | None = None
+    background: bool = False
+    on_text: Callable[[str], None] = lambda text: None
+    done: Future[Answer] = field(default_factory=owned_future)
+    cancelled: bool = False
+    since: float = 0.0
+
+    def cancel(self) -> None:
+        """Frees the row at the next token; `done` resolves with what there is, finish_reason "cancelled"."""
+        self.cancelled = True
+
+    def limit(self, context: int) -> int:
+        """Tokens that it may get in a model of this context."""
+        return min(self.sampling.max_tokens or context, context - len(self.tokens))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """text without the end token; log_prob: nats, summed over `tokens` (the end token included).
+
+    finish_reason: stop | length | stop_sequence | cancelled | deadline.
+    """
+
+    text: str
+    tokens: tuple[int, ...]
+    log_prob: float
+    finish_reason: str
+    prompt_tokens: int
+
+
+@dataclass(eq=False)
+class Scoring:
+    """Likelihoods asked for. rows: (context, continuation with its end); done: nats per row, in order."""
+
+    rows: Sequence[tuple[Sequence[int], Sequence[int]]]
+    adapter: str = BASE
+    deadline: float | None = None
+    done: Future[list[float]] = field(default_factory=owned_future)
+    values: list[float] = field(default_factory=list)
+    cancelled: bool = False
+
+    def cancel(self) -> None:
+        """What is not computed yet never will be; `done` then fails with DeadlineExceeded, whom nobody hears."""
+        self.cancelled = True
+
+
+class Progress:
+    """A row while it is generated. owns: its random numbers, its text so far, its stop search."""
+
+    def __init__(self, row: Row, stream: Any, ends: frozenset[int], context: int) -> None:
+        self.row = row
+        self.finished = False
+        self._limit = row.limit(context)
+        self._stream = stream
+        self._ends = ends
+        self._end = min(ends)
+        self._random = np.random.default_rng(row.sampling.seed)
+        self._tokens: list[int] = []
+        self._text = ""
+        self._sent = 0
+        self._log_prob = 0.0
+
+    def step(self, log_probs: np.ndarray, now: float) -> int:
+        """The next token of this row, given (V,) log-probabilities (an end token once it is finished)."""
+        if not self.finished:
+            self.give_up(now)
+        if self.finished:
+            return self._end
+        token = choose(log_probs, self.row.sampling, self._random)
+        self._tokens.append(token)
+        self._log_prob += float(log_probs[token])
+        if token in self._ends:
+            self.finish("stop")
+            return token
+        self._text += self._stream.decode(token)
+        cut = self._stop_at()
+        if cut is not None:
+            self._text = self._text[:cut]
+            self.finish("stop_sequence")
+        elif len(self._tokens) >= self._limit:
+            self.finish("length")
+        else:
+            self._send(len(self._text) - self._held_back())
+        return self._end if self.finished else token
+
+    def give_up(self, now: float) -> None:
+        """Ends the row if nobody waits for it any more."""
+        if self.row.cancelled:
+            self.finish("cancelled")
+        elif self.row.deadline is not None and self.row.deadline <= now:
+            self.finish("deadline")
+
+    def finish(self, reason: str) -> None:
+        if self.finished:
+            return
+        self.finished = True
+        self._send(len(self._text))
+        answer = Answer(self._text, tuple(self._tokens), self._log_prob, reason, len(self.row.tokens))
+        self.row.done.set_result(answer)
+
+    def fail(self, error: Exception) -> None:
+        if not self.finished:
+            self.finished = True
+            self.row.done.set_exception(error)
+
+    def _send(self, until: int) -> None:
+        if until <= self._sent:
+            return
+        try:
+            self.row.on_text(self._text[self._sent : until])
+        except Exception:
+            # A listener that is gone (its loop has closed) is its own trouble, not that of the rows beside it.
+            self.row.cancel()
+        self._sent = until
+
+    def _stop_at(self) -> int | None:
+        found = [at for stop in self.row.sampling.stop if stop and (at := self._text.find(stop)) >= 0]
+        return min(found, default=None)
+
+    def _held_back(self) -> int:
+        """Characters at the end that may yet become a stop sequence: not to be sent before that is known."""
+        return max(
+            (
+                size
+                for stop in self.row.sampling.stop
+                for size in range(min(len(stop) - 1, len(self._text)), 0, -1)
+                if self._text.endswith(stop[:size])
+            ),
+            default=0,
+        )

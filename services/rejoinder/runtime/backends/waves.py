@@ -1,0 +1,76 @@
+"""Rows that are generated together: which go together, and a token for each at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rejoinder.runtime.backends.rows import Progress, Row
+from rejoinder.runtime.backends.sampling import log_softmax
+
+
+def next_rows(queue: Sequence[Row], most: int, context: int) -> list[Row]:
+    """The oldest row, and those of its version that fit beside it, in order; at most so many.
+
+    Rows of one batch share positions, so the longest prompt and the longest answer together must fit the context:
+    otherwise a short question beside a long one would have its answer cut.
+    """
+    found: list[Row] = []
+    prompt = answer = 0
+    for row in queue:
+        if len(found) >= most:
+            break
+        longest = max(prompt, len(row.tokens)), max(answer, row.limit(context))
+        if found and (row.adapter != found[0].adapter or sum(longest) > context):
+            continue
+        prompt, answer = longest
+        found.append(row)
+    return found
+
+
+class Wave:
+    """One batch of one version, from its prompt to its last answer. owns: the engine's generator."""
+
+    def __init__(self, generator: Any, rows: list[Progress], left: int) -> None:
+        self._generator = generator
+        self._rows = rows
+        self._left = left
+        self.adapter = rows[0].row.adapter
+        self.background = rows[0].row.background
+
+    @property
+    def live(self) -> int:
+        """Rows still being written."""
+        return sum(not row.finished for row in self._rows)
+
+    def step(self, now: float) -> bool:
+        """One token for every live row; False when the wave is over."""
+        try:
+            return self._stepped(now)
+        except Exception as error:  # the engine's own failure: every caller of the wave hears of it
+            for row in self._rows:
+                row.fail(error)
+            return False
+
+    def _stepped(self, now: float) -> bool:
+        for row in self._rows:
+            if not row.finished:
+                row.give_up(now)
+        if not self.live:
+            return False
+        logits = np.asarray(self._generator.get_logits()).reshape(len(self._rows), -1)
+        log_probs = log_softmax(logits)
+        forced = np.full(logits.shape, -1e9, np.float32)
+        for number, row in enumerate(self._rows):
+            forced[number, row.step(log_probs[number], now)] = 1e9
+        self._left -= 1
+        if self._left <= 0:
+            for row in self._rows:
+                row.finish("length")
+        if not self.live:
+            return False
+        self._generator.set_logits(forced.reshape(len(self._rows), 1, -1))
+        self._generator.generate_next_token()
+        return True
