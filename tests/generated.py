@@ -10,6 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 #: Top folders under tests/ that mirror no room.
 RINGS = {"contracts", "system", "chaos", "data"}
+#: Suites over a whole folder: what is true of every row, equality with another library, somebody else's program.
+WHOLE = {"contract", "parity", "external"}
 
 
 def stubs_differ() -> list[str]:
@@ -38,7 +40,7 @@ def tests_that_mirror_nothing() -> list[str]:
         source = ROOT / "services" / "rejoinder" / Path(*parts[:-1])
         stem = parts[-1].removeprefix("test_").removesuffix(".py")
         known = {p.stem for p in source.glob("*.py")} | {p.name for p in source.glob("*") if p.is_dir()}
-        if not any(stem == name or stem.startswith(f"{name}_") for name in known | {"contract"}):
+        if not any(stem == name or stem.startswith(f"{name}_") for name in known | WHOLE):
             found.append(f"tests/{'/'.join(parts)}: no services/rejoinder/{'/'.join(parts[:-1])}/{stem}.py")
     return found
 

@@ -118,6 +118,15 @@ def test_an_enum_value_of_a_later_version_is_named_not_guessed() -> None:
         codec.from_proto(message, types.Feedback)
 
 
+@pytest.mark.parametrize("seconds", [10**15, -(10**15)])
+def test_a_time_beyond_all_years_is_bad_encoding_and_names_its_field(seconds: int) -> None:
+    message = events_pb2.Feedback(event_id="e")
+    message.occurred_at.seconds = seconds
+    with pytest.raises(BadEncoding) as caught:
+        codec.decode(message.SerializeToString(), types.Feedback)
+    assert caught.value.metadata["field"] == "occurred_at"
+
+
 def test_a_rating_of_zero_is_not_an_unset_rating() -> None:
     """F08: missing is not zero."""
     zero = types.Feedback(event_id="e", kind=types.Rating(number=0.0, scale_max=5.0))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,47 @@ def run(
     for measure in report.stages.get("gate", {}).get("measures", ()):
         span = f"{cell(measure['value'])} [{cell(measure['low'])}, {cell(measure['high'])}]"
         click.echo(f"  {measure['name']}: {measure['outcome']} {span}, n {measure['n']}")
+
+
+@command.command()
+@data_option
+@recipe_option
+@click.option("--evidence", default="", help="Only answers of this policy; all by default.")
+@click.option("--base", type=click.Path(path_type=Path), help="A Hugging Face folder; the embedded base by default.")
+@click.option("--seed", default=0, show_default=True)
+@json_option
+def ranking(data: Path, recipe: str, evidence: str, base: Path | None, seed: int, as_json: bool) -> None:
+    """Ranking accuracy before, after SFT, after the recipe's objective, and after it on shuffled pairs."""
+    from rejoinder.registry.embedded import folder_of
+    from rejoinder.rounds.plan import pairs_now
+    from rejoinder.rounds.ranking import compare
+
+    chosen = recipes.load(recipe)
+    with DataFolder(data) as opened:
+        opened.project()
+        cut, _ = pairs_now(opened.ledger, evidence, chosen)
+    with tempfile.TemporaryDirectory() as work:
+        said = (lambda name: None) if as_json else (lambda name: click.echo(f"{name} …", err=True))
+        report = compare(cut, chosen.train, base or folder_of("base"), Path(work), seed, said)
+    if as_json:
+        print_json(report)
+        return
+    rows = []
+    for name, found in report["arms"].items():
+        for how in ("summed", "per_token"):
+            for part in ("all", "length_matched"):
+                figures = found[how][part]
+                rows.append((name, how, part, figures["after"]["n"], *map(_span, _figures(figures))))
+    title = f"Ranking accuracy: trained on {report['trained_on']} pairs, measured on {report['measured_on']}"
+    print_table(title, ("trained", "log p", "pairs", "n", "before", "after", "gain", "longer wins"), rows)
+
+
+def _figures(figures: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [figures[name] for name in ("before", "after", "gain", "longer_wins")]
+
+
+def _span(figure: Mapping[str, Any]) -> str:
+    return f"{cell(figure['value'])} [{cell(figure['low'])}, {cell(figure['high'])}]"
 
 
 @command.command()

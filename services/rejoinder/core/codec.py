@@ -145,7 +145,7 @@ def from_proto(message: ProtoMessage, cls: type[T]) -> T:
             if not message.HasField(name):
                 values[name] = None
             elif isinstance(item, (Timestamp, Duration)):
-                values[name] = item.ToMicroseconds() / 1_000_000
+                values[name] = _seconds(item, name)
             else:
                 values[name] = from_proto(item, hint)
         elif field.enum_type is not None:
@@ -155,6 +155,13 @@ def from_proto(message: ProtoMessage, cls: type[T]) -> T:
         else:
             values[name] = item
     return cls(**values)
+
+
+def _seconds(item: Timestamp | Duration, field: str) -> float:
+    try:
+        return item.ToMicroseconds() / 1_000_000
+    except ValueError:
+        raise BadEncoding(f"{field} lies beyond what a time can be", field=field) from None
 
 
 def encode(value: Any) -> bytes:

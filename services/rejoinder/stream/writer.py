@@ -68,6 +68,8 @@ class Writer:
     def submit(self, work: Callable[[Batch], Any], records: int = 0, size: int = 0) -> Future[Any]:
         """Queues a job of so many records and bytes. The future fails at once with QueueFull or LogUnavailable."""
         job = _Job(work, records, size)
+        # A caller that gives up must not cancel a commit that others' records share.
+        job.future.set_running_or_notify_cancel()
         with self._changed:
             if self._closing:
                 job.future.set_exception(LogUnavailable("the log is closed"))
