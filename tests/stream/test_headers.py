@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from rejoinder.core import codec, types
+from rejoinder.core import arms, codec, types
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import BadEncoding, EmptyField
 from rejoinder.stream.headers import KINDS, Envelope, event_of, key_of, made, parsed, record_of
@@ -19,6 +19,7 @@ EVENTS = (
     types.Signal(tenant="acme", event_id="e3", interaction_id="i1", source_event_id="e2"),
     types.RoundEvent(tenant="acme", event_id="e4", policy="assist", number=1),
     types.Erasure(subject="f00", ticket="t1", erased_at=1_700_000_000.0),
+    arms.ArmsTable("assist", 3, 7, 1_700_000_000.5, stable=arms.Version("r1", "d1")),
     types.DeadLetter(event_id="e5", tenant="acme", reason="UNREADABLE", accepted_at=1_700_000_001.0),
 )
 
@@ -91,6 +92,11 @@ def test_turns_of_one_conversation_share_a_key_and_others_do_not() -> None:
     assert key_of(replace(turn, conversation_id="")) == key_of(replace(about, conversation_id=""))
     assert key_of(replace(turn, conversation_id="", interaction_id="c")) != key_of(turn)
     assert key_of(replace(turn, tenant="")) == key_of(replace(turn, tenant="default"))
+
+
+def test_a_policys_table_is_keyed_by_its_plain_name_so_that_compaction_keeps_the_last() -> None:
+    table = arms.ArmsTable("assist", 3, 7, stable=arms.Version("r1", "d1"))
+    assert key_of(table) == key_of(replace(table, generation=8, term=4)) == b"assist"
 
 
 def test_erasures_are_keyed_by_subject_alone() -> None:

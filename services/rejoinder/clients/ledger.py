@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from rejoinder.clients.base import AsyncClient, SyncClient
 from rejoinder.clients.channel import Rpc
 from rejoinder.core import codec
-from rejoinder.core.types import Feedback, Interaction
+from rejoinder.core.types import ArmKind, Feedback, Interaction, Polarity
 from rejoinder.v1 import ledger_pb2
 
 _TRACE = Rpc("/rejoinder.v1.LedgerService/Trace", ledger_pb2.TraceResponse)
 _ERASE = Rpc("/rejoinder.v1.LedgerService/Erase", ledger_pb2.EraseResponse)
 _SATISFACTION = Rpc("/rejoinder.v1.LedgerService/GetSatisfaction", ledger_pb2.GetSatisfactionResponse)
 _EVIDENCE = Rpc("/rejoinder.v1.LedgerService/ReadEvidence", ledger_pb2.ReadEvidenceResponse)
+_JUDGED = Rpc("/rejoinder.v1.LedgerService/ReadJudged", ledger_pb2.ReadJudgedResponse)
 _PARITY = Rpc("/rejoinder.v1.LedgerService/GetParity", ledger_pb2.GetParityResponse)
 
 
@@ -25,6 +26,48 @@ class Evidence:
     number: int
     interaction: Interaction
     feedback: Feedback
+
+
+@dataclass(frozen=True)
+class Judge:
+    """An extractor whose signals count; a version of "" asks which one is present."""
+
+    extractor: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class JudgedTurn:
+    """One answer as a verdict needs it, as ledger.proto has it. Times are seconds since the epoch."""
+
+    tenant: str = ""
+    user_id: str = ""
+    conversation_id: str = ""
+    interaction_id: str = ""
+    accepted_at: float | None = None
+    conversation_at: float | None = None
+    arm: ArmKind = ArmKind.UNSPECIFIED
+    version: str = ""
+    propensity: float = 0.0
+    holdout: bool = False
+    forced: bool = False
+    crossed: bool = False
+    completed: bool = False
+    response_chars: int = 0
+    followed_at: float | None = None
+    polarity: Polarity = Polarity.UNSPECIFIED
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What has matured since the call before. matured_to: the next call's `after`. foreign: replies that only another
+    version of a judge has read. behind_s: the slowest reader's distance from the log."""
+
+    turns: tuple[JudgedTurn, ...] = ()
+    matured_to: float | None = None
+    judges: tuple[Judge, ...] = ()
+    foreign: int = 0
+    behind_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -131,6 +174,26 @@ class LedgerClient(SyncClient):
             )
             for item in self._channel.call(_EVIDENCE, request).items
         ]
+
+    def judged(
+        self,
+        policy: str,
+        after: float,
+        maturity_s: float,
+        judges: Sequence[Judge],
+        unit: str = "user",
+        limit: int = 2000,
+    ) -> Judged:
+        """Answers whose users' maturity window has closed since `after` (seconds). Raises Loading. Role: internal."""
+        request = ledger_pb2.ReadJudgedRequest(
+            policy=policy,
+            maturity_s=maturity_s,
+            unit=unit,
+            judges=[ledger_pb2.Judge(extractor=judge.extractor, version=judge.version) for judge in judges],
+            limit=limit,
+        )
+        request.after.FromMicroseconds(round(after * 1_000_000))
+        return codec.from_proto(self._channel.call(_JUDGED, request), Judged)
 
 
 class AsyncLedgerClient(AsyncClient):

@@ -13,6 +13,7 @@ from rejoinder.core import codec
 from rejoinder.v1 import rollouts_pb2
 
 _GET = Rpc("/rejoinder.v1.RolloutService/GetRollout", rollouts_pb2.GetRolloutResponse)
+_START = Rpc("/rejoinder.v1.RolloutService/Start", rollouts_pb2.GetRolloutResponse)
 _PROMOTE = Rpc("/rejoinder.v1.RolloutService/Promote", rollouts_pb2.GetRolloutResponse)
 _ABORT = Rpc("/rejoinder.v1.RolloutService/Abort", rollouts_pb2.GetRolloutResponse)
 _FREEZE = Rpc("/rejoinder.v1.RolloutService/Freeze", rollouts_pb2.GetRolloutResponse)
@@ -24,6 +25,18 @@ class Verdict(StrEnum):
     WORSE = "WORSE"
     INCONCLUSIVE = "INCONCLUSIVE"
     UNMEASURED = "UNMEASURED"
+
+
+@dataclass(frozen=True)
+class ArmFigures:
+    """One arm: units, those judged, their mean satisfaction, the reply rate, and the mean silence allows at worst."""
+
+    units: int = 0
+    judged: int = 0
+    mean: float = 0.0
+    reply_rate: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,11 @@ class Rollout:
     judged_stable: int = 0
     judged_needed: int = 0
     expected_at: float | None = None
+    held: str = ""
+    reason: str = ""
+    stable: ArmFigures | None = None
+    canary: ArmFigures | None = None
+    step: int = 0
 
 
 class RolloutClient(SyncClient):
@@ -53,6 +71,10 @@ class RolloutClient(SyncClient):
 
     def get(self, policy: str) -> Rollout:
         return self._ask(_GET, rollouts_pb2.GetRolloutRequest(policy=policy))
+
+    def start(self, policy: str, version: str, plan: str = "") -> Rollout:
+        """Begins a rollout; plan: a JSON object, "" for the engine's own. Raises NotFound, FailedPrecondition."""
+        return self._ask(_START, rollouts_pb2.StartRequest(policy=policy, version=version, plan=plan))
 
     def promote(self, policy: str, generation: int) -> Rollout:
         return self._ask(_PROMOTE, rollouts_pb2.PromoteRequest(policy=policy, generation=generation))
@@ -72,6 +94,9 @@ class AsyncRolloutClient(AsyncClient):
 
     async def get(self, policy: str) -> Rollout:
         return await self._ask(_GET, rollouts_pb2.GetRolloutRequest(policy=policy))
+
+    async def start(self, policy: str, version: str, plan: str = "") -> Rollout:
+        return await self._ask(_START, rollouts_pb2.StartRequest(policy=policy, version=version, plan=plan))
 
     async def promote(self, policy: str, generation: int) -> Rollout:
         return await self._ask(_PROMOTE, rollouts_pb2.PromoteRequest(policy=policy, generation=generation))

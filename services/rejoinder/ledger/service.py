@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
 
-from rejoinder.core.codec import to_proto
-from rejoinder.core.errors import EmptyField, InvalidArgument, Unavailable
+from rejoinder.core.codec import from_proto, to_proto
+from rejoinder.core.errors import EmptyField, InvalidArgument, Loading, Unavailable
 from rejoinder.ledger.book import Ledger
 from rejoinder.ledger.erase import Append
+from rejoinder.ledger.judged import Asked, Judge, mark, reached, read_judged
 from rejoinder.ledger.projector import Readable
 from rejoinder.ledger.rows import DEFAULT_TENANT
 from rejoinder.runtime.call import Call
@@ -17,6 +18,8 @@ from rejoinder.v1 import ledger_pb2, ledger_pb2_grpc
 
 #: Pieces of evidence of one call.
 MAX_EVIDENCE = 1000
+#: How long a call waits for the ledger to read what the log held when it came, and how often it looks.
+CATCH_UP_S, LOOK_S = 5.0, 0.02
 
 
 class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
@@ -92,6 +95,33 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
                 for e in found
             ]
         )
+
+    async def ReadJudged(self, request: ledger_pb2.ReadJudgedRequest, call: Call) -> ledger_pb2.ReadJudgedResponse:
+        asked = Asked(
+            request.policy,
+            request.after.ToMicroseconds() / 1_000_000,
+            request.maturity_s,
+            tuple(from_proto(judge, Judge) for judge in request.judges),
+            request.unit,
+            request.limit,
+        )
+        store, clock = self._ledger.store, self._ledger.clock
+        marked = await asyncio.to_thread(mark, store, self._log, clock.now())
+        left = call.time_remaining()
+        patience = clock.monotonic() + (CATCH_UP_S if left is None else min(CATCH_UP_S, left / 2))
+        while not await asyncio.to_thread(reached, store, marked):
+            if clock.monotonic() >= patience:
+                raise Loading("the ledger is behind its log", retry_after_s=1.0)
+            await asyncio.sleep(LOOK_S)
+        found = await asyncio.to_thread(read_judged, store, asked, marked)
+        out = ledger_pb2.ReadJudgedResponse(
+            turns=[to_proto(turn, ledger_pb2.JudgedTurn()) for turn in found.turns],
+            judges=[ledger_pb2.Judge(**asdict(judge)) for judge in found.judges],
+            foreign=found.foreign,
+            behind_s=found.behind_s,
+        )
+        out.matured_to.FromMicroseconds(round(found.matured_to * 1_000_000))
+        return out
 
     def _ends(self, topics: set[str]) -> dict[tuple[str, int], int]:
         return {(topic, part): end for topic in topics for part, end in self._log.end_offsets(topic).items()}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from rejoinder.core import codec, types
+from rejoinder.core import arms, codec, types
 from rejoinder.core.errors import BadEncoding, EmptyField
 from rejoinder.stream.port import Identity, NewRecord, Record
 from rejoinder.stream.topics import TOPICS
@@ -46,6 +46,11 @@ def _event_id(event: Any) -> str:
     return event.event_id
 
 
+def _table_id(table: arms.ArmsTable) -> str:
+    """Of one record of a table: a renewal repeats the generation at another time."""
+    return f"{table.policy}/{table.term}/{table.generation}/{table.written_at:.6f}"
+
+
 KINDS: dict[type, _Kind] = {
     types.Interaction: _Kind(
         "interactions",
@@ -69,6 +74,7 @@ KINDS: dict[type, _Kind] = {
         "rounds", "dev.rejoinder.round.v1", _event_id, lambda e: (("p", e.policy), ("e", e.event_id))
     ),
     types.Erasure: _Kind("erasures", "dev.rejoinder.erasure.v1", lambda e: e.ticket, lambda e: (("s", e.subject),)),
+    arms.ArmsTable: _Kind("arms", "dev.rejoinder.arms.v1", _table_id, lambda e: ()),
     types.DeadLetter: _Kind("deadletters", "dev.rejoinder.deadletter.v1", _event_id, lambda e: (("e", e.event_id),)),
 }
 
@@ -111,7 +117,10 @@ def parsed(headers: Sequence[tuple[str, bytes]]) -> Envelope:
 
 
 def key_of(event: Any) -> bytes:
-    """The ordering key: tenant and conversation where given, else tenant and interaction; erasures by subject."""
+    """The ordering key: tenant and conversation where given, else tenant and interaction; erasures by subject, tables
+    by the plain name of their policy."""
+    if isinstance(event, arms.ArmsTable):
+        return event.policy.encode()
     letter, value = next((part for part in KINDS[type(event)].key(event) if part[1]), ("", ""))
     tenant = "" if isinstance(event, types.Erasure) else _tenant(event)
     return "\x00".join((tenant, letter, value)).encode()
@@ -127,7 +136,7 @@ def record_of(event: Any, source: str, traceparent: str = "", key: bytes | None 
         raise EmptyField("event_id" if hasattr(event, "event_id") else "ticket")
     time = getattr(event, "occurred_at", None) or getattr(event, "erased_at", None)
     if time is None:
-        time = getattr(event, "accepted_at", None)
+        time = getattr(event, "accepted_at", None) or getattr(event, "written_at", None)
     envelope = Envelope(kind.id(event), kind.type, source, time, traceparent)
     identity = Identity(_tenant(event), kind.id(event), codec.body_digest(event))
     return NewRecord(kind.topic, key_of(event) if key is None else key, codec.encode(event), made(envelope), identity)
@@ -135,10 +144,7 @@ def record_of(event: Any, source: str, traceparent: str = "", key: bytes | None 
 
 def event_of(record: Record) -> Any:
     """The event that a record holds. Raises BadEncoding or UnknownEnum when it cannot be read."""
-    cls = TOPICS[record.topic].value
-    if cls is None:
-        raise BadEncoding("the topic holds no events", topic=record.topic)
-    return codec.decode(record.value, cls)
+    return codec.decode(record.value, TOPICS[record.topic].value)
 
 
 def _tenant(event: Any) -> str:

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rejoinder.core import types
+from rejoinder.core import arms, types
 
 
 @dataclass(frozen=True)
 class Topic:
-    """value: the dataclass of its records, None for the arms table. compacted: the latest record of a key is kept."""
+    """value: the dataclass of its records. compacted: the latest record of a key is kept."""
 
     name: str
-    value: type | None
+    value: type
     compacted: bool = False
 
 
@@ -26,7 +26,7 @@ TOPICS = {
         Topic("feedback", types.Feedback),
         Topic("signals", types.Signal),
         Topic("rounds", types.RoundEvent),
-        Topic("arms", None, compacted=True),
+        Topic("arms", arms.ArmsTable, compacted=True),
         Topic("erasures", types.Erasure, compacted=True),
         Topic("deadletters", types.DeadLetter),
     )

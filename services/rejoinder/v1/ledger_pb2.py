@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from rejoinder.v1 import common_pb2 as rejoinder_dot_v1_dot_common__pb2
 from rejoinder.v1 import events_pb2 as rejoinder_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19rejoinder/v1/ledger.proto\x12\x0crejoinder.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19rejoinder/v1/events.proto\"*\n\x0cTraceRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\xde\x01\n\tTraceNode\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12&\n\x02\x61t\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x05\x66\x61\x63ts\x18\x06 \x03(\x0b\x32\".rejoinder.v1.TraceNode.FactsEntry\x12\x0f\n\x07sources\x18\x07 \x03(\t\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"7\n\rTraceResponse\x12&\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.rejoinder.v1.TraceNode\"/\n\x0c\x45raseRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"\x84\x01\n\rEraseResponse\x12\x0e\n\x06ticket\x18\x01 \x01(\t\x12-\n\terased_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10raw_copy_ends_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x90\x01\n\x16GetSatisfactionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08group_by\x18\x02 \x01(\t\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x0fSatisfactionRow\x12\r\n\x05group\x18\x01 \x01(\t\x12\x14\n\x0cinteractions\x18\x02 \x01(\x03\x12\x0f\n\x07replied\x18\x03 \x01(\x03\x12\x0b\n\x03sat\x18\x04 \x01(\x03\x12\x0c\n\x04\x64sat\x18\x05 \x01(\x03\x12\x0c\n\x04none\x18\x06 \x01(\x03\x12\x14\n\x0csatisfaction\x18\x07 \x01(\x01\x12\x0b\n\x03low\x18\x08 \x01(\x01\x12\x0c\n\x04high\x18\t \x01(\x01\x12\r\n\x05users\x18\n \x01(\x03\"\xd1\x01\n\x17GetSatisfactionResponse\x12+\n\x04rows\x18\x01 \x03(\x0b\x32\x1d.rejoinder.v1.SatisfactionRow\x12\x11\n\tjoin_rate\x18\x02 \x01(\x01\x12\x45\n\x08unlinked\x18\x03 \x03(\x0b\x32\x33.rejoinder.v1.GetSatisfactionResponse.UnlinkedEntry\x1a/\n\rUnlinkedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x12\n\x10GetParityRequest\"\xc7\x01\n\tParityRow\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0c\n\x04read\x18\x03 \x01(\x03\x12\x0e\n\x06stored\x18\x04 \x01(\x03\x12\x11\n\tduplicate\x18\x05 \x01(\x03\x12\x10\n\x08\x63onflict\x18\x06 \x01(\x03\x12\x15\n\rdead_lettered\x18\x07 \x01(\x03\x12\x0e\n\x06\x65rased\x18\x08 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\t \x01(\x03\x12\x10\n\x08position\x18\n \x01(\x03\x12\x0b\n\x03\x65nd\x18\x0b \x01(\x03\"l\n\x11GetParityResponse\x12%\n\x04rows\x18\x01 \x03(\x0b\x32\x17.rejoinder.v1.ParityRow\x12\x0e\n\x06parked\x18\x02 \x01(\x03\x12\x10\n\x08orphaned\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\"J\n\x13ReadEvidenceRequest\x12\x0e\n\x06reader\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x63knowledged\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x05\"x\n\x0c\x45videnceItem\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12.\n\x0binteraction\x18\x02 \x01(\x0b\x32\x19.rejoinder.v1.Interaction\x12(\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x03 \x01(\x0b\x32\x16.rejoinder.v1.Feedback\"A\n\x14ReadEvidenceResponse\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.rejoinder.v1.EvidenceItem2\x98\x03\n\rLedgerService\x12@\n\x05Trace\x12\x1a.rejoinder.v1.TraceRequest\x1a\x1b.rejoinder.v1.TraceResponse\x12@\n\x05\x45rase\x12\x1a.rejoinder.v1.EraseRequest\x1a\x1b.rejoinder.v1.EraseResponse\x12^\n\x0fGetSatisfaction\x12$.rejoinder.v1.GetSatisfactionRequest\x1a%.rejoinder.v1.GetSatisfactionResponse\x12L\n\tGetParity\x12\x1e.rejoinder.v1.GetParityRequest\x1a\x1f.rejoinder.v1.GetParityResponse\x12U\n\x0cReadEvidence\x12!.rejoinder.v1.ReadEvidenceRequest\x1a\".rejoinder.v1.ReadEvidenceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19rejoinder/v1/ledger.proto\x12\x0crejoinder.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19rejoinder/v1/common.proto\x1a\x19rejoinder/v1/events.proto\"*\n\x0cTraceRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\xde\x01\n\tTraceNode\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\r\n\x05state\x18\x04 \x01(\t\x12&\n\x02\x61t\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x05\x66\x61\x63ts\x18\x06 \x03(\x0b\x32\".rejoinder.v1.TraceNode.FactsEntry\x12\x0f\n\x07sources\x18\x07 \x03(\t\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"7\n\rTraceResponse\x12&\n\x05nodes\x18\x01 \x03(\x0b\x32\x17.rejoinder.v1.TraceNode\"/\n\x0c\x45raseRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"\x84\x01\n\rEraseResponse\x12\x0e\n\x06ticket\x18\x01 \x01(\t\x12-\n\terased_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10raw_copy_ends_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x90\x01\n\x16GetSatisfactionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08group_by\x18\x02 \x01(\t\x12)\n\x05since\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x0fSatisfactionRow\x12\r\n\x05group\x18\x01 \x01(\t\x12\x14\n\x0cinteractions\x18\x02 \x01(\x03\x12\x0f\n\x07replied\x18\x03 \x01(\x03\x12\x0b\n\x03sat\x18\x04 \x01(\x03\x12\x0c\n\x04\x64sat\x18\x05 \x01(\x03\x12\x0c\n\x04none\x18\x06 \x01(\x03\x12\x14\n\x0csatisfaction\x18\x07 \x01(\x01\x12\x0b\n\x03low\x18\x08 \x01(\x01\x12\x0c\n\x04high\x18\t \x01(\x01\x12\r\n\x05users\x18\n \x01(\x03\"\xd1\x01\n\x17GetSatisfactionResponse\x12+\n\x04rows\x18\x01 \x03(\x0b\x32\x1d.rejoinder.v1.SatisfactionRow\x12\x11\n\tjoin_rate\x18\x02 \x01(\x01\x12\x45\n\x08unlinked\x18\x03 \x03(\x0b\x32\x33.rejoinder.v1.GetSatisfactionResponse.UnlinkedEntry\x1a/\n\rUnlinkedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x12\n\x10GetParityRequest\"\xc7\x01\n\tParityRow\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x11\n\tpartition\x18\x02 \x01(\x05\x12\x0c\n\x04read\x18\x03 \x01(\x03\x12\x0e\n\x06stored\x18\x04 \x01(\x03\x12\x11\n\tduplicate\x18\x05 \x01(\x03\x12\x10\n\x08\x63onflict\x18\x06 \x01(\x03\x12\x15\n\rdead_lettered\x18\x07 \x01(\x03\x12\x0e\n\x06\x65rased\x18\x08 \x01(\x03\x12\x0f\n\x07\x65xpired\x18\t \x01(\x03\x12\x10\n\x08position\x18\n \x01(\x03\x12\x0b\n\x03\x65nd\x18\x0b \x01(\x03\"l\n\x11GetParityResponse\x12%\n\x04rows\x18\x01 \x03(\x0b\x32\x17.rejoinder.v1.ParityRow\x12\x0e\n\x06parked\x18\x02 \x01(\x03\x12\x10\n\x08orphaned\x18\x03 \x01(\x03\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\"J\n\x13ReadEvidenceRequest\x12\x0e\n\x06reader\x18\x01 \x01(\t\x12\x14\n\x0c\x61\x63knowledged\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x05\"x\n\x0c\x45videnceItem\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12.\n\x0binteraction\x18\x02 \x01(\x0b\x32\x19.rejoinder.v1.Interaction\x12(\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x03 \x01(\x0b\x32\x16.rejoinder.v1.Feedback\"A\n\x14ReadEvidenceResponse\x12)\n\x05items\x18\x01 \x03(\x0b\x32\x1a.rejoinder.v1.EvidenceItem\"+\n\x05Judge\x12\x11\n\textractor\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xa4\x01\n\x11ReadJudgedRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12)\n\x05\x61\x66ter\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nmaturity_s\x18\x03 \x01(\x01\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12#\n\x06judges\x18\x05 \x03(\x0b\x32\x13.rejoinder.v1.Judge\x12\r\n\x05limit\x18\x06 \x01(\x05\"\xc5\x03\n\nJudgedTurn\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x03 \x01(\t\x12\x16\n\x0einteraction_id\x18\x04 \x01(\t\x12/\n\x0b\x61\x63\x63\x65pted_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x63onversation_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x03\x61rm\x18\x07 \x01(\x0e\x32\x15.rejoinder.v1.ArmKind\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x12\n\npropensity\x18\t \x01(\x01\x12\x0f\n\x07holdout\x18\n \x01(\x08\x12\x0e\n\x06\x66orced\x18\x0b \x01(\x08\x12\x0f\n\x07\x63rossed\x18\x0c \x01(\x08\x12\x11\n\tcompleted\x18\r \x01(\x08\x12\x16\n\x0eresponse_chars\x18\x0e \x01(\x05\x12/\n\x0b\x66ollowed_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x08polarity\x18\x10 \x01(\x0e\x32\x16.rejoinder.v1.Polarity\"\xb5\x01\n\x12ReadJudgedResponse\x12\'\n\x05turns\x18\x01 \x03(\x0b\x32\x18.rejoinder.v1.JudgedTurn\x12.\n\nmatured_to\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x06judges\x18\x03 \x03(\x0b\x32\x13.rejoinder.v1.Judge\x12\x0f\n\x07\x66oreign\x18\x04 \x01(\x03\x12\x10\n\x08\x62\x65hind_s\x18\x05 \x01(\x01\x32\xe9\x03\n\rLedgerService\x12@\n\x05Trace\x12\x1a.rejoinder.v1.TraceRequest\x1a\x1b.rejoinder.v1.TraceResponse\x12@\n\x05\x45rase\x12\x1a.rejoinder.v1.EraseRequest\x1a\x1b.rejoinder.v1.EraseResponse\x12^\n\x0fGetSatisfaction\x12$.rejoinder.v1.GetSatisfactionRequest\x1a%.rejoinder.v1.GetSatisfactionResponse\x12L\n\tGetParity\x12\x1e.rejoinder.v1.GetParityRequest\x1a\x1f.rejoinder.v1.GetParityResponse\x12U\n\x0cReadEvidence\x12!.rejoinder.v1.ReadEvidenceRequest\x1a\".rejoinder.v1.ReadEvidenceResponse\x12O\n\nReadJudged\x12\x1f.rejoinder.v1.ReadJudgedRequest\x1a .rejoinder.v1.ReadJudgedResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,38 +38,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRACENODE_FACTSENTRY']._serialized_options = b'8\001'
   _globals['_GETSATISFACTIONRESPONSE_UNLINKEDENTRY']._loaded_options = None
   _globals['_GETSATISFACTIONRESPONSE_UNLINKEDENTRY']._serialized_options = b'8\001'
-  _globals['_TRACEREQUEST']._serialized_start=103
-  _globals['_TRACEREQUEST']._serialized_end=145
-  _globals['_TRACENODE']._serialized_start=148
-  _globals['_TRACENODE']._serialized_end=370
-  _globals['_TRACENODE_FACTSENTRY']._serialized_start=326
-  _globals['_TRACENODE_FACTSENTRY']._serialized_end=370
-  _globals['_TRACERESPONSE']._serialized_start=372
-  _globals['_TRACERESPONSE']._serialized_end=427
-  _globals['_ERASEREQUEST']._serialized_start=429
-  _globals['_ERASEREQUEST']._serialized_end=476
-  _globals['_ERASERESPONSE']._serialized_start=479
-  _globals['_ERASERESPONSE']._serialized_end=611
-  _globals['_GETSATISFACTIONREQUEST']._serialized_start=614
-  _globals['_GETSATISFACTIONREQUEST']._serialized_end=758
-  _globals['_SATISFACTIONROW']._serialized_start=761
-  _globals['_SATISFACTIONROW']._serialized_end=937
-  _globals['_GETSATISFACTIONRESPONSE']._serialized_start=940
-  _globals['_GETSATISFACTIONRESPONSE']._serialized_end=1149
-  _globals['_GETSATISFACTIONRESPONSE_UNLINKEDENTRY']._serialized_start=1102
-  _globals['_GETSATISFACTIONRESPONSE_UNLINKEDENTRY']._serialized_end=1149
-  _globals['_GETPARITYREQUEST']._serialized_start=1151
-  _globals['_GETPARITYREQUEST']._serialized_end=1169
-  _globals['_PARITYROW']._serialized_start=1172
-  _globals['_PARITYROW']._serialized_end=1371
-  _globals['_GETPARITYRESPONSE']._serialized_start=1373
-  _globals['_GETPARITYRESPONSE']._serialized_end=1481
-  _globals['_READEVIDENCEREQUEST']._serialized_start=1483
-  _globals['_READEVIDENCEREQUEST']._serialized_end=1557
-  _globals['_EVIDENCEITEM']._serialized_start=1559
-  _globals['_EVIDENCEITEM']._serialized_end=1679
-  _globals['_READEVIDENCERESPONSE']._serialized_start=1681
-  _globals['_READEVIDENCERESPONSE']._serialized_end=1746
-  _globals['_LEDGERSERVICE']._serialized_start=1749
-  _globals['_LEDGERSERVICE']._serialized_end=2157
+  _globals['_TRACEREQUEST']._serialized_start=130
+  _globals['_TRACEREQUEST']._serialized_end=172
+  _globals['_TRACENODE']._serialized_start=175
+  _globals['_TRACENODE']._serialized_end=397
+  _globals['_TRACENODE_FACTSENTRY']._serialized_start=353
+  _globals['_TRACENODE_FACTSENTRY']._serialized_end=397
+  _globals['_TRACERESPONSE']._serialized_start=399
+  _globals['_TRACERESPONSE']._serialized_end=454
+  _globals['_ERASEREQUEST']._serialized_start=456
+  _globals['_ERASEREQUEST']._serialized_end=503
+  _globals['_ERASERESPONSE']._serialized_start=506
+  _globals['_ERASERESPONSE']._serialized_end=638
+  _globals['_GETSATISFACTIONREQUEST']._serialized_start=641
+  _globals['_GETSATISFACTIONREQUEST']._serialized_end=785
+  _globals['_SATISFACTIONROW']._serialized_start=788
+  _globals['_SATISFACTIONROW']._serialized_end=964
+  _globals['_GETSATISFACTIONRESPONSE']._serialized_start=967
+  _globals['_GETSATISFACTIONRESPONSE']._serialized_end=1176
+  _globals['_GETSATISFACTIONRESPONSE_UNLINKEDENTRY']._serialized_start=1129
+  _globals['_GETSATISFACTIONRESPONSE_UNLINKEDENTRY']._serialized_end=1176
+  _globals['_GETPARITYREQUEST']._serialized_start=1178
+  _globals['_GETPARITYREQUEST']._serialized_end=1196
+  _globals['_PARITYROW']._serialized_start=1199
+  _globals['_PARITYROW']._serialized_end=1398
+  _globals['_GETPARITYRESPONSE']._serialized_start=1400
+  _globals['_GETPARITYRESPONSE']._serialized_end=1508
+  _globals['_READEVIDENCEREQUEST']._serialized_start=1510
+  _globals['_READEVIDENCEREQUEST']._serialized_end=1584
+  _globals['_EVIDENCEITEM']._serialized_start=1586
+  _globals['_EVIDENCEITEM']._serialized_end=1706
+  _globals['_READEVIDENCERESPONSE']._serialized_start=1708
+  _globals['_READEVIDENCERESPONSE']._serialized_end=1773
+  _globals['_JUDGE']._serialized_start=1775
+  _globals['_JUDGE']._serialized_end=1818
+  _globals['_READJUDGEDREQUEST']._serialized_start=1821
+  _globals['_READJUDGEDREQUEST']._serialized_end=1985
+  _globals['_JUDGEDTURN']._serialized_start=1988
+  _globals['_JUDGEDTURN']._serialized_end=2441
+  _globals['_READJUDGEDRESPONSE']._serialized_start=2444
+  _globals['_READJUDGEDRESPONSE']._serialized_end=2625
+  _globals['_LEDGERSERVICE']._serialized_start=2628
+  _globals['_LEDGERSERVICE']._serialized_end=3117
 # @@protoc_insertion_point(module_scope)

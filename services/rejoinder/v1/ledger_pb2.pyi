@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from rejoinder.v1 import common_pb2 as _common_pb2
 from rejoinder.v1 import events_pb2 as _events_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -187,3 +188,77 @@ class ReadEvidenceResponse(_message.Message):
     ITEMS_FIELD_NUMBER: _ClassVar[int]
     items: _containers.RepeatedCompositeFieldContainer[EvidenceItem]
     def __init__(self, items: _Optional[_Iterable[_Union[EvidenceItem, _Mapping]]] = ...) -> None: ...
+
+class Judge(_message.Message):
+    __slots__ = ("extractor", "version")
+    EXTRACTOR_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    extractor: str
+    version: str
+    def __init__(self, extractor: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+
+class ReadJudgedRequest(_message.Message):
+    __slots__ = ("policy", "after", "maturity_s", "unit", "judges", "limit")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    MATURITY_S_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    JUDGES_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    after: _timestamp_pb2.Timestamp
+    maturity_s: float
+    unit: str
+    judges: _containers.RepeatedCompositeFieldContainer[Judge]
+    limit: int
+    def __init__(self, policy: _Optional[str] = ..., after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., maturity_s: _Optional[float] = ..., unit: _Optional[str] = ..., judges: _Optional[_Iterable[_Union[Judge, _Mapping]]] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class JudgedTurn(_message.Message):
+    __slots__ = ("tenant", "user_id", "conversation_id", "interaction_id", "accepted_at", "conversation_at", "arm", "version", "propensity", "holdout", "forced", "crossed", "completed", "response_chars", "followed_at", "polarity")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    INTERACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_AT_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_AT_FIELD_NUMBER: _ClassVar[int]
+    ARM_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PROPENSITY_FIELD_NUMBER: _ClassVar[int]
+    HOLDOUT_FIELD_NUMBER: _ClassVar[int]
+    FORCED_FIELD_NUMBER: _ClassVar[int]
+    CROSSED_FIELD_NUMBER: _ClassVar[int]
+    COMPLETED_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_CHARS_FIELD_NUMBER: _ClassVar[int]
+    FOLLOWED_AT_FIELD_NUMBER: _ClassVar[int]
+    POLARITY_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    user_id: str
+    conversation_id: str
+    interaction_id: str
+    accepted_at: _timestamp_pb2.Timestamp
+    conversation_at: _timestamp_pb2.Timestamp
+    arm: _common_pb2.ArmKind
+    version: str
+    propensity: float
+    holdout: bool
+    forced: bool
+    crossed: bool
+    completed: bool
+    response_chars: int
+    followed_at: _timestamp_pb2.Timestamp
+    polarity: _events_pb2.Polarity
+    def __init__(self, tenant: _Optional[str] = ..., user_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., interaction_id: _Optional[str] = ..., accepted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., conversation_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., arm: _Optional[_Union[_common_pb2.ArmKind, str]] = ..., version: _Optional[str] = ..., propensity: _Optional[float] = ..., holdout: _Optional[bool] = ..., forced: _Optional[bool] = ..., crossed: _Optional[bool] = ..., completed: _Optional[bool] = ..., response_chars: _Optional[int] = ..., followed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., polarity: _Optional[_Union[_events_pb2.Polarity, str]] = ...) -> None: ...
+
+class ReadJudgedResponse(_message.Message):
+    __slots__ = ("turns", "matured_to", "judges", "foreign", "behind_s")
+    TURNS_FIELD_NUMBER: _ClassVar[int]
+    MATURED_TO_FIELD_NUMBER: _ClassVar[int]
+    JUDGES_FIELD_NUMBER: _ClassVar[int]
+    FOREIGN_FIELD_NUMBER: _ClassVar[int]
+    BEHIND_S_FIELD_NUMBER: _ClassVar[int]
+    turns: _containers.RepeatedCompositeFieldContainer[JudgedTurn]
+    matured_to: _timestamp_pb2.Timestamp
+    judges: _containers.RepeatedCompositeFieldContainer[Judge]
+    foreign: int
+    behind_s: float
+    def __init__(self, turns: _Optional[_Iterable[_Union[JudgedTurn, _Mapping]]] = ..., matured_to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., judges: _Optional[_Iterable[_Union[Judge, _Mapping]]] = ..., foreign: _Optional[int] = ..., behind_s: _Optional[float] = ...) -> None: ...

@@ -60,6 +60,11 @@ class LedgerServiceStub:
                 request_serializer=rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceRequest.SerializeToString,
                 response_deserializer=rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceResponse.FromString,
                 _registered_method=True)
+        self.ReadJudged = channel.unary_unary(
+                '/rejoinder.v1.LedgerService/ReadJudged',
+                request_serializer=rejoinder_dot_v1_dot_ledger__pb2.ReadJudgedRequest.SerializeToString,
+                response_deserializer=rejoinder_dot_v1_dot_ledger__pb2.ReadJudgedResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -104,6 +109,15 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadJudged(self, request, context):
+        """Answers whose users' maturity window has closed since the last call, with the first reply that a pinned extractor
+        has read: what a rollout's verdict is made of. Role: internal. May be retried. Fails with LOADING while the ledger
+        is behind its log.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -131,6 +145,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ReadEvidence,
                     request_deserializer=rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceRequest.FromString,
                     response_serializer=rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceResponse.SerializeToString,
+            ),
+            'ReadJudged': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadJudged,
+                    request_deserializer=rejoinder_dot_v1_dot_ledger__pb2.ReadJudgedRequest.FromString,
+                    response_serializer=rejoinder_dot_v1_dot_ledger__pb2.ReadJudgedResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -269,6 +288,33 @@ class LedgerService:
             '/rejoinder.v1.LedgerService/ReadEvidence',
             rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceRequest.SerializeToString,
             rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadJudged(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rejoinder.v1.LedgerService/ReadJudged',
+            rejoinder_dot_v1_dot_ledger__pb2.ReadJudgedRequest.SerializeToString,
+            rejoinder_dot_v1_dot_ledger__pb2.ReadJudgedResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -29,6 +29,16 @@ class GetRolloutRequest(_message.Message):
     policy: str
     def __init__(self, policy: _Optional[str] = ...) -> None: ...
 
+class StartRequest(_message.Message):
+    __slots__ = ("policy", "version", "plan")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    version: str
+    plan: str
+    def __init__(self, policy: _Optional[str] = ..., version: _Optional[str] = ..., plan: _Optional[str] = ...) -> None: ...
+
 class PromoteRequest(_message.Message):
     __slots__ = ("policy", "generation")
     POLICY_FIELD_NUMBER: _ClassVar[int]
@@ -55,8 +65,24 @@ class FreezeRequest(_message.Message):
     frozen: bool
     def __init__(self, policy: _Optional[str] = ..., generation: _Optional[int] = ..., frozen: _Optional[bool] = ...) -> None: ...
 
+class ArmFigures(_message.Message):
+    __slots__ = ("units", "judged", "mean", "reply_rate", "low", "high")
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    REPLY_RATE_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    units: int
+    judged: int
+    mean: float
+    reply_rate: float
+    low: float
+    high: float
+    def __init__(self, units: _Optional[int] = ..., judged: _Optional[int] = ..., mean: _Optional[float] = ..., reply_rate: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
+
 class GetRolloutResponse(_message.Message):
-    __slots__ = ("policy", "term", "generation", "phase", "stable_version", "canary_version", "weight", "verdict", "reasons", "difference", "low", "high", "judged_canary", "judged_stable", "judged_needed", "expected_at")
+    __slots__ = ("policy", "term", "generation", "phase", "stable_version", "canary_version", "weight", "verdict", "reasons", "difference", "low", "high", "judged_canary", "judged_stable", "judged_needed", "expected_at", "held", "reason", "stable", "canary", "step")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -73,6 +99,11 @@ class GetRolloutResponse(_message.Message):
     JUDGED_STABLE_FIELD_NUMBER: _ClassVar[int]
     JUDGED_NEEDED_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_AT_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    STABLE_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
     policy: str
     term: int
     generation: int
@@ -89,4 +120,9 @@ class GetRolloutResponse(_message.Message):
     judged_stable: int
     judged_needed: int
     expected_at: _timestamp_pb2.Timestamp
-    def __init__(self, policy: _Optional[str] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., phase: _Optional[str] = ..., stable_version: _Optional[str] = ..., canary_version: _Optional[str] = ..., weight: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judged_canary: _Optional[int] = ..., judged_stable: _Optional[int] = ..., judged_needed: _Optional[int] = ..., expected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    held: str
+    reason: str
+    stable: ArmFigures
+    canary: ArmFigures
+    step: int
+    def __init__(self, policy: _Optional[str] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., phase: _Optional[str] = ..., stable_version: _Optional[str] = ..., canary_version: _Optional[str] = ..., weight: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judged_canary: _Optional[int] = ..., judged_stable: _Optional[int] = ..., judged_needed: _Optional[int] = ..., expected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., held: _Optional[str] = ..., reason: _Optional[str] = ..., stable: _Optional[_Union[ArmFigures, _Mapping]] = ..., canary: _Optional[_Union[ArmFigures, _Mapping]] = ..., step: _Optional[int] = ...) -> None: ...

@@ -40,6 +40,11 @@ class RolloutServiceStub:
                 request_serializer=rejoinder_dot_v1_dot_rollouts__pb2.GetRolloutRequest.SerializeToString,
                 response_deserializer=rejoinder_dot_v1_dot_rollouts__pb2.GetRolloutResponse.FromString,
                 _registered_method=True)
+        self.Start = channel.unary_unary(
+                '/rejoinder.v1.RolloutService/Start',
+                request_serializer=rejoinder_dot_v1_dot_rollouts__pb2.StartRequest.SerializeToString,
+                response_deserializer=rejoinder_dot_v1_dot_rollouts__pb2.GetRolloutResponse.FromString,
+                _registered_method=True)
         self.Promote = channel.unary_unary(
                 '/rejoinder.v1.RolloutService/Promote',
                 request_serializer=rejoinder_dot_v1_dot_rollouts__pb2.PromoteRequest.SerializeToString,
@@ -68,22 +73,34 @@ class RolloutServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Start(self, request, context):
+        """Begins the rollout of a published version. Role: admin. Safe to retry: the same version answers with the rollout
+        that is open. Fails with NOT_FOUND (no such version), FAILED_PRECONDITION (another rollout is open; the version is
+        stable already, or was rolled back), POLICY_FROZEN, BAD_SETTINGS (the plan).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Promote(self, request, context):
         """A person's decision. `generation` names the table it was made on; another one is refused (ABORTED).
-        Role: admin. Safe to retry with the same generation.
+        Role: admin. Safe to retry with the same generation. While the rollout waits for a signature, Promote gives it;
+        else it promotes whatever the verdict is, and says who did. Fails with FAILED_PRECONDITION while not every replica
+        serves the digest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Abort(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Back to stable, for good. Role: admin. Safe to retry with the same generation.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Freeze(self, request, context):
-        """Stops learning and rolling out; serving goes on.
+        """Stops learning and rolling out; serving goes on. Role: admin. Safe to retry with the same generation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,6 +112,11 @@ def add_RolloutServiceServicer_to_server(servicer, server):
             'GetRollout': grpc.unary_unary_rpc_method_handler(
                     servicer.GetRollout,
                     request_deserializer=rejoinder_dot_v1_dot_rollouts__pb2.GetRolloutRequest.FromString,
+                    response_serializer=rejoinder_dot_v1_dot_rollouts__pb2.GetRolloutResponse.SerializeToString,
+            ),
+            'Start': grpc.unary_unary_rpc_method_handler(
+                    servicer.Start,
+                    request_deserializer=rejoinder_dot_v1_dot_rollouts__pb2.StartRequest.FromString,
                     response_serializer=rejoinder_dot_v1_dot_rollouts__pb2.GetRolloutResponse.SerializeToString,
             ),
             'Promote': grpc.unary_unary_rpc_method_handler(
@@ -140,6 +162,33 @@ class RolloutService:
             target,
             '/rejoinder.v1.RolloutService/GetRollout',
             rejoinder_dot_v1_dot_rollouts__pb2.GetRolloutRequest.SerializeToString,
+            rejoinder_dot_v1_dot_rollouts__pb2.GetRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Start(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rejoinder.v1.RolloutService/Start',
+            rejoinder_dot_v1_dot_rollouts__pb2.StartRequest.SerializeToString,
             rejoinder_dot_v1_dot_rollouts__pb2.GetRolloutResponse.FromString,
             options,
             channel_credentials,
