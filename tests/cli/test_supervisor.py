@@ -1,0 +1,82 @@
+"""cli/supervisor: dead processes come back on their port, mistakes do not, and nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rejoinder.cli.supervisor import Plan, Supervisor, free_ports
+from rejoinder.core.errors import FailedPrecondition
+
+#: A process that writes its ready file and sleeps, or ends as its settings say.
+PROGRAM = """
+import json, os, signal, sys, yaml
+settings = yaml.safe_load(open(sys.argv[2]))
+if "exit" in settings:
+    print("settings: port is no port", file=sys.stderr)
+    sys.exit(settings["exit"])
+with open(settings["server"]["ready_file"], "w") as ready:
+    json.dump({"pid": os.getpid(), "port": settings["server"]["port"]}, ready)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+while True:
+    signal.pause()
+"""
+
+
+@pytest.fixture
+def said() -> list[tuple[str, str]]:
+    return []
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path, said: list[tuple[str, str]], monkeypatch: pytest.MonkeyPatch) -> Iterator[Supervisor]:
+    (tmp_path / "sleeper.py").write_text(PROGRAM)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    made = Supervisor(tmp_path / "run", lambda name, what: said.append((name, what)))
+    yield made
+    made.stop()
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_killed_process_comes_back_on_its_port(supervisor: Supervisor, said: list[tuple[str, str]]) -> None:
+    supervisor.start([Plan("one", "sleeper")], free_ports(1))
+    (child,) = supervisor.children
+    port, pid = child.port, child.pid
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while not (child.ready and child.pid != pid):
+        assert time.monotonic() < deadline
+        supervisor.tend()
+        time.sleep(0.01)
+    assert child.port == port
+    assert [what for _, what in said][1:] == ["died", "started again (2)"]
+
+
+def test_a_process_with_wrong_settings_is_not_started_again(supervisor: Supervisor) -> None:
+    with pytest.raises(FailedPrecondition, match="port is no port"):
+        supervisor.start([Plan("one", "sleeper", {"exit": 2})], free_ports(1))
+    assert supervisor.children == []
+
+
+def test_stopping_leaves_no_process_and_no_address_behind(supervisor: Supervisor, tmp_path: Path) -> None:
+    supervisor.start([Plan("one", "sleeper"), Plan("two", "sleeper")], free_ports(2))
+    pids = [child.pid for child in supervisor.children]
+    assert (tmp_path / "run" / "addresses.json").exists()
+    supervisor.stop()
+    assert not any(alive(pid) for pid in pids)
+    assert not (tmp_path / "run" / "addresses.json").exists()
+
+
+def test_free_ports_are_all_different() -> None:
+    assert len(set(free_ports(20))) == 20
