@@ -21,7 +21,7 @@ class Limits:
     interactive. lanes: batches at once; 1 for a model in process, more for a server behind the backend.
     """
 
-    max_tokens: int = 1024
+    max_tokens: int = 384
     max_rows: int = 64
     window: int = 64
     max_queued_tokens: int = 262_144

@@ -38,8 +38,8 @@ class ModelSettings(Theme):
 
 
 class BatchSettings(Theme):
-    max_tokens: int = Field(default=1024, ge=1)
-    """Tokens of a batch, padding included; on a CPU 1024 was the fastest of 512 to 4096, a GPU wants more."""
+    max_tokens: int = Field(default=384, ge=1)
+    """Tokens of a batch, padding included; at least the longest row. 256 to 384 cost a CPU least; a GPU wants more."""
     max_rows: int = Field(default=64, ge=1)
     """Rows of a batch; bounds the latency that many short rows would add."""
     window: int = Field(default=64, ge=1)
