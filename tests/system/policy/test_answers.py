@@ -1,0 +1,102 @@
+"""The policy process as an application meets it: an answer streams, is in the log, and can be left."""
+
+from __future__ import annotations
+
+import pytest
+from rejoinder.clients.policy import End, Start
+from rejoinder.core.types import AttemptStatus, Message, Role, Sampling, Served
+
+from tests.chaos.harness import wait_until
+from tests.system.policy.world import World, asking
+
+pytestmark = pytest.mark.system
+
+
+def test_an_answer_streams_and_its_interaction_is_in_the_log(lasting: World) -> None:
+    """F06: what a caller saw completed reaches the log by itself."""
+    ask = asking(interaction_id="seen", conversation_id="c1", sampling=Sampling(1.0, max_tokens=40, seed=3))
+    parts = list(lasting.client().generate(ask))
+    start, *text, end = parts
+    assert isinstance(start, Start)
+    assert isinstance(end, End)
+    assert len(text) > 1
+    wait_until(lambda: any(i.interaction_id == "seen" for i in lasting.interactions()), "the interaction")
+    (kept,) = [i for i in lasting.interactions() if i.interaction_id == "seen"]
+    assert (kept.attempt_id, kept.status, kept.response) == (start.attempt_id, AttemptStatus.COMPLETED, "".join(text))
+    assert kept.served == start.served
+    assert (start.served.version, start.served.digest) == (lasting.base.version, lasting.base.digest)
+    assert (kept.prompt_tokens, kept.completion_tokens) == (end.prompt_tokens, end.completion_tokens)
+    assert kept.principal == "local"
+
+
+def test_the_same_seed_gives_the_same_answer_and_no_seed_another(lasting: World) -> None:
+    seeded = asking(sampling=Sampling(1.0, max_tokens=24, seed=5))
+    free = asking(sampling=Sampling(1.0, max_tokens=24))
+    assert lasting.ask(seeded)[1] == lasting.ask(seeded)[1]
+    assert lasting.ask(free)[1] != lasting.ask(free)[1]
+
+
+def test_a_caller_who_leaves_is_an_attempt_that_was_cancelled(lasting: World) -> None:
+    parts = lasting.client().generate(asking(interaction_id="left", sampling=Sampling(1.0, max_tokens=256, seed=1)))
+    start = next(parts)
+    assert isinstance(start, Start)
+    next(parts)
+    del parts
+    wait_until(lambda: any(i.attempt_id == start.attempt_id for i in lasting.interactions()), "the attempt")
+    (kept,) = [i for i in lasting.interactions() if i.attempt_id == start.attempt_id]
+    assert kept.status is AttemptStatus.CANCELLED
+    assert kept.completion_tokens == 0
+
+
+def test_an_evaluation_leaves_nothing_in_the_log_and_a_version_is_served_by_name(lasting: World) -> None:
+    version = lasting.versions[0]
+    ask = asking(
+        interaction_id="evaluated",
+        served=Served(version=version.version),
+        unlogged=True,
+        sampling=Sampling(max_tokens=24),
+    )
+    start, text, _ = lasting.ask(ask)
+    assert (start.served.version, start.served.digest) == (version.version, version.digest)
+    stable = lasting.ask(asking(interaction_id="stable", sampling=Sampling(max_tokens=24)))
+    assert stable[1] != text
+    wait_until(lambda: any(i.interaction_id == "stable" for i in lasting.interactions()), "the interaction after it")
+    assert not any(i.interaction_id == "evaluated" for i in lasting.interactions())
+
+
+def test_samples_and_likelihoods_are_those_of_the_version_that_was_named(lasting: World) -> None:
+    client = lasting.client()
+    asked = (Message(Role.USER, "list three rivers"),)
+    found = []
+    for version in ("", lasting.versions[1].version):
+        sampled = client.sample(asked, 6, Sampling(1.0, max_tokens=64, seed=1), version=version)
+        assert len({answer.text for answer in sampled.answers}) == 6
+        assert sampled.digest == (lasting.versions[1].digest if version else lasting.base.digest)
+        scored = client.likelihood(asked, ["yes", "no thank you"], version=version)
+        assert scored.digest == sampled.digest
+        assert all(log_prob < 0 for log_prob in scored.log_probs)
+        again = client.likelihood(asked, ["no thank you", "yes"], version=version)
+        assert again.log_probs[::-1] == pytest.approx(scored.log_probs, abs=1e-4)
+        found.append(scored.log_probs)
+    assert found[0] != pytest.approx(found[1], abs=1e-2)
+
+
+def test_what_is_served_is_reported_with_what_was_loaded_by_name(lasting: World) -> None:
+    client = lasting.client()
+    client.likelihood((Message(Role.USER, "yes"),), ["no"], version=lasting.versions[0].version)
+    arms = client.arms()
+    assert arms.policy == "assist"
+    reported = {v.version: (v.digest, v.arm.value, v.ready) for v in arms.versions}
+    assert reported[lasting.base.version] == (lasting.base.digest, "STABLE", True)
+    assert reported[lasting.versions[0].version] == (lasting.versions[0].digest, "UNSPECIFIED", True)
+    assert arms.canary_refused == "no_canary"
+
+
+def test_no_word_of_a_conversation_is_in_the_processes_logs(lasting: World) -> None:
+    secret = "zanzibar-heliotrope"
+    _, text, _ = lasting.ask(asking(text=f"please {secret}", conversation_id="c-words"))
+    assert lasting.policy is not None
+    said = lasting.policy.log_path.read_text() + lasting.feedback.log_path.read_text()
+    assert "serving_started" in said
+    assert secret not in said
+    assert text not in said
