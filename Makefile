@@ -19,9 +19,17 @@ setup: .venv/.ready ## Everything a fresh machine needs: .venv (no root), the em
 	@$(UV) pip install -q --python $(PY) --no-deps -e .
 	@touch $@
 
+observe: setup ## The main job: real conversations in, satisfaction by reason and a round's plan out
+	@$(PY) -m rejoinder.cli.main import tests/data/hh/excerpt.jsonl.gz --data build/observed
+	@$(PY) -m rejoinder.cli.main round plan --data build/observed
+
+up: setup ## Every service on this machine, until Ctrl-C
+	@$(PY) -m rejoinder.cli.main up
+
 ##@ Change
-gen: .venv/.ready ## Regenerate what is generated: stubs
+gen: .venv/.ready ## Regenerate what is generated: stubs, METHODS.md
 	@$(PY) -m grpc_tools.protoc -Iprotos --python_out=services --pyi_out=services --grpc_python_out=services protos/rejoinder/v1/*.proto
+	@$(PY) tests/methods.py --write
 
 lock: ## Resolve requirements/*.in anew, with hashes
 	@cd requirements && for f in dev training services client; do \
@@ -48,4 +56,4 @@ proof: setup ## The long forms; reports are kept in reports/
 sim-rollout: .venv/.ready ## The verdict's error rates and speed by simulation: reports/rollout.json
 	@$(PY) -m rejoinder.evaluate.sim_rollout --out reports/rollout.json
 
-.PHONY: help setup gen lock check reviewable test proof sim-rollout
+.PHONY: help setup observe up gen lock check reviewable test proof sim-rollout

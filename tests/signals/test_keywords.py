@@ -1,5 +1,5 @@
+from rejoinder.core.rubric import NAMES
 from rejoinder.signals.keywords import PATTERNS, reasons
-from rejoinder.signals.rubric import NAMES
 
 
 def test_every_reason_has_a_pattern():

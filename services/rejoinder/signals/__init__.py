@@ -1,4 +1,4 @@
 """From what users do after an answer to signals.
 
-Read rubric.py, extractors/, package.py, calibration.py, evaluation.py.
+Read core/rubric.py, extractors/, package.py, calibration.py, evaluation.py.
 """

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from rejoinder.core.rubric import NAMES, RUBRIC
 from rejoinder.core.types import Feedback, Interaction, Kind, Message, Role
 from rejoinder.signals.calibration import Calibration
 from rejoinder.signals.extractors.evidence import Evidence, Logits, Ports, TextModel
-from rejoinder.signals.rubric import NAMES, RUBRIC
 
 WORDS = {"thanks": "gratitude", "wrong": "factual_error", "shorter": "style", "perfect": "praise"}
 

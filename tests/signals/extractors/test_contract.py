@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 from rejoinder.core.errors import UnknownRow
+from rejoinder.core.rubric import NAMES
 from rejoinder.core.types import (
     KINDS,
     Abandon,
@@ -19,7 +20,6 @@ from rejoinder.core.types import (
     Regenerate,
 )
 from rejoinder.signals.extractors import EXTRACTORS
-from rejoinder.signals.rubric import NAMES
 
 EXAMPLES = {
     "follow_up": FollowUp("Where does Rome lie? That was wrong."),

@@ -1,8 +1,8 @@
 import json
 from pathlib import Path
 
+from rejoinder.core.rubric import NAMES, RUBRIC, names
 from rejoinder.core.types import Polarity
-from rejoinder.signals.rubric import NAMES, RUBRIC, names
 
 SHIPPED = Path(__file__).resolve().parents[2] / "services" / "rejoinder" / "signals" / "data" / "sat-v1"
 
