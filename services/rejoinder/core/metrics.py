@@ -65,6 +65,9 @@ METRICS = (
     Metric("arms_alarms", "gauge", "Arms tables below the highest seen: a writer that was fenced, or a new log."),
     Metric("arms_skew_s", "gauge", "Own wall clock minus the log's at the last lease renewal."),
     Metric("canary_refused", "gauge", "1 for the reason for which this replica serves no canary.", ("reason",)),
+    # Rollouts.
+    Metric("rollout_looks_total", "counter", "Looks at the world, by the row that was decided.", ("row",)),
+    Metric("rollout_skipped_total", "counter", "Looks that decided nothing because something was away.", ("reason",)),
     # Rerank.
     Metric("slates_total", "counter", "Slates shown, by what became of their record.", ("record",)),
 )

@@ -1,0 +1,70 @@
+"""The rollout engine: `python -m rejoinder.rollouts [--settings FILE]`."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sys
+from functools import partial
+
+from rejoinder.clients.connection import Connection
+from rejoinder.clients.ledger import LedgerClient
+from rejoinder.clients.owner import LogOwnerClient
+from rejoinder.clients.policy import PolicyClient
+from rejoinder.registry.artefacts import Artefacts
+from rejoinder.registry.store import open_store
+from rejoinder.rollouts.engine import Engine, Ports, Rules
+from rejoinder.rollouts.memory import Memory
+from rejoinder.rollouts.replicas import Replicas
+from rejoinder.rollouts.service import RolloutService, follow
+from rejoinder.rollouts.settings import RolloutsSettings
+from rejoinder.rollouts.tables import ArmsTopic
+from rejoinder.runtime.serve import run
+from rejoinder.runtime.server import Chassis, Room
+from rejoinder.stream.follower import FollowerLog
+from rejoinder.v1.rollouts_pb2_grpc import add_RolloutServiceServicer_to_server
+
+#: A look must not wait longer for anybody than a lease can spare.
+_PATIENCE_S = 5.0
+
+
+async def build(settings: RolloutsSettings, chassis: Chassis) -> Room:
+    settings.check()
+    policy, source, engine = settings.policy, settings.source, settings.engine
+    token = "" if source.token_file is None else lambda: source.token_file.read_text().strip()
+
+    def at(address: str, tries: int = 2) -> Connection:
+        return Connection(address, token=token, deadline_s=_PATIENCE_S, tries=tries)
+
+    owner, ledger = LogOwnerClient(at(source.owner)), LedgerClient(at(source.ledger))
+    replicas = {address: PolicyClient(at(address, tries=1)) for address in policy.replicas}
+    log = FollowerLog(str(source.log_file), owner)
+    store = await asyncio.to_thread(open_store, policy.registry)
+    memory = await asyncio.to_thread(Memory, engine.memory)
+
+    def told(replica: str, version: str, reason: str) -> None:
+        chassis.log.warning("replica_not_ready", replica=replica, version=version, reason=reason)
+
+    ports = Ports(
+        Artefacts(store, engine.memory.parent / "artefacts"),
+        ArmsTopic(log, owner, policy.name),
+        ledger,
+        Replicas(replicas, policy.name, told),
+        memory,
+    )
+    rules = Rules(policy.name, settings.plan, engine.judges, engine.behind_s, policy.holdout_share)
+    working = Engine(rules, ports, chassis.clock, chassis.log, random.SystemRandom())
+
+    async def close() -> None:
+        for each in (log, owner, ledger, memory, *replicas.values()):
+            await asyncio.to_thread(each.close)
+
+    return Room(
+        add=(partial(add_RolloutServiceServicer_to_server, RolloutService(working, policy.name)),),
+        background=(partial(follow, working, engine.poll_s, chassis.metrics, chassis.log),),
+        close=close,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run("rollouts", RolloutsSettings, build))

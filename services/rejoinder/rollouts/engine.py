@@ -1,0 +1,267 @@
+"""One look at the world, one decision, the acts that it means: observe → decide → act, again and again.
+
+`rollout.decide` holds the whole policy; this file only reads what it asks for and does what it says. Acts come first
+and the status is remembered last, so a kill in between repeats the row, and every act may be repeated. Whatever cannot
+be read (registry, arms, ledger) raises before anything is decided: then nothing is renewed, and replicas fall to stable
+by themselves when the lease runs out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+from rejoinder.core.arms import ArmsTable, Version
+from rejoinder.core.clock import Clock
+from rejoinder.core.errors import Aborted, FailedPrecondition, Fenced, PolicyFrozen
+from rejoinder.registry.artefacts import Artefacts
+from rejoinder.registry.served import current
+from rejoinder.rollout.decide import decide
+from rejoinder.rollout.state import ABORTED, Command, Decision, Observed, Pointer
+from rejoinder.rollout.verdict import Verdict
+from rejoinder.rollouts import rolled_back
+from rejoinder.rollouts.acts import Acts
+from rejoinder.rollouts.judging import Ledger, pages
+from rejoinder.rollouts.memory import Memory
+from rejoinder.rollouts.replicas import Replicas
+from rejoinder.rollouts.tables import ArmsTopic
+from rejoinder.rollouts.trial import Trial, begin, remembered, taken_up
+from rejoinder.runtime.logging import EventLog
+
+#: Rows that answer a person's word; any other row means that it could not be followed.
+_FOLLOWED = {
+    "promote": {"override"},
+    "abort": {"abort", "revert"},
+    "approve": {"loading", "shadow", "first_step", "promote"},
+}
+#: Looks after a command until nothing moves any more: promote → served → table.
+_SETTLE = 4
+
+
+@dataclass(frozen=True)
+class Ports:
+    """All that the engine reads and writes."""
+
+    artefacts: Artefacts
+    topic: ArmsTopic
+    ledger: Ledger
+    replicas: Replicas
+    memory: Memory
+
+
+@dataclass(frozen=True)
+class Rules:
+    """plan: of a rollout that names none, as a mapping. judges: names of extractors. behind_s: an extractor further
+    behind than this is away. holdout_share: of a policy's first table."""
+
+    policy: str
+    plan: Mapping[str, Any]
+    judges: tuple[str, ...]
+    behind_s: float = 300.0
+    holdout_share: float = 0.05
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a person is shown: all of one moment. fenced: another engine writes the table."""
+
+    policy: str
+    arms: ArmsTable
+    trial: Trial | None
+    verdict: Verdict | None
+    frozen: bool
+    fenced: bool
+    now: float
+
+
+class Engine:
+    """owns: the rollout of one policy, and through its ports the arms table and the next served generation.
+
+    salts: what each rollout's assignment is drawn with. All methods may be called from any thread; one works at a time.
+    """
+
+    def __init__(self, rules: Rules, ports: Ports, clock: Clock, events: EventLog, salts: Random) -> None:
+        self._rules = rules
+        self._ports = ports
+        self._acts = Acts(rules.policy, ports.artefacts, ports.topic, ports.replicas)
+        self._clock = clock
+        self._events = events
+        self._salts = salts
+        self._working = threading.RLock()
+        self._trial = remembered(ports.memory)
+        self._frozen: bool = ports.memory.read("frozen") or False
+
+    def tick(self) -> str:
+        """One look, one decision, its acts; the row that applied. Raises Unavailable where something is away, and
+        Fenced when another engine has taken over."""
+        with self._working:
+            return self._turn(())
+
+    def seen(self) -> Seen:
+        """The present state, for people. Raises NotFound when the policy was never served."""
+        with self._working:
+            arms, trial = self._arms(self._served()), self._trial
+            judged = trial.judged(self._rules.behind_s) if trial else None
+            fenced = self._ports.topic.fenced_by(arms)
+            return Seen(self._rules.policy, arms, trial, judged, self._frozen, fenced, self._clock.now())
+
+    def start(self, version: str, plan: Mapping[str, Any] | None = None) -> None:
+        """Begins the rollout of a published version; nothing new where it is open already.
+
+        Raises NotFound, BadSettings, PolicyFrozen, Fenced, FailedPrecondition.
+        """
+        with self._working:
+            made = self._ports.artefacts.version(self._rules.policy, version)
+            served = self._served()
+            if self._trial is not None and self._trial.open and self._trial.status.canary.version == version:
+                return
+            self._check_free(version, served)
+            asked = self._rules.plan if plan is None else plan
+            judges, now = self._rules.judges, self._clock.now()
+            wanted = Version(version, made.digest)
+            self._trial = begin(self._ports.memory, asked, wanted, served, judges, self._salts, now)
+            self._events.info("rollout_started", version=version, digest=made.digest)
+            self._turn(())
+
+    def command(self, kind: str, generation: int, by: str) -> None:
+        """A person's promote or abort, followed on return. Raises Aborted where another table is in force, and
+        FailedPrecondition (PolicyFrozen) where it cannot be followed."""
+        with self._working:
+            if self._repeated(kind, generation):
+                return
+            trial = self._trial
+            if trial is None or not trial.open:
+                raise FailedPrecondition("no rollout is open", policy=self._rules.policy)
+            said = "approve" if kind == "promote" and trial.status.held == "approval" else kind
+            row = self._turn((Command(said, generation, by),), accepted=(kind, generation))
+            if row not in _FOLLOWED[said]:
+                raise self._unfollowed(trial)
+            self._settle()
+
+    def freeze(self, generation: int, frozen: bool) -> None:
+        """Stops, or lets go on, what learns and rolls out. Raises Aborted where another table is in force."""
+        with self._working:
+            kind = "freeze" if frozen else "thaw"
+            if self._repeated(kind, generation):
+                return
+            self._ports.memory.write({"frozen": frozen, "accepted": [kind, generation]})
+            self._frozen = frozen
+            self._turn(())
+
+    def _turn(self, commands: tuple[Command, ...], accepted: tuple[str, int] | None = None) -> str:
+        self._ports.topic.take()
+        now, served = self._clock.now(), self._served()
+        arms = self._arms(served)
+        if self._ports.topic.fenced_by(arms):
+            raise Fenced("another engine writes this policy's table", policy=self._rules.policy)
+        if self._trial is None or not self._trial.open:
+            return self._idle(arms, served, now)
+        trial = self._judge(self._trial)
+        observed = Observed(
+            arms=arms,
+            served=served,
+            term=self._ports.topic.term,
+            replicas=self._ports.replicas.look(),
+            verdict=trial.judged(self._rules.behind_s),
+            commands=commands,
+            frozen=self._frozen,
+        )
+        decision = decide(trial.plan, trial.status, observed, now)
+        followed = bool(commands) and decision.row in _FOLLOWED[commands[0].kind]
+        self._act(trial, decision, now, accepted if followed else None)
+        return decision.row
+
+    def _act(self, trial: Trial, decision: Decision, now: float, accepted: tuple[str, int] | None) -> None:
+        for action in decision.actions:
+            self._acts.do(action, now)
+        after = decision.status
+        if after.phase == ABORTED and after.steps:
+            rolled_back.record(self._ports.artefacts.store, self._rules.policy, after, now)
+        if after == trial.status and accepted is None:
+            return
+        values: dict[str, Any] = {"status": after.as_dict()}
+        if accepted is not None:
+            values["accepted"] = list(accepted)
+        self._ports.memory.write(values)
+        self._trial = replace(trial, status=after)
+        facts = {"phase": after.shown, "version": after.canary.version, "step": after.step}
+        self._events.info("rollout_moved", row=decision.row, held=after.held, reason=after.reason, **facts)
+
+    def _idle(self, arms: ArmsTable, served: Pointer, now: float) -> str:
+        """Between rollouts only the freeze is written; stable is the registry's."""
+        if arms.frozen != self._frozen:
+            table = replace(
+                arms,
+                term=self._ports.topic.term,
+                generation=arms.generation + 1,
+                written_at=now,
+                stable=served.version,
+                frozen=self._frozen,
+                reason="frozen" if self._frozen else "thawed",
+            )
+            self._ports.topic.write(table)
+        return "idle"
+
+    def _judge(self, trial: Trial) -> Trial:
+        """Takes up what has matured, and remembers each page with what it closed."""
+        if not trial.exposed:
+            return trial
+        memory = self._ports.memory
+        places = (self._rules.policy, trial.plan, trial.status, trial.reading, trial.evidence, memory.counted)
+        for page in pages(self._ports.ledger, *places):
+            pinned = page.reading.judges != trial.reading.judges
+            trial = replace(trial, reading=page.reading)
+            if page.units or pinned:
+                memory.write(taken_up(trial), page.units)
+            self._trial = trial
+        return trial
+
+    def _served(self) -> Pointer:
+        pointer = current(self._ports.artefacts.store, self._rules.policy)
+        return Pointer(pointer.generation, Version(pointer.version, pointer.digest))
+
+    def _arms(self, served: Pointer) -> ArmsTable:
+        """The table in force, or the first one, which nobody has written yet."""
+        return self._ports.topic.read() or ArmsTable(
+            policy=self._rules.policy, stable=served.version, holdout_share=self._rules.holdout_share, reason="registry"
+        )
+
+    def _check_free(self, version: str, served: Pointer) -> None:
+        policy, trial = self._rules.policy, self._trial
+        if trial is not None and trial.open:
+            other = trial.status.canary.version
+            raise FailedPrecondition(f"{other} is being rolled out ({trial.status.shown})", version=other)
+        if served.version.version == version:
+            raise FailedPrecondition(f"{version} is stable already", version=version)
+        if self._frozen:
+            raise PolicyFrozen(f"{policy} is frozen", policy=policy)
+        why = rolled_back.reason_of(self._ports.artefacts.store, policy, version)
+        if why:
+            raise FailedPrecondition(f"{version} was rolled back ({why}); publish another version", version=version)
+
+    def _repeated(self, kind: str, generation: int) -> bool:
+        """Whether this very command was followed before. Raises Aborted where it names another table."""
+        if self._ports.memory.read("accepted") == [kind, generation]:
+            return True
+        arms = self._arms(self._served())
+        if generation != arms.generation:
+            raise Aborted(
+                f"the table has moved on to generation {arms.generation}; look again", generation=arms.generation
+            )
+        return False
+
+    def _unfollowed(self, trial: Trial) -> FailedPrecondition:
+        if self._frozen:
+            return PolicyFrozen(f"{self._rules.policy} is frozen", policy=self._rules.policy)
+        version = trial.status.canary.version
+        return FailedPrecondition(f"not every replica serves {version} with its digest yet", version=version)
+
+    def _settle(self) -> None:
+        for _ in range(_SETTLE):
+            before = self._trial
+            self._turn(())
+            if self._trial is None or before is None or self._trial.status == before.status:
+                return

@@ -1,0 +1,161 @@
+"""From the ledger's matured answers to the evidence of one rollout: read on from a place, pinned extractors, one state
+that goes through JSON bit-equal.
+
+A page of answers, the place after it and the units it closed are remembered together: a kill in between reads the same
+page again and counts nothing twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from rejoinder.clients.ledger import Judge, Judged, JudgedTurn
+from rejoinder.core.arms import unit_id
+from rejoinder.core.types import ArmKind, Polarity
+from rejoinder.rollout.evidence import Evidence
+from rejoinder.rollout.plan import RolloutPlan
+from rejoinder.rollout.state import Status
+from rejoinder.rollout.units import Measure, Turn, collect
+
+#: The veto on answers that grow: the share of those longer than twice what stable's median was when the rollout began.
+LENGTH = "length"
+_GROWTH, _SAMPLE = 2.0, 200
+_SCORES = {Polarity.SAT: 1.0, Polarity.DSAT: 0.0}
+#: Answers of one page, and pages of one look: a renewal must not wait for a backlog.
+PAGE, PAGES = 2_000, 5
+
+
+class Ledger(Protocol):
+    """What is asked of the ledger: `clients.ledger.LedgerClient`."""
+
+    def judged(
+        self, policy: str, after: float, maturity_s: float, judges: Sequence[Judge], unit: str, limit: int
+    ) -> Judged: ...
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Where the reading stands. after: answers up to here have matured. judges: pinned once each has a version.
+    lengths: stable's first answers, in characters, until there are enough to know the bound. dropped: turns by cause.
+    foreign, behind_s: of the last page."""
+
+    after: float
+    judges: tuple[Judge, ...]
+    lengths: tuple[int, ...] = ()
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    foreign: int = 0
+    behind_s: float = 0.0
+
+    @property
+    def pinned(self) -> bool:
+        return all(judge.version for judge in self.judges)
+
+    @property
+    def long(self) -> float | None:
+        """Characters above which an answer is a long one; None while too few of stable's are known."""
+        return _GROWTH * statistics.median(self.lengths) if len(self.lengths) >= _SAMPLE else None
+
+    def as_dict(self) -> dict[str, Any]:
+        plain = {name: getattr(self, name) for name in ("after", "lengths", "dropped", "foreign", "behind_s")}
+        return plain | {"judges": [[judge.extractor, judge.version] for judge in self.judges]}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Reading:
+        judges = tuple(Judge(*judge) for judge in value["judges"])
+        return cls(**{**value, "judges": judges, "lengths": tuple(value["lengths"])})
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page taken up. evidence has it; units: those that closed with it."""
+
+    reading: Reading
+    units: tuple[str, ...]
+
+
+def pages(
+    ledger: Ledger,
+    policy: str,
+    plan: RolloutPlan,
+    status: Status,
+    reading: Reading,
+    evidence: Evidence,
+    counted: Container[str],
+) -> Iterator[Page]:
+    """What has matured since, page by page; the caller remembers each before it takes the next. evidence is moved on.
+
+    While an extractor is unknown, or replies have been read by another version only, nothing is taken up: the evidence
+    waits where it is. Raises what the ledger raises.
+    """
+    for _ in range(PAGES):
+        found = ledger.judged(policy, reading.after, plan.maturity_s, reading.judges, plan.unit, PAGE)
+        if not reading.pinned:
+            present = tuple(judge for judge in found.judges if judge.version)
+            if not present:
+                return
+            reading = replace(reading, judges=present)
+            yield Page(reading, ())
+            continue
+        reading = replace(reading, foreign=found.foreign, behind_s=found.behind_s)
+        if found.foreign or found.matured_to is None or found.matured_to <= reading.after:
+            yield Page(reading, ())
+            return
+        reading = replace(reading, after=found.matured_to, lengths=_lengths(reading, found.turns))
+        turns = [turn_of(turn, plan, status, reading.long) for turn in found.turns if _ours(turn, status)]
+        closed = collect(
+            turns,
+            steps=status.steps,
+            maturity_s=plan.maturity_s,
+            turns_cap=plan.turns_cap,
+            through=found.matured_to + plan.maturity_s,
+            counted=counted,
+        )
+        dropped = dict(reading.dropped)
+        for cause, count in closed.dropped.items():
+            dropped[cause] = dropped.get(cause, 0) + count
+        late = len(closed.units) - evidence.extend(closed.units)
+        if late:
+            dropped["late"] = dropped.get("late", 0) + late
+        reading = replace(reading, dropped=dropped)
+        yield Page(reading, tuple(unit.unit for unit in closed.units))
+        if not found.turns:
+            return
+
+
+def turn_of(turn: JudgedTurn, plan: RolloutPlan, status: Status, long: float | None) -> Turn:
+    """An answer as the tests take it. The unit is a digest under the rollout's salt."""
+    unit = unit_id(turn.tenant, turn.user_id, turn.conversation_id, turn.interaction_id, plan.unit)
+    at = turn.accepted_at or 0.0
+    grown = () if long is None or not turn.completed else (Measure(LENGTH, float(turn.response_chars > long), at),)
+    return Turn(
+        unit=hashlib.blake2b(f"{status.salt}\x00{unit}".encode(), digest_size=12).hexdigest(),
+        interaction_id=turn.interaction_id,
+        at=at,
+        arm=turn.arm,
+        propensity=turn.propensity,
+        conversation_at=turn.conversation_at,
+        crossed=turn.crossed,
+        forced=turn.forced,
+        holdout=turn.holdout,
+        completed=turn.completed,
+        followed_at=turn.followed_at,
+        score=_SCORES.get(turn.polarity),
+        polarity=turn.polarity,
+        measures=grown,
+    )
+
+
+def _ours(turn: JudgedTurn, status: Status) -> bool:
+    """Whether an answer is of this rollout's two versions: replicas may lag behind the table for a moment."""
+    version = status.canary if turn.arm is ArmKind.CANARY else status.stable
+    return turn.version == version.version
+
+
+def _lengths(reading: Reading, turns: Sequence[JudgedTurn]) -> tuple[int, ...]:
+    missing = _SAMPLE - len(reading.lengths)
+    new = [turn.response_chars for turn in turns if turn.arm is ArmKind.STABLE and turn.completed]
+    return (*reading.lengths, *new[: max(0, missing)])

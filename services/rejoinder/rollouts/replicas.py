@@ -1,0 +1,76 @@
+"""All policy replicas: what they serve, and asking them to load a version before anybody is shown it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from rejoinder.clients.policy import Arms, Likelihoods
+from rejoinder.core.arms import Version
+from rejoinder.core.errors import RejoinderError
+from rejoinder.core.types import Message, Role
+from rejoinder.rollout.state import Replica
+
+#: Asking how likely anything is makes a replica load the version it is asked of; these words are nobody's.
+_CONTEXT, _CONTINUATION = (Message(Role.USER, "."),), (".",)
+
+
+class Client(Protocol):
+    """What is asked of one replica: `clients.policy.PolicyClient`."""
+
+    def arms(self, policy: str = "") -> Arms: ...
+
+    def likelihood(
+        self,
+        messages: Sequence[Message],
+        continuations: Sequence[str],
+        policy: str = "",
+        version: str = "",
+        deadline_s: float | None = None,
+    ) -> Likelihoods: ...
+
+
+class Replicas:
+    """owns: what was said last about each, so that a cause is told once. told: hears (replica, version, reason).
+
+    load_s: how long one load may take.
+    """
+
+    def __init__(
+        self, clients: Mapping[str, Client], policy: str, told: Callable[[str, str, str], None], load_s: float = 30.0
+    ) -> None:
+        self._clients = clients
+        self._policy = policy
+        self._told = told
+        self._load_s = load_s
+        self._said: dict[tuple[str, str], str] = {}
+
+    def look(self) -> tuple[Replica, ...]:
+        """What each serves; one that does not answer serves nothing."""
+        return tuple(Replica(name, self._served(name, client)) for name, client in self._clients.items())
+
+    def load(self, version: Version) -> None:
+        """Asks those that do not serve a version to load it; whether they have shows at the next look."""
+        for name, client in self._clients.items():
+            if (version.version, version.digest) in self._served(name, client):
+                continue
+            try:
+                client.likelihood(_CONTEXT, _CONTINUATION, self._policy, version.version, self._load_s)
+            except RejoinderError as error:
+                self._say(name, version.version, error.reason)
+            else:
+                self._said.pop((name, version.version), None)
+
+    def _served(self, name: str, client: Client) -> tuple[tuple[str, str], ...]:
+        try:
+            arms = client.arms(self._policy)
+        except RejoinderError as error:
+            self._say(name, "", error.reason)
+            return ()
+        self._said.pop((name, ""), None)
+        return tuple((served.version, served.digest) for served in arms.versions if served.ready)
+
+    def _say(self, name: str, version: str, reason: str) -> None:
+        if self._said.get((name, version)) != reason:
+            self._said[name, version] = reason
+            self._told(name, version, reason)

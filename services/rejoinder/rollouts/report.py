@@ -1,0 +1,89 @@
+"""A rollout as people see it: figures, what is still needed, and the date at the present rate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from rejoinder.clients.rollouts import ArmFigures, Rollout
+from rejoinder.clients.rollouts import Verdict as Shown
+from rejoinder.rollout.forecast import Forecast, Scores, forecast
+from rejoinder.rollout.plan import RolloutPlan
+from rejoinder.rollout.state import IDLE
+from rejoinder.rollouts.engine import Seen
+from rejoinder.rollouts.trial import Trial
+
+DAY_S = 86_400.0
+
+
+def report(seen: Seen) -> Rollout:
+    """All of GetRollout's answer."""
+    arms, trial = seen.arms, seen.trial
+    base = Rollout(
+        policy=seen.policy,
+        term=arms.term,
+        generation=arms.generation,
+        phase="frozen" if seen.frozen else IDLE,
+        stable_version=arms.stable.version,
+        held="fenced" if seen.fenced else "",
+        step=-1,
+    )
+    if trial is None:
+        return base
+    status, verdict = trial.status, seen.verdict
+    shown = replace(
+        base,
+        phase="frozen" if seen.frozen else status.shown,
+        canary_version=status.canary.version,
+        weight=arms.weight,
+        held=base.held or status.held,
+        reason=status.reason,
+        step=status.step,
+    )
+    if trial.open:
+        left = outlook(trial, seen.now)
+        shown = replace(shown, judged_needed=_count(left.judged_needed), expected_at=left.at)
+    if verdict is None:
+        return shown
+    stable, canary = (_figures(trial, name) for name in ("stable", "canary"))
+    low, high = verdict.snapshot["interval"]
+    both = stable.judged and canary.judged
+    return replace(
+        shown,
+        verdict=Shown(verdict.outcome.value.upper()),
+        reasons=verdict.reasons,
+        difference=canary.mean - stable.mean if both else 0.0,
+        low=low,
+        high=high,
+        judged_canary=canary.judged,
+        judged_stable=stable.judged,
+        stable=stable,
+        canary=canary,
+    )
+
+
+def outlook(trial: Trial, now: float) -> Forecast:
+    """judged_needed: units of both arms whatever the rate; at: by the rate since the first step, None without one."""
+    status, arms = trial.status, trial.evidence.silence.arms
+    judged = sum(tally.judged for tally in arms.values())
+    spent = trial.reading.after - status.steps[0].since if status.steps else 0.0
+    rate = judged / spent * DAY_S if judged and spent > 0 else 0.0
+    dated = forecast(trial.plan, now=now, judged_per_day=rate, evidence=trial.evidence, status=status)
+    return replace(dated, judged_needed=needed(trial.plan, trial, now).judged_needed)
+
+
+def needed(plan: RolloutPlan, trial: Trial | None = None, now: float = 0.0, scores: Scores | None = None) -> Forecast:
+    """What must be judged, without those that come by the way while a step's time or a window passes."""
+    steps = tuple(replace(step, duration_s=0.0) for step in plan.steps)
+    bare = replace(plan, steps=steps, maturity_s=1e-6)
+    evidence, status = (trial.evidence, trial.status) if trial else (None, None)
+    return forecast(bare, now=now, judged_per_day=DAY_S, scores=scores, evidence=evidence, status=status)
+
+
+def _count(units: float) -> int:
+    return math.ceil(units) if math.isfinite(units) else 0
+
+
+def _figures(trial: Trial, arm: str) -> ArmFigures:
+    view = trial.evidence.silence.view(arm)
+    return ArmFigures(view.units, view.judged, view.mean or 0.0, view.reply_rate or 0.0, *view.bounds)
