@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -122,6 +124,92 @@ def test_a_torn_last_record_is_cut_and_the_rest_kept(tmp_path: Path) -> None:
     assert second.drain(5)
     second.close()
     assert back.taken == ["0", "1"]
+
+
+def test_a_caller_that_stops_waiting_leaves_the_writer_alive(tmp_path: Path) -> None:
+    log, dropped = FakeLog(), []
+    store = spool(tmp_path, log, dropped)
+    assert not store.put(Interaction(event_id="left")).cancel()
+    assert store.put(Interaction(event_id="next")).result(5)
+    assert store.drain(5)
+    store.close()
+    assert log.taken == ["left", "next"]
+
+
+def test_a_disk_that_fails_drops_and_counts_and_nobody_waits_for_ever(tmp_path: Path) -> None:
+    """The folder is gone, as a volume that was unmounted: every record is answered, and the spool says it is full."""
+    log, dropped = FakeLog(up=False), []
+    folder = tmp_path / "spool"
+    store = spool(folder, log, dropped)
+    folder.rmdir()
+    assert [store.put(Interaction(event_id=str(i))).result(5) for i in range(3)] == [False] * 3
+    assert sum(dropped) == 3
+    assert store.full
+    folder.mkdir()
+    assert store.put(Interaction(event_id="after")).result(5)
+    log.up.set()
+    assert store.drain(5)
+    assert not store.full
+    store.close()
+    assert log.taken == ["after"]
+
+
+def test_a_spool_that_had_no_room_is_full_until_there_is_some_again(tmp_path: Path) -> None:
+    """Between records that fit and records that do not, the canary must not come and go."""
+    log, dropped = FakeLog(up=False), []
+    store = spool(tmp_path, log, dropped, max_bytes=300)
+    assert store.put(Interaction(event_id="small")).result(5)
+    assert not store.put(Interaction(event_id="large", response="x" * 400)).result(5)
+    assert store.full
+    assert store.put(Interaction(event_id="small too")).result(5)
+    assert store.full
+    log.up.set()
+    assert store.drain(5)
+    assert not store.full
+    store.close()
+    assert log.taken == ["small", "small too"]
+
+
+class StrangeLog(FakeLog):
+    """Fails with what nobody expected, as a token file does while it is replaced."""
+
+    def send(self, interactions: Sequence[Interaction]) -> None:
+        if not self.up.is_set():
+            raise FileNotFoundError("token")
+        super().send(interactions)
+
+
+def test_a_send_that_fails_for_any_cause_is_tried_again(tmp_path: Path) -> None:
+    """F06: a shipper that ends loses everything behind it in silence."""
+    log, dropped = StrangeLog(up=False), []
+    store = spool(tmp_path, log, dropped)
+    assert store.put(Interaction(event_id="1")).result(5)
+    assert not store.drain(0.1)
+    log.up.set()
+    assert store.drain(5)
+    store.close()
+    assert (log.taken, dropped) == (["1"], [])
+
+
+def test_a_record_that_cannot_be_read_is_dropped_once_and_the_rest_are_sent(tmp_path: Path) -> None:
+    data = b"\xff\xff\xff"
+    framed = struct.pack("<II", len(data), zlib.crc32(data)) + data
+    (tmp_path / "old.spool").write_bytes(framed)
+    log, dropped = FakeLog(), []
+    store = spool(tmp_path, log, dropped)
+    assert store.put(Interaction(event_id="1")).result(5)
+    assert store.drain(5)
+    store.close()
+    assert (log.taken, dropped) == (["1"], [1])
+
+
+def test_the_words_on_disk_are_for_this_user_alone(tmp_path: Path) -> None:
+    log, dropped = FakeLog(up=False), []
+    store = spool(tmp_path, log, dropped)
+    assert store.put(Interaction(event_id="1")).result(5)
+    (segment,) = tmp_path.glob("*.spool")
+    store.close()
+    assert segment.stat().st_mode & 0o077 == 0
 
 
 WRITER = """

@@ -66,7 +66,7 @@ def table_of(pointer: ServedPointer, holdout_share: float) -> ArmsTable:
 
 
 class ArmsFollower:
-    """owns: the positions it has read in the topic, the newest pointer. View and versions are shared with others."""
+    """owns: its positions in the topic, the newest pointer and what that replaced. View and versions are shared."""
 
     def __init__(
         self,
@@ -87,12 +87,13 @@ class ArmsFollower:
         self._events = events
         self._poll_s = poll_s
         self._registry_poll_s = registry_poll_s
+        self._last_good: Version | None = None
         self._positions: dict[int, int] = {}
-        self._said: dict[str, str] = {}
+        self._said: dict[tuple[str, ...], str] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Reads until told to stop. A log or registry that is away changes nothing: leases lapse by themselves."""
-        waited = 0.0
+        waited = self._registry_poll_s
         while not stop.is_set():
             await asyncio.to_thread(self._guarded, "arms_not_read", self.read_topic)
             if waited >= self._registry_poll_s:
@@ -106,11 +107,14 @@ class ArmsFollower:
     def read_registry(self) -> None:
         """Takes over a pointer that is newer than the one known."""
         pointer = self._registry.pointer()
-        if pointer.generation > self._pointer.generation and self._loaded(Version(pointer.version, pointer.digest)):
+        stable = Version(pointer.version, pointer.digest)
+        if pointer.generation > self._pointer.generation and self._prepared(stable):
             self._pointer = pointer
             # The view keeps the table of the topic, whose stable this is; its leases and weights stay as they are.
-            self._view.table = replace(self._view.table, stable=Version(pointer.version, pointer.digest))
+            self._view.table = replace(self._view.table, stable=stable)
             self._events.info("stable_changed", version=pointer.version, generation=pointer.generation)
+        last_good = self._registry.last_good(self._pointer)
+        self._last_good = last_good if last_good is not None and self._prepared(last_good) else None
         self._pin()
 
     def read_topic(self) -> None:
@@ -131,9 +135,7 @@ class ArmsFollower:
             return
         last = max((table for table, _ in tables), key=lambda table: table.order)
         if last.order >= self._view.table.order:
-            for version in (last.canary, last.baseline):
-                if version is not None:
-                    self._loaded(version)
+            self._prepared(*(version for version in (last.canary, last.baseline) if version is not None))
         for table, at in tables:
             self._view.receive(table, at)
         self._pin()
@@ -158,22 +160,23 @@ class ArmsFollower:
     def _stable(self) -> Version:
         return Version(self._pointer.version, self._pointer.digest)
 
+    def _prepared(self, *coming: Version) -> bool:
+        """Whether versions can be served, after trying to load them beside those in force."""
+        self._pin(*coming)
+        return all([self._loaded(version) for version in coming])
+
     def _loaded(self, version: Version) -> bool:
-        """Whether a version can be served, after trying to load it."""
         try:
             self._versions.load(version)
         except RejoinderError as error:
             self._say("version_not_loaded", error.reason, version=version.version)
             return False
-        self._said.pop("version_not_loaded", None)
+        self._said.pop(("version_not_loaded", version.version), None)
         return True
 
-    def _pin(self) -> None:
+    def _pin(self, *coming: Version) -> None:
         table = self._view.table
-        last_good = self._registry.last_good(self._pointer)
-        if last_good is not None:
-            self._loaded(last_good)
-        wanted = (table.stable, table.canary, table.baseline, last_good)
+        wanted = (table.stable, table.canary, table.baseline, self._last_good, *coming)
         self._versions.pin([version for version in wanted if version is not None])
 
     def _guarded(self, event: str, read: Callable[[], None]) -> None:
@@ -183,11 +186,11 @@ class ArmsFollower:
         except Exception as error:
             self._say(event, getattr(error, "reason", type(error).__name__))
         else:
-            self._said.pop(event, None)
+            self._said.pop((event,), None)
 
     def _say(self, event: str, reason: str, **facts: str) -> None:
         """Once for each cause, not at every poll."""
-        said = f"{reason} {facts}"
-        if self._said.get(event) != said:
-            self._said[event] = said
+        key = (event, *facts.values())
+        if self._said.get(key) != reason:
+            self._said[key] = reason
             self._events.warning(event, reason=reason, **facts)

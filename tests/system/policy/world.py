@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,8 +42,15 @@ def text_of(parts: list[Part]) -> str:
 class World:
     """owns: both processes, the log's follower and the clients it gave out; close() leaves nothing behind."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str] | None = None,
+        policy: Sequence[str] = ("-m", "rejoinder.policy"),
+        feedback: Sequence[str] = ("-m", "rejoinder.feedback"),
+    ) -> None:
         self.folder = folder
+        self._command = [sys.executable, *policy]
         self.log_path = folder / "log.db"
         store = FolderStore(folder / "registry")
         self.artefacts = Artefacts(store, folder / "registry" / "artefacts")
@@ -52,9 +59,7 @@ class World:
         self.base = Version(self.pointer.version, self.pointer.digest)
         self.versions = [self._published(number, made / name) for number, name in enumerate(ADAPTERS, 1)]
         self.table = ArmsTable(policy=POLICY, stable=self.base, holdout_share=0.0)
-        self.feedback = Process(
-            [sys.executable, "-m", "rejoinder.feedback"], folder, "feedback", {"LOG__PATH": str(self.log_path)}
-        )
+        self.feedback = Process([sys.executable, *feedback], folder, "feedback", {"LOG__PATH": str(self.log_path)})
         self._settings = dict(settings or {})
         self.policy: Process | None = None
         self._clients: list[PolicyClient] = []
@@ -68,7 +73,7 @@ class World:
     def start_policy(self) -> None:
         if self.policy is None:
             self.policy = Process(
-                [sys.executable, "-m", "rejoinder.policy"],
+                self._command,
                 self.folder,
                 "policy",
                 {

@@ -219,7 +219,7 @@ class GenaiEngine:
         now = self._clock.monotonic()
         ends: list[Callable[[], None]] = []
         for waiting in (self._queue, self._scorings):
-            gone = [w for w in waiting if w.cancelled or (w.deadline is not None and w.deadline <= now)]
+            gone = [work for work in waiting if _unwanted(work, now)]
             for work in gone:
                 waiting.remove(work)
                 ends.append(lambda work=work: _end_unbegun(work))
@@ -263,7 +263,7 @@ class GenaiEngine:
         if self._owed > 0:
             return
         self._step([wave for wave in self._waves if wave.background])
-        if self._scorings:
+        if self._scorings and not self._stopping and not _unwanted(self._scorings[0], between):
             self._score(self._scorings[0])
         self._owed = self._clock.monotonic() - between
 
@@ -312,6 +312,10 @@ class GenaiEngine:
             span = log_softmax(logits[number, len(before) - 1 : len(before) + len(after) - 1])
             found.append(float(span[np.arange(len(after)), list(after)].sum()))
         return found
+
+
+def _unwanted(work: Row | Scoring, now: float) -> bool:
+    return work.cancelled or (work.deadline is not None and work.deadline <= now)
 
 
 def _end_unbegun(work: Row | Scoring) -> None:

@@ -1,0 +1,398 @@
+"""runtime/backends/genai: rows do not touch one another, adapters are kept apart, nothing is done for nobody."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime_genai as og
+import pytest
+from rejoinder.core.clock import ManualClock, SystemClock
+from rejoinder.core.errors import DeadlineExceeded, Draining, FailedPrecondition, NotFound, QueueFull, TooLong
+from rejoinder.core.types import Message, Role, Sampling
+from rejoinder.runtime.backends.genai import EngineSettings, GenaiEngine
+from rejoinder.runtime.backends.rows import Answer, Row
+from rejoinder.runtime.backends.sampling import log_softmax
+
+from tests.tinypolicy import tiny_policy
+
+SETTINGS = EngineSettings(max_batch=4, max_waves=2, patience_s=0.0, max_queue=64, threads=1)
+QUESTION = (Message(Role.USER, "list three rivers"),)
+LONG = Sampling(1.0, max_tokens=400)
+
+
+def made(clock: object = None, **settings: object) -> GenaiEngine:
+    plain = {**SETTINGS.__dict__, **settings}
+    return GenaiEngine(tiny_policy() / "export", EngineSettings(**plain), clock or SystemClock())
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[GenaiEngine]:
+    found = made(max_batch=8)
+    for name in ("a1", "a2"):
+        found.load_adapter(name, tiny_policy() / name / "adapter.onnx_adapter").result(10)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def manual() -> Iterator[tuple[GenaiEngine, ManualClock]]:
+    clock = ManualClock()
+    found = made(clock)
+    yield found, clock
+    found.close()
+
+
+def prompts(count: int, seed: int = 0) -> list[list[int]]:
+    """Random words of ragged lengths."""
+    draw = np.random.default_rng(seed)
+    return [[int(t) for t in draw.integers(3, 390, draw.integers(2, 60))] for _ in range(count)]
+
+
+def answered(engine: GenaiEngine, rows: list[Row]) -> list[Answer]:
+    engine.submit(rows)
+    return [row.done.result(20) for row in rows]
+
+
+def row(tokens: list[int], seed: int = 0, max_tokens: int = 20, **fields: object) -> Row:
+    return Row(tokens, Sampling(1.0, seed=seed, max_tokens=max_tokens), **fields)
+
+
+class Gate:
+    """Holds the engine's thread at the first text of a row, so that a test can arrange what happens meanwhile."""
+
+    def __init__(self) -> None:
+        self.reached, self.open = threading.Event(), threading.Event()
+
+    def __call__(self, text: str) -> None:
+        self.reached.set()
+        assert self.open.wait(20)
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_a_row_gets_the_same_answer_alone_as_in_any_company(engine: GenaiEngine) -> None:
+    asked = prompts(8)
+    together = answered(engine, [row(tokens, seed) for seed, tokens in enumerate(asked)])
+    alone = [answered(engine, [row(tokens, seed)])[0] for seed, tokens in enumerate(asked)]
+    assert [a.tokens for a in together] == [a.tokens for a in alone]
+    assert [a.log_prob for a in together] == pytest.approx([a.log_prob for a in alone], abs=1e-4)
+    assert len({a.tokens for a in alone}) == 8
+
+
+def test_text_is_given_as_it_comes_and_sums_to_the_answer(engine: GenaiEngine) -> None:
+    heard: list[str] = []
+    (answer,) = answered(engine, [row(prompts(1)[0], on_text=heard.append, max_tokens=60)])
+    assert len(heard) > 3
+    assert "".join(heard) == answer.text
+
+
+def test_likelihood_is_the_log_probability_that_sampling_reported(engine: GenaiEngine) -> None:
+    context = prompts(1)[0]
+    sampled = answered(engine, [row(context, seed, 200) for seed in range(8)])
+    whole = [a for a in sampled if a.finish_reason == "stop"]
+    assert whole
+    found = engine.likelihood(context, [a.tokens[:-1] for a in whole]).done.result(20)
+    assert found == pytest.approx([a.log_prob for a in whole], abs=1e-3)
+
+
+def test_likelihood_is_what_the_model_says_token_by_token(engine: GenaiEngine) -> None:
+    """By another route: the runtime's own generator, one row, one token at a time."""
+    model = og.Model(str(tiny_policy() / "export"))
+    context, continuation = prompts(2, seed=3)
+    parameters = og.GeneratorParams(model)
+    parameters.set_search_options(max_length=200)
+    generator = og.Generator(model, parameters)
+    generator.append_tokens(context)
+    total = 0.0
+    for token in (*continuation, 2):
+        total += float(log_softmax(np.asarray(generator.get_logits()).reshape(-1))[token])
+        generator.append_tokens([token])
+    assert engine.likelihood(context, [continuation]).done.result(20) == pytest.approx([total], abs=1e-3)
+
+
+def test_adapters_of_different_rows_are_kept_apart(engine: GenaiEngine) -> None:
+    """F12: two versions and the base at once, each as alone."""
+    (tokens,) = prompts(1)
+    names = ["a1", "", "a2", "a1", "", "a2"]
+    together = answered(engine, [row(tokens, seed=1, adapter=name) for name in names])
+    alone = {name: answered(engine, [row(tokens, seed=1, adapter=name)])[0].tokens for name in set(names)}
+    assert [a.tokens for a in together] == [alone[name] for name in names]
+    assert len(set(alone.values())) == 3
+    scored = {name: engine.likelihood(tokens, [[5, 6]], name).done.result(20)[0] for name in set(names)}
+    assert len({round(value, 3) for value in scored.values()}) == 3
+
+
+def test_a_short_question_is_not_cut_for_the_long_one_beside_it(engine: GenaiEngine) -> None:
+    """The rows of one batch share positions: near the end of the context they must not share a batch."""
+    draw = np.random.default_rng(5)
+    long = [int(t) for t in draw.integers(3, 390, engine.context - 4)]
+    short = prompts(1)[0]
+    alone = answered(engine, [row(short, max_tokens=100)])[0]
+    first, beside = answered(engine, [row(long, max_tokens=100), row(short, max_tokens=100)])
+    assert (first.finish_reason, len(first.tokens)) == ("length", 4) or first.finish_reason == "stop"
+    assert beside.tokens == alone.tokens
+
+
+def test_stop_sequences_end_the_text_before_them_and_are_never_heard(engine: GenaiEngine) -> None:
+    tokens = prompts(1)[0]
+    whole = answered(engine, [row(tokens, max_tokens=60)])[0].text
+    stop = whole[10:14]
+    heard: list[str] = []
+    sampling = Sampling(1.0, max_tokens=60, stop=(stop, "never there"))
+    (answer,) = answered(engine, [Row(tokens, sampling, on_text=heard.append)])
+    assert answer.finish_reason == "stop_sequence"
+    assert answer.text == whole[: whole.find(stop)]
+    assert "".join(heard) == answer.text
+
+
+def test_a_cancelled_row_ends_with_the_next_token_and_its_place_is_free(engine: GenaiEngine) -> None:
+    first = made(max_batch=1)
+    gate, told = Gate(), []
+    try:
+        running = Row(prompts(1)[0], LONG, on_text=gate)
+        next_up = row(prompts(1)[0], max_tokens=3, on_text=told.append)
+        first.submit([running])
+        assert gate.reached.wait(20)
+        first.submit([next_up])
+        running.cancel()
+        gate.open.set()
+        answer = running.done.result(20)
+        assert answer.finish_reason == "cancelled"
+        assert len(answer.tokens) < 30
+        assert len(next_up.done.result(20).tokens) <= 3
+    finally:
+        first.close()
+
+
+def test_a_question_need_not_wait_for_the_end_of_a_long_answer() -> None:
+    engine = made(max_batch=4, max_waves=2)
+    try:
+        long = Row(prompts(1)[0], LONG)
+        ends: list[str] = []
+        long.done.add_done_callback(lambda done: ends.append("long"))
+        gate = Gate()
+        long.on_text = gate
+        engine.submit([long])
+        assert gate.reached.wait(20)
+        short = row(prompts(1)[0], max_tokens=2)
+        short.done.add_done_callback(lambda done: ends.append("short"))
+        engine.submit([short])
+        gate.open.set()
+        long.done.result(20)
+        assert ends == ["short", "long"]
+    finally:
+        engine.close()
+
+
+def test_a_deadline_that_passes_in_the_queue_is_never_computed(manual: tuple[GenaiEngine, ManualClock]) -> None:
+    engine, clock = manual
+    gate = Gate()
+    running = [Row(prompts(1)[0], LONG, on_text=gate), *(Row(prompts(1)[0], LONG) for _ in range(3))]
+    engine.submit(running)
+    assert gate.reached.wait(20)
+    heard: list[str] = []
+    late = row(prompts(1)[0], deadline=5.0, on_text=heard.append)
+    scored = engine.likelihood(prompts(1)[0], [[4, 5]], deadline=5.0)
+    patient = row(prompts(1)[0], max_tokens=2, deadline=50.0)
+    engine.submit([late, patient])
+    clock.advance(5.0)
+    gate.open.set()
+    with pytest.raises(DeadlineExceeded):
+        late.done.result(20)
+    with pytest.raises(DeadlineExceeded):
+        scored.done.result(20)
+    assert heard == []
+    assert scored.values == []
+    # The control: with time left the same row is answered.
+    assert patient.done.result(20).tokens
+    for each in running:
+        each.cancel()
+
+
+def test_a_deadline_that_passes_while_writing_ends_the_answer(manual: tuple[GenaiEngine, ManualClock]) -> None:
+    engine, clock = manual
+    gate = Gate()
+    asked = Row(prompts(1)[0], LONG, deadline=5.0, on_text=gate)
+    engine.submit([asked])
+    assert gate.reached.wait(20)
+    clock.advance(5.0)
+    gate.open.set()
+    answer = asked.done.result(20)
+    assert answer.finish_reason == "deadline"
+    assert len(answer.tokens) < 30
+
+
+def test_likelihoods_do_not_starve_an_answer_that_somebody_watches() -> None:
+    """An answer asked for behind much background work is there long before that work is."""
+    engine = made(max_queue=10_000)
+    try:
+        work = [engine.likelihood(prompts(1)[0], [[5] * 200] * 64) for _ in range(2)]
+        wait_for(lambda: len(work[0].values) > 0)
+        watched = row(prompts(1)[0], max_tokens=30)
+        engine.submit([watched])
+        watched.done.result(20)
+        done = sum(len(asked.values) for asked in work)
+        assert done < 64
+        # The control: it is not held up for ever either.
+        for asked in work:
+            assert len(asked.done.result(60)) == 64
+    finally:
+        engine.close()
+
+
+def test_samples_wait_for_answers_but_not_for_ever() -> None:
+    engine = made(max_batch=2)
+    try:
+        background = [row(prompts(1)[0], seed, 40, background=True) for seed in range(8)]
+        engine.submit(background)
+        watched = [row(prompts(1)[0], seed, 40) for seed in range(8)]
+        engine.submit(watched)
+        ends: list[str] = []
+        for each in background:
+            each.done.add_done_callback(lambda done: ends.append("background"))
+        for each in watched:
+            each.done.add_done_callback(lambda done: ends.append("watched"))
+        for each in (*background, *watched):
+            each.done.result(20)
+        assert "background" in ends[:8]
+        assert ends[-1] == "background"
+    finally:
+        engine.close()
+
+
+def test_a_caller_that_stops_waiting_breaks_nothing(engine: GenaiEngine) -> None:
+    asked = row(prompts(1)[0], max_tokens=50)
+    scored = engine.likelihood(prompts(1)[0], [[5]] * 4)
+    engine.submit([asked])
+    assert not asked.done.cancel()
+    assert not scored.done.cancel()
+    asked.cancel()
+    scored.cancel()
+    assert asked.done.result(20).finish_reason in ("cancelled", "stop")
+    assert answered(engine, [row(prompts(1)[0])])[0].tokens
+
+
+def test_a_listener_that_raises_loses_its_row_and_no_other(engine: GenaiEngine) -> None:
+    def broken(text: str) -> None:
+        raise RuntimeError("the loop is closed")
+
+    rows = [row(prompts(1)[0], 1, 60, on_text=broken), row(prompts(1)[0], 2, 20)]
+    lost, kept = answered(engine, rows)
+    assert lost.finish_reason == "cancelled"
+    assert kept.finish_reason in ("length", "stop")
+
+
+def test_a_model_runtime_that_fails_fails_its_wave_and_the_next_is_served(engine: GenaiEngine) -> None:
+    class BrokenGenerator:
+        def append_tokens(self, tokens: object) -> None:
+            raise RuntimeError("kernel")
+
+    made_by = engine._generator
+    engine._generator = lambda *arguments: BrokenGenerator()  # type: ignore[method-assign]
+    rows = [row(prompts(1)[0]), row(prompts(1)[0], 1)]
+    engine.submit(rows)
+    for each in rows:
+        with pytest.raises(RuntimeError):
+            each.done.result(20)
+    engine._generator = made_by  # type: ignore[method-assign]
+    assert answered(engine, [row(prompts(1)[0])])[0].tokens
+
+
+def test_an_adapter_in_use_or_waited_for_is_not_unloaded() -> None:
+    engine = made()
+    try:
+        engine.load_adapter("a1", tiny_policy() / "a1" / "adapter.onnx_adapter").result(10)
+        gate = Gate()
+        running = Row(prompts(1)[0], LONG, adapter="a1", on_text=gate)
+        engine.submit([running])
+        assert gate.reached.wait(20)
+        unloading = engine.unload_adapter("a1")
+        gate.open.set()
+        with pytest.raises(FailedPrecondition):
+            unloading.result(10)
+        assert answered(engine, [row(prompts(1)[0], adapter="a1")])[0].tokens
+        running.cancel()
+        running.done.result(20)
+        wait_for(lambda: engine.unload_adapter("a1").exception(10) is None)
+        with pytest.raises(NotFound):
+            engine.submit([row(prompts(1)[0], adapter="a1")])
+        with pytest.raises(NotFound):
+            engine.likelihood(prompts(1)[0], [[5]], "a1")
+    finally:
+        engine.close()
+
+
+def test_a_file_that_is_no_adapter_is_an_error_of_the_one_who_asked(engine: GenaiEngine, tmp_path: Path) -> None:
+    (tmp_path / "adapter.onnx_adapter").write_bytes(b"no adapter")
+    assert engine.load_adapter("bad", tmp_path / "adapter.onnx_adapter").exception(10) is not None
+    with pytest.raises(NotFound):
+        engine.submit([row(prompts(1)[0], adapter="bad")])
+    assert answered(engine, [row(prompts(1)[0])])[0].tokens
+
+
+def test_too_much_is_refused_whole() -> None:
+    engine = made(max_batch=1, max_queue=3)
+    try:
+        gate = Gate()
+        running = Row(prompts(1)[0], LONG, on_text=gate)
+        engine.submit([running])
+        assert gate.reached.wait(20)
+        rows = [row(prompts(1)[0], seed, 2) for seed in range(4)]
+        with pytest.raises(QueueFull) as raised:
+            engine.submit(rows)
+        assert raised.value.retry_after_s is not None
+        with pytest.raises(QueueFull):
+            engine.likelihood(prompts(1)[0], [[5]] * 4)
+        assert engine.waiting == 0
+        engine.submit(rows[:3])
+        assert engine.waiting == 3
+        running.cancel()
+        gate.open.set()
+        assert all(each.done.result(20).tokens for each in rows[:3])
+    finally:
+        engine.close()
+
+
+def test_what_does_not_fit_the_context_is_refused(engine: GenaiEngine) -> None:
+    with pytest.raises(TooLong):
+        engine.submit([row([5] * engine.context)])
+    with pytest.raises(TooLong):
+        engine.likelihood([5] * (engine.context - 2), [[5]])
+    assert engine.likelihood([5] * (engine.context - 3), [[5]]).done.result(20)
+
+
+def test_an_engine_that_closes_ends_its_waves_and_refuses_the_rest() -> None:
+    engine = made(max_batch=1, max_waves=1)
+    gate = Gate()
+    running = row(prompts(1)[0], max_tokens=5, on_text=gate)
+    engine.submit([running])
+    assert gate.reached.wait(20)
+    waiting = row(prompts(1)[0])
+    engine.submit([waiting])
+    scored = engine.likelihood(prompts(1)[0], [[5]])
+    closing = threading.Thread(target=engine.close)
+    closing.start()
+    wait_for(lambda: engine._stopping)
+    gate.open.set()
+    closing.join(20)
+    assert running.done.result(0).finish_reason in ("length", "stop")
+    for ended in (waiting, scored):
+        assert isinstance(ended.done.exception(0), Draining)
+    with pytest.raises(Draining):
+        engine.submit([row(prompts(1)[0])])
+    with pytest.raises(Draining):
+        engine.load_adapter("a1", tiny_policy() / "a1" / "adapter.onnx_adapter")
+
+
+def test_a_folder_without_an_export_is_not_found(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        GenaiEngine(tmp_path, SETTINGS, SystemClock())
