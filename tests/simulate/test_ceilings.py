@@ -4,7 +4,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-
 from rejoinder.simulate.ceilings import STYLES, ceilings, mean_satisfaction, of_habits
 from rejoinder.simulate.tastes import NORMS, people
 from rejoinder.training.embedded.corpus import SKEW

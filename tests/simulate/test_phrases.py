@@ -1,9 +1,8 @@
 import json
 
 import pytest
-
 from rejoinder.core.errors import BadFile
-from rejoinder.signals.rubric import RUBRIC
+from rejoinder.core.rubric import RUBRIC
 from rejoinder.simulate.phrases import PHRASES, load
 
 

@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-
 from rejoinder.core.errors import BadFile
 from rejoinder.simulate.reading import load_topics
 from rejoinder.training.embedded.facts import FACTS, load

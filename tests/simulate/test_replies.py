@@ -4,7 +4,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-
 from rejoinder.simulate.phrases import load
 from rejoinder.simulate.replies import Voice
 from rejoinder.simulate.tastes import NORMS, Person, Reading, opposite

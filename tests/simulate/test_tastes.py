@@ -4,7 +4,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-
 from rejoinder.simulate.tastes import ATTRIBUTES, NORMS, Person, Reading, opposite, people
 
 

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterable
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)?")
+_BREAK = re.compile(r"\{\w+\}|[.!?:;\n]")
 
 
 def ngrams(text: str, n: int = 4) -> set[tuple[str, ...]]:
-    """The runs of n words of a text, case and punctuation aside; none runs across a {slot}."""
+    """The runs of n words within a sentence, case and punctuation aside; none runs across a {slot}."""
     found: set[tuple[str, ...]] = set()
-    for part in re.split(r"\{\w+\}", text.lower()):
+    for part in _BREAK.split(text.lower()):
         words = _WORD.findall(part)
         found |= {tuple(words[i : i + n]) for i in range(len(words) - n + 1)}
     return found

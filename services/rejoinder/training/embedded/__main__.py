@@ -1,4 +1,4 @@
-"""`python -m rejoinder.training.embedded build --out DIR --seed S` · `… probe --base DIR --seed S`."""
+"""`python -m rejoinder.training.embedded build --out DIR --seed S` · `… probe --base DIR` · `… answers --base DIR`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ def main(arguments: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     making = commands.add_parser("build", help="train the base unless this very one stands there")
     making.add_argument("--out", type=Path, required=True)
-    making.add_argument("--seed", type=int, default=0)
-    making.add_argument("--threads", type=int, default=2)
     probing = commands.add_parser("probe", help="measure what a base can express")
     probing.add_argument("--base", type=Path, required=True)
-    probing.add_argument("--seed", type=int, default=0)
-    probing.add_argument("--threads", type=int, default=2)
+    showing = commands.add_parser("answers", help="sampled answers with the style each has, as JSON")
+    showing.add_argument("--base", type=Path, required=True)
+    showing.add_argument("--count", type=int, default=256)
+    for command in (making, probing, showing):
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--threads", type=int, default=2)
     options = parser.parse_args(arguments)
 
     import torch
@@ -33,6 +35,10 @@ def main(arguments: list[str]) -> int:
             note = build.build(options.out, options.seed, base.BaseParams())
             print(json.dumps(note, sort_keys=True))
             print((options.out / "probe.json").read_text(encoding="utf-8"))
+            return 0
+        if options.command == "answers":
+            rows = build.answers(*build.load(options.base), options.seed, options.count)
+            print("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]")
             return 0
         seen = build.measure(*build.load(options.base), options.seed)
         print(seen.as_json())

@@ -17,6 +17,8 @@ from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from rejoinder.training.embedded import tokenizer as bpe
 from rejoinder.training.embedded.corpus import Exchange
 
+WINDOW = 600  # exchanges sorted by length together
+
 
 @dataclass(frozen=True)
 class BaseParams:
@@ -67,21 +69,27 @@ def architecture(params: BaseParams, tokenizer: PreTrainedTokenizerFast) -> Qwen
 def batches(
     exchanges: Sequence[Exchange], tokenizer: PreTrainedTokenizerFast, params: BaseParams, rng: np.random.Generator
 ) -> list[Batch]:
-    """Batches of like lengths within the token budget, in random order."""
-    rows = [bpe.encode(tokenizer, e.turns) for e in exchanges]
-    # Length with a little noise: like lengths go together, the same neighbours do not.
-    rows.sort(key=lambda row: len(row[0]) + rng.random() * 8)
-    groups: list[list[tuple[list[int], list[bool]]]] = [[]]
-    for row in rows:
-        if (len(groups[-1]) + 1) * len(row[0]) > params.tokens_per_batch and groups[-1]:
-            groups.append([])
-        groups[-1].append(row)
-    out = [_pad(groups[i], tokenizer.pad_token_id) for i in rng.permutation(len(groups))]
+    """Batches of like lengths within the token budget; the corpus's order holds from one window to the next."""
+    out: list[Batch] = []
+    for at in range(0, len(exchanges), WINDOW):
+        rows = [bpe.encode(tokenizer, e.turns) for e in exchanges[at : at + WINDOW]]
+        rows.sort(key=lambda row: len(row[0]))
+        groups: list[list[tuple[list[int], list[bool]]]] = [[]]
+        for row in rows:
+            if (len(groups[-1]) + 1) * _width(row[0]) > params.tokens_per_batch and groups[-1]:
+                groups.append([])
+            groups[-1].append(row)
+        out += [_pad(groups[i], tokenizer.pad_token_id) for i in rng.permutation(len(groups))]
     return out
 
 
+def _width(ids: Sequence[int]) -> int:
+    """Padded length: a few widths instead of every one keep compiled kernels and memory few."""
+    return -(-len(ids) // 8) * 8
+
+
 def _pad(rows: Sequence[tuple[list[int], list[bool]]], pad: int) -> Batch:
-    width = max(len(ids) for ids, _ in rows)
+    width = max(_width(ids) for ids, _ in rows)
     ids = torch.full((len(rows), width), pad)
     learnt = torch.zeros((len(rows), width), dtype=torch.bool)
     mask = torch.zeros((len(rows), width), dtype=torch.long)

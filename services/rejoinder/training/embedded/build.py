@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -94,12 +94,27 @@ def build(out: Path, seed: int, params: base.BaseParams, *, strict: bool = True)
 
 def measure(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int) -> probe.Expression:
     """The probe on answers sampled from a model."""
+    rng = np.random.default_rng([seed, 2])
+    return probe.express(_sampler(model, tokenizer, seed), facts.load(), corpus.load_wording(), rng)
+
+
+def answers(
+    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int, count: int
+) -> list[dict[str, object]]:
+    """`probe.labelled` on answers sampled from a model."""
+    rng = np.random.default_rng([seed, 3])
+    return probe.labelled(_sampler(model, tokenizer, seed), facts.load(), corpus.load_wording(), rng, count)
+
+
+def _sampler(
+    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, seed: int
+) -> Callable[[Sequence[probe.Turns]], list[str]]:
     generator = torch.Generator().manual_seed(seed)
 
     def answer(prompts: Sequence[probe.Turns]) -> list[str]:
         return sampling.sample(model, tokenizer, prompts, generator=generator)
 
-    return probe.express(answer, facts.load(), corpus.load_wording(), np.random.default_rng([seed, 2]))
+    return answer
 
 
 def load(folder: Path) -> tuple[Qwen2ForCausalLM, PreTrainedTokenizerFast]:

@@ -2,8 +2,8 @@
 
 Every kind of question occurs in every style, skewed by `SKEW`: a policy trained on it has habits, and
 something to unlearn. A style wish stands in the system prompt (as an instruction, or as a description or
-quotation of the user) or in the user's next turn, followed by the revised answer. Questions for which
-`held_out` is true never occur.
+quotation of the user) or in the user's next turn, followed by the revised answer. Questions that
+`questions` holds out never occur.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,11 @@ SKEW: Mapping[str, tuple[float, float, float]] = {
     "compare": (0.38, 0.63, 0.37),
     "explain": (0.63, 0.37, 0.38),
 }
-HELD_OUT_SHARE = 0.1
+# How a wish is put. What is wanted must be named more often than what is not, or single words say nothing
+# about the wish and a small model never finds it.
+FORMS: Mapping[str, float] = {"want": 0.40, "act": 0.30, "rather": 0.14, "avoid": 0.10, "fault": 0.06}
+
+LESSON_SHARE = 0.4
 
 
 @dataclass(frozen=True)
@@ -62,15 +67,19 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def questions(fact: Fact, wording: Wording) -> list[str]:
-    """Every wording of every way to ask for a fact."""
-    return [capital(t.replace("{topic}", topic)) for topic in fact.topics for t in wording.questions[fact.kind]]
+def questions(fact: Fact, wording: Wording) -> tuple[list[str], list[str]]:
+    """Every way to ask for a fact: those to train on, and those held out.
 
+    Of the ten templates of its kind each fact keeps one back, chosen by digest, the same in every build.
+    """
+    templates = wording.questions[fact.kind]
+    digest = hashlib.sha256(fact.topics[0].encode()).digest()
+    kept = int.from_bytes(digest[:4], "big") % len(templates)
 
-def held_out(question: str) -> bool:
-    """Whether a question is kept from training: a tenth, by digest, the same in every build."""
-    digest = hashlib.sha256(question.encode()).digest()
-    return int.from_bytes(digest[:4], "big") < HELD_OUT_SHARE * 2**32
+    def asked(chosen: Sequence[str]) -> list[str]:
+        return [capital(t.replace("{topic}", topic)) for topic in fact.topics for t in chosen]
+
+    return asked([*templates[:kept], *templates[kept + 1 :]]), asked([templates[kept]])
 
 
 def habit(kind: str, rng: np.random.Generator) -> Style:
@@ -80,10 +89,16 @@ def habit(kind: str, rng: np.random.Generator) -> Style:
 
 
 def draw_poles(rng: np.random.Generator) -> list[str]:
-    """One wished pole (65 %), or one of each of two (25 %) or three (10 %) attributes."""
-    count = 1 + int(rng.choice(3, p=(0.65, 0.25, 0.10)))
-    names = rng.permutation(list(ATTRIBUTES))[:count]
-    return [ATTRIBUTES[name][rng.integers(2)] for name in names]
+    """One wished pole (50 %), or one of each of two (30 %) or three (20 %) attributes."""
+    count = 1 + drawn((0.5, 0.3, 0.2), rng)
+    pairs = list(ATTRIBUTES.values())
+    return [pairs[i][rng.integers(2)] for i in rng.permutation(len(pairs))[:count]]
+
+
+def drawn(weights: Sequence[float], rng: np.random.Generator) -> int:
+    """An index, drawn in proportion to the weights."""
+    at = rng.random() * sum(weights)
+    return next((i for i, total in enumerate(accumulate(weights)) if at < total), len(weights) - 1)
 
 
 class Speaker:
@@ -96,12 +111,27 @@ class Speaker:
     def pick(self, items: Sequence[Any]) -> Any:
         return items[self._rng.integers(len(items))]
 
+    def common(self, items: Sequence[str]) -> str:
+        """As language is: what stands first in a list is said far more often than what stands last.
+
+        A few steady words let the policy find out that wishes matter; the rare ones attach to them later.
+        """
+        return items[int(len(items) * self._rng.random() ** 2.5)]
+
     def phrase(self, pole: str, frames: Mapping[str, Sequence[str]]) -> str:
         """One wish in one carrier of `frames`, now and then without its carrier."""
-        form = self.pick(list(frames))
-        words = self.pick(self._wording.poles[pole][form])
-        carrier = self.pick(frames[form]) if self._rng.random() < 0.85 or form == "avoid" else "{x}"
-        return capital(carrier.replace("{x}", words))
+        forms = [form for form in FORMS if form in frames]
+        form = forms[drawn([FORMS[form] for form in forms], self._rng)]
+        words = self._wording.poles[pole]
+        wanted = self.common(words["want" if form == "rather" else form])
+        carrier = self.common(frames[form]) if form in ("rather", "avoid") or self._rng.random() < 0.85 else "{x}"
+        return capital(carrier.replace("{x}", wanted).replace("{y}", self.common(words["avoid"])))
+
+    def plainly(self, pole: str) -> str:
+        """One wish said outright, with nothing around it."""
+        form = self.pick(("want", "act"))
+        words = self.common(self._wording.poles[pole][form])
+        return capital(self.common(self._wording.carriers[form]).replace("{x}", words))
 
     def said(self, poles: Sequence[str]) -> str:
         """Wishes as the user says them, with the chatter that surrounds them.
@@ -113,7 +143,7 @@ class Speaker:
         for pole in poles:
             if self._rng.random() < 0.25:
                 parts.append(self.phrase(pole, self._wording.carriers))
-        for _ in range(int(self._rng.choice(3, p=(0.5, 0.35, 0.15)))):
+        for _ in range(drawn((0.6, 0.3, 0.1), self._rng)):
             parts.insert(int(self._rng.integers(len(parts) + 1)), self._chatter())
         text = " ".join(parts)
         return text.lower() if self._rng.random() < 0.3 else text
@@ -136,38 +166,55 @@ class Speaker:
         return " ".join([*around[:at], *wishes, *around[at:]])
 
 
+def lesson(fact: Fact, asked: Sequence[str], wording: Wording, rng: np.random.Generator) -> Exchange:
+    """A plain exchange whose style is wished for in full, with no chatter: the first part of the corpus.
+
+    Where every choice of style has a cause in the prompt, a small model finds the cause many times sooner.
+    """
+    speaker = Speaker(wording, rng)
+    turns: list[tuple[str, str]] = []
+    for _ in range(2):
+        style = Style(*(pair[rng.integers(2)] for pair in ATTRIBUTES.values()))
+        poles = [getattr(style, name) for name in ATTRIBUTES]
+        wishes = " ".join(speaker.plainly(poles[i]) for i in rng.permutation(len(poles)))
+        answer = ("assistant", fact.answer(style, rng))
+        turns += [("user", wishes), answer] if turns else [("system", wishes), ("user", speaker.pick(asked)), answer]
+    return Exchange(tuple(turns))
+
+
 def exchange(fact: Fact, asked: Sequence[str], wording: Wording, rng: np.random.Generator) -> Exchange:
     """One conversation about a fact, asked in one of `asked`."""
     speaker = Speaker(wording, rng)
     turns: list[tuple[str, str]] = []
     style = habit(fact.kind, rng)
     draw = rng.random()
-    if draw < 0.42:
+    if draw < 0.60:
         wished = draw_poles(rng)
         style = style.having(wished)
         turns.append(("system", speaker.system(wished)))
-    elif draw < 0.55:
+    elif draw < 0.68:
         turns.append(("system", speaker.pick(wording.system)))
     question = speaker.pick(asked)
     if rng.random() < 0.1:
         question = f"{speaker.pick(wording.noise)} {question}"
     turns += [("user", question), ("assistant", fact.answer(style, rng))]
     draw = rng.random()
-    if draw < 0.35:
+    if draw < 0.50:
         wished = draw_poles(rng)
         turns += [("user", speaker.said(wished)), ("assistant", fact.answer(style.having(wished), rng))]
-    elif draw < 0.40:
+    elif draw < 0.54:
         turns += [("user", speaker.pick(wording.thanks)), ("assistant", speaker.pick(wording.welcome))]
-    elif draw < 0.44:
+    elif draw < 0.57:
         turns += [("user", speaker.pick(wording.vague)), ("assistant", fact.answer(habit(fact.kind, rng), rng))]
     return Exchange(tuple(turns))
 
 
 def corpus(facts: Sequence[Fact], wording: Wording, count: int, rng: np.random.Generator) -> Iterator[Exchange]:
     """`count` exchanges, every fact equally often, held-out questions never."""
-    asked = {fact: [q for q in questions(fact, wording) if not held_out(q)] for fact in facts}
+    asked = {fact: questions(fact, wording)[0] for fact in facts}
     order: list[Fact] = []
     while len(order) < count:
         order += [facts[i] for i in rng.permutation(len(facts))]
-    for fact in order[:count]:
-        yield exchange(fact, asked[fact], wording, rng)
+    for i, fact in enumerate(order[:count]):
+        make = lesson if i < LESSON_SHARE * count else exchange
+        yield make(fact, asked[fact], wording, rng)

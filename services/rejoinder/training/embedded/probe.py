@@ -14,7 +14,7 @@ from itertools import product
 
 import numpy as np
 
-from rejoinder.training.embedded.corpus import Speaker, Wording, held_out, questions
+from rejoinder.training.embedded.corpus import Speaker, Wording, questions
 from rejoinder.training.embedded.facts import ATTRIBUTES, KINDS, Fact, Style
 
 Turns = Sequence[tuple[str, str]]
@@ -63,6 +63,21 @@ def _all_answers(fact: Fact, style: Style) -> set[str]:
     return {fact.answer(style, Turn(i)) for i in range(len(fact.main))}  # type: ignore[arg-type]
 
 
+def labelled(
+    answer: Callable[[Sequence[Turns]], Sequence[str]],
+    facts: Sequence[Fact],
+    wording: Wording,
+    rng: np.random.Generator,
+    count: int,
+) -> list[dict[str, object]]:
+    """Sampled answers to held-out questions with the style each provably has; wrong answers are left out."""
+    speaker = Speaker(wording, rng)
+    about = [facts[i % len(facts)] for i in range(count)]
+    texts = answer([[("user", speaker.pick(questions(f, wording)[1]))] for f in about])
+    pairs = [(text.strip(), readings(f).get(text.strip())) for f, text in zip(about, texts, strict=True)]
+    return [{"answer": text, "style": list(asdict(style).values())} for text, style in pairs if style is not None]
+
+
 def express(
     answer: Callable[[Sequence[Turns]], Sequence[str]],
     facts: Sequence[Fact],
@@ -73,18 +88,17 @@ def express(
     wishes: int = 1200,
 ) -> Expression:
     """Probes a policy given as `prompts -> one sampled answer each`."""
-    asked = {f: [q for q in questions(f, wording) if held_out(q)] for f in facts}
-    usable = [f for f in facts if asked[f]]
-    known = {f: readings(f) for f in usable}
+    asked = {f: questions(f, wording)[1] for f in facts}
+    known = {f: readings(f) for f in facts}
     speaker = Speaker(wording, rng)
     plain, unasked = [], []
     for kind in KINDS:
-        own = [f for f in usable if f.kind == kind]
+        own = [f for f in facts if f.kind == kind]
         chosen = [own[i % len(own)] for i in range(per_kind)]
         plain += chosen
         unasked += [[("user", speaker.pick(asked[f]))] for f in chosen]
     poles = [pole for pair in ATTRIBUTES.values() for pole in pair]
-    cases = [(usable[int(rng.integers(len(usable)))], poles[i % len(poles)]) for i in range(wishes)]
+    cases = [(facts[int(rng.integers(len(facts)))], poles[i % len(poles)]) for i in range(wishes)]
     by_system = [[("system", speaker.system([p])), ("user", speaker.pick(asked[f]))] for f, p in cases]
     by_turn = []
     for fact, pole in cases:
