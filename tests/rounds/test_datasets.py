@@ -55,6 +55,16 @@ def test_an_erased_user_leaves_the_set_and_the_manifest_still_verifies(folder: P
     assert (result.holds, result.redacted, result.altered) == (True, 1, 0)
 
 
+def test_files_made_from_the_sets_go_with_an_erased_row(folder: Path, tmp_path: Path) -> None:
+    derived = folder.parent / "pairs.jsonl"
+    derived.write_text("ann and bob")
+    assert PairSets(tmp_path / "rounds").erase(lambda tenant, user, at: user == "ann") == 1
+    assert not derived.exists()
+    derived.write_text("bob")
+    assert PairSets(tmp_path / "rounds").erase(lambda tenant, user, at: user == "ann") == 0
+    assert derived.exists()
+
+
 def test_erasing_again_and_later_events_of_the_user_change_nothing(folder: Path, tmp_path: Path) -> None:
     assert PairSets(tmp_path).erase(lambda tenant, user, at: user == "ann" and at < 50.0) == 0
     assert len(list(read(folder))) == 2

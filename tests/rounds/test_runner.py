@@ -68,6 +68,7 @@ class FakeTraining:
 
     def __init__(self, dies_in: str = "", parity: float = 1e-5) -> None:
         self.commands: list[str] = []
+        self.seen: dict[str, list[dict[str, Any]]] = {}
         self.dies_in = dies_in
         self.parity = parity
 
@@ -78,6 +79,9 @@ class FakeTraining:
             raise Killed
         named = dict(itertools.pairwise(arguments))
         out = Path(named.get("--out", "."))
+        if "--pairs" in named:
+            pairs = Path(named["--pairs"])
+            self.seen[pairs.stem] = [json.loads(line) for line in pairs.read_text().splitlines()]
         if name in ("run", "my-trainer"):
             (out / "adapter").mkdir(parents=True, exist_ok=True)
             (out / "adapter" / "adapter_model.safetensors").write_bytes(Path(named["--pairs"]).read_bytes())
@@ -206,28 +210,34 @@ def test_a_failed_veto_refuses_the_version_and_keeps_its_number(tmp_path: Path) 
 
 def test_pairs_of_earlier_rounds_are_kept_unless_told_otherwise(tmp_path: Path) -> None:
     world = World(tmp_path)
-    world.run(FakeTraining())
-    one = len((tmp_path / "rounds" / "assist" / "000001" / "pairs.jsonl").read_text().splitlines())
-    world.run(FakeTraining())
-    two = len((tmp_path / "rounds" / "assist" / "000002" / "pairs.jsonl").read_text().splitlines())
-    assert two > 1.8 * one
-    world.run(FakeTraining(), recipe={"keep_earlier": False})
-    three = len((tmp_path / "rounds" / "assist" / "000003" / "pairs.jsonl").read_text().splitlines())
-    assert three < 1.2 * one
+    one, two, three = FakeTraining(), FakeTraining(), FakeTraining()
+    world.run(one)
+    world.run(two)
+    assert len(two.seen["pairs"]) > 1.8 * len(one.seen["pairs"])
+    world.run(three, recipe={"keep_earlier": False})
+    assert len(three.seen["pairs"]) < 1.2 * len(one.seen["pairs"])
 
 
 def test_no_user_stands_on_both_sides_and_no_holdout_user_on_any(tmp_path: Path) -> None:
     """F05, U09, U15."""
-    world = World(tmp_path)
-    world.run(FakeTraining())
-    folder = tmp_path / "rounds" / "assist" / "000001"
-    groups = {
-        name: {json.loads(line)["group"] for line in (folder / f"{name}.jsonl").read_text().splitlines()}
-        for name in ("pairs", "gate")
-    }
+    world, training = World(tmp_path), FakeTraining()
+    world.run(training)
+    groups = {name: {row["group"] for row in rows} for name, rows in training.seen.items()}
     assert groups["pairs"]
     assert groups["gate"]
     assert not groups["pairs"] & groups["gate"]
+
+
+def test_after_a_round_words_stand_in_the_pair_sets_alone(tmp_path: Path) -> None:
+    """U11: what erasure reaches is all there is."""
+    world = World(tmp_path)
+    world.run(FakeTraining())
+    holding = {
+        path.parent.name.split("-")[0]
+        for path in (tmp_path / "rounds").rglob("*")
+        if path.is_file() and "good answer" in path.read_text(errors="ignore")
+    }
+    assert holding <= {"pairs", "gate", "evaluation"}
 
 
 def test_any_program_that_keeps_the_contract_can_train(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from rejoinder.feedback.ingest import Ingest, ItemResult
 from rejoinder.feedback.settings import LimitSettings, LogTheme
 from rejoinder.ledger.book import Ledger
 from rejoinder.ledger.settings import Forgetting, LedgerSettings
+from rejoinder.rounds.datasets import PairSets
 from rejoinder.runtime.call import Call
 from rejoinder.stream.headers import record_of
 from rejoinder.stream.settings import LogSettings
@@ -70,7 +71,7 @@ class DataFolder:
         clock = SystemClock()
         self.log = SqliteLog(str(folder / "log.db"), LogSettings(), clock)
         try:
-            self.ledger = Ledger(folder / "ledger.db", settings, clock)
+            self.ledger = Ledger(folder / "ledger.db", settings, clock, others=(PairSets(folder / "rounds"),))
         except BaseException:
             self.log.close()
             raise

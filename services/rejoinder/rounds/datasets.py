@@ -95,7 +95,11 @@ def check(folder: Path, salt: bytes) -> Checked:
 
 
 class PairSets:
-    """Every set below a root, as a store that erasure reaches. owns: nothing; the files are the state."""
+    """Every set below a root, as a store that erasure reaches. owns: nothing; the files are the state.
+
+    Layout: `<root>/<policy>/<round>/<set>/rows.jsonl`; files right in a round's folder are made from its sets and from
+    those of earlier rounds, and are made again when they are missing.
+    """
 
     name = "pair_sets"
 
@@ -113,6 +117,9 @@ class PairSets:
                     row["pair"] = None
                 _put(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
                 removed += len(gone)
+        if removed:
+            for derived in self._root.glob("*/*/*.jsonl"):
+                derived.unlink()
         return removed
 
 

@@ -325,8 +325,18 @@ class Round:
         stages = {name: done.output for name, done in self._done.items()}
         self._event("publish" if outcome == "published" else "refused", digest_of(list(reasons)), version)
         facts = {"version": version, "reasons": list(reasons)}
+        self._tidy()
         close_round(self._ports.store, self._claim, outcome, self._ports.clock.now(), facts)
         return Report(self._loop.policy, self._claim.number, outcome, version, reasons, stages)
+
+    def _tidy(self) -> None:
+        """Takes away what was made for the stages' processes: words stand in the pair sets alone, where erasure
+        finds them, and weights in the artefacts."""
+        for path in self._folder.glob("*.jsonl"):
+            path.unlink()
+        for kind in ("train", "export"):
+            for folder in self._folder.glob(f"{kind}-*"):
+                shutil.rmtree(folder)
 
 
 def _content(path: Path) -> str:
