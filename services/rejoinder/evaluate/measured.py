@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Outcome(StrEnum):
@@ -42,7 +43,7 @@ def unmeasured(name: str, why: str, veto: bool = False, n: int = 0) -> Measured:
 
 
 def interval(
-    values: Sequence[float], groups: Sequence[str], rng: np.random.Generator, draws: int = 1000
+    values: Sequence[float] | NDArray[np.float64], groups: Sequence[str], rng: np.random.Generator, draws: int = 1000
 ) -> tuple[float, float, float, int]:
     """Mean, 95 % bootstrap interval by group, number of groups. ValueError when there is no value."""
     if not len(values):

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rejoinder.evaluate.measured import interval
+
 Floats = NDArray[np.float64]
 MATCHED = (0.8, 1.25)
 """Ratio of lengths, chosen to rejected, within which a pair counts as length-matched."""
@@ -160,10 +162,5 @@ def _mean(values: Floats, groups: Sequence[str], generator: np.random.Generator,
     """The mean; its interval by resampling groups with all their pairs."""
     if not len(values):
         return Figure(None, None, None, 0, 0, False)
-    _, member = np.unique(np.array(groups), return_inverse=True)
-    sums = np.bincount(member, weights=values)
-    sizes = np.bincount(member)
-    picks = generator.integers(len(sums), size=(draws, len(sums)))
-    means = sums[picks].sum(1) / sizes[picks].sum(1)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return Figure(float(values.mean()), float(low), float(high), len(values), len(sums), len(values) >= min_n)
+    mean, low, high, count = interval(values, groups, generator, draws)
+    return Figure(mean, low, high, len(values), count, len(values) >= min_n)
