@@ -116,14 +116,14 @@ class Engine:
         with self._working:
             made = self._ports.artefacts.version(self._rules.policy, version)
             served = self._served()
-            if self._trial is not None and self._trial.open and self._trial.status.canary.version == version:
-                return
-            self._check_free(version, served)
-            asked = self._rules.plan if plan is None else plan
-            judges, now = self._rules.judges, self._clock.now()
-            wanted = Version(version, made.digest)
-            self._trial = begin(self._ports.memory, asked, wanted, served, judges, self._salts, now)
-            self._events.info("rollout_started", version=version, digest=made.digest)
+            trial = self._trial
+            if trial is None or not trial.open or trial.status.canary.version != version:
+                self._check_free(version, served)
+                asked = self._rules.plan if plan is None else plan
+                judges, now = self._rules.judges, self._clock.now()
+                wanted = Version(version, made.digest)
+                self._trial = begin(self._ports.memory, asked, wanted, served, judges, self._salts, now)
+                self._events.info("rollout_started", version=version, digest=made.digest)
             self._turn(())
 
     def command(self, kind: str, generation: int, by: str) -> None:
@@ -182,7 +182,7 @@ class Engine:
             rolled_back.record(self._ports.artefacts.store, self._rules.policy, after, now)
         if after == trial.status and accepted is None:
             return
-        values: dict[str, Any] = {"status": after.as_dict()}
+        values: dict[str, Any] = {"status": after.as_dict(), "reading": trial.reading.as_dict()}
         if accepted is not None:
             values["accepted"] = list(accepted)
         self._ports.memory.write(values)

@@ -1,0 +1,241 @@
+"""A world for the engine: a log in memory, a registry in a folder, replicas, a ledger, and people who answer."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rejoinder.clients.ledger import Judge, Judged, JudgedTurn
+from rejoinder.clients.policy import Arms, Likelihoods, ServedVersion
+from rejoinder.core.arms import ArmsTable, Version
+from rejoinder.core.clock import ManualClock
+from rejoinder.core.codec import decode
+from rejoinder.core.errors import LogUnavailable, NotFound, Unavailable
+from rejoinder.core.types import ArmKind, Polarity
+from rejoinder.registry.artefacts import Artefacts
+from rejoinder.registry.artefacts import Version as Made
+from rejoinder.registry.served import ServedPointer, advance, current
+from rejoinder.registry.store import FolderStore
+from rejoinder.rollout.assignment import Caller, assign
+from rejoinder.rollouts.engine import Engine, Ports, Rules
+from rejoinder.rollouts.memory import Memory
+from rejoinder.rollouts.replicas import Replicas
+from rejoinder.rollouts.tables import ArmsTopic
+from rejoinder.runtime.logging import EventLog
+from rejoinder.stream.memory import MemoryLog
+from rejoinder.stream.port import NewRecord
+
+GOOD, NEW = Version("r41", "d41"), Version("r42", "d42")
+#: Small enough to be decided within a few hundred people.
+PLAN: dict[str, Any] = {
+    "steps": [{"weight": 0.5, "duration_s": 10.0, "deadline_s": 120.0}],
+    "margin": 0.2,
+    "base_rate": 0.9,
+    "reply_rate": 0.9,
+    "reply_margin": 0.3,
+    "min_units": 20,
+    "maturity_s": 2.0,
+    "lease_ttl_s": 30.0,
+    "watch_s": 60.0,
+    "vetoes": [{"name": "failures", "base_rate": 0.01}, {"name": "length", "base_rate": 0.05}],
+}
+
+
+class Owner:
+    """The log's owner as an engine beside it calls it. owns: whether it is away."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self.log, self.away = log, False
+
+    def begin_epoch(self, transactional_id: str) -> int:
+        self._here()
+        return self.log.begin_epoch(transactional_id)
+
+    def commit_step(
+        self, transactional_id: str, epoch: int, records: Sequence[NewRecord], group: str, offsets: Mapping[Any, int]
+    ) -> object:
+        self._here()
+        return self.log.step(transactional_id, epoch, records, None)
+
+    def _here(self) -> None:
+        if self.away:
+            raise LogUnavailable("the owner is away")
+
+
+class Replica:
+    """A policy replica that loads what it is asked about, in no time but not at once. owns: what it has loaded.
+
+    loads: whether it does. wrong: a digest that it reports instead of the right one.
+    """
+
+    def __init__(self, artefacts: Artefacts, clock: ManualClock) -> None:
+        self._artefacts, self._clock = artefacts, clock
+        self.loaded = {GOOD.version: (GOOD.digest, 0.0)}
+        self.loads, self.away, self.wrong = True, False, ""
+
+    def arms(self, policy: str = "") -> Arms:
+        if self.away:
+            raise Unavailable("the replica is away")
+        now = self._clock.now()
+        versions = tuple(ServedVersion(name, digest, ready=now > at) for name, (digest, at) in self.loaded.items())
+        return Arms(policy, versions=versions)
+
+    def likelihood(
+        self,
+        messages: Sequence[Any],
+        continuations: Sequence[str],
+        policy: str = "",
+        version: str = "",
+        deadline_s: float | None = None,
+    ) -> Likelihoods:
+        if self.away or not self.loads:
+            raise NotFound("this replica cannot load it")
+        digest = self.wrong or self._artefacts.version(policy, version).digest
+        self.loaded.setdefault(version, (digest, self._clock.now()))
+        return Likelihoods((0.0,), (1,), version, digest)
+
+
+class People:
+    """The ledger's answers about simulated people. owns: the turns.
+
+    present: version of the extractor now; foreign: replies that only another version has read.
+    """
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+        self.turns: list[JudgedTurn] = []
+        self.present, self.foreign, self.behind_s, self.away = "1", 0, 0.0, False
+
+    def judged(
+        self, policy: str, after: float, maturity_s: float, judges: Sequence[Judge], unit: str, limit: int
+    ) -> Judged:
+        if self.away:
+            raise Unavailable("the ledger is away")
+        told = tuple(judge if judge.version else Judge(judge.extractor, self.present) for judge in judges)
+        to = max(after, self._clock.now() - maturity_s)
+        closing = {turn.user_id for turn in self.turns if after < turn.accepted_at <= to}
+        found = [t for t in self.turns if t.user_id in closing and after < t.accepted_at <= to + maturity_s]
+        return Judged(tuple(found), to, told, self.foreign, self.behind_s)
+
+
+@dataclass
+class Taste:
+    """What people do about one version: pleased share, reply share of the pleased and of the others, failures."""
+
+    pleased: float = 0.9
+    replies: tuple[float, float] = (0.95, 0.95)
+    failed: float = 0.0
+    chars: int = 100
+
+
+@dataclass
+class World:
+    """owns: everything but the engines."""
+
+    root: Path
+    clock: ManualClock = field(default_factory=ManualClock)
+    tastes: dict[str, Taste] = field(default_factory=lambda: {GOOD.version: Taste(), NEW.version: Taste()})
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        self.log = MemoryLog(self.clock)
+        self.owner = Owner(self.log)
+        self.store = FolderStore(self.root / "registry")
+        self.artefacts = Artefacts(self.store, self.root / "artefacts")
+        for version in (GOOD, NEW):
+            self.artefacts.publish(Made("assist", version.version, version.digest))
+        advance(self.store, ServedPointer("assist", 1, GOOD.version, GOOD.digest, decided_by="setup"))
+        self.replicas = {name: Replica(self.artefacts, self.clock) for name in ("a", "b")}
+        self.people = People(self.clock)
+        self.told: list[tuple[str, str, str]] = []
+        self._met = 0
+        self._open: list[Memory] = []
+
+    def ports(self, name: str = "engine", **other: Any) -> Ports:
+        memory = Memory(self.root / f"{name}.db")
+        self._open.append(memory)
+        topic = ArmsTopic(self.log, other.pop("owner", self.owner), "assist")
+        replicas = Replicas(self.replicas, "assist", lambda *said: self.told.append(said))
+        made = {"artefacts": self.artefacts, "topic": topic, "ledger": self.people}
+        return Ports(replicas=replicas, memory=memory, **made | other)
+
+    def engine(self, name: str = "engine", ports: Ports | None = None, **plan: Any) -> Engine:
+        rules = Rules("assist", PLAN | plan, ("minilm",), holdout_share=0.1)
+        return Engine(rules, ports or self.ports(name), self.clock, silent(), random.Random(7))
+
+    def close(self) -> None:
+        for memory in self._open:
+            memory.close()
+
+    @property
+    def table(self) -> ArmsTable | None:
+        """The table that a replica would hold: the highest of the topic."""
+        return max(self.tables(), key=lambda table: (table.order, table.written_at), default=None)
+
+    def tables(self) -> list[ArmsTable]:
+        ends = self.log.end_offsets("arms")
+        return [decode(r.value, ArmsTable) for part in ends for r in self.log.read("arms", part, 0)]
+
+    @property
+    def served(self) -> ServedPointer:
+        return current(self.store, "assist")
+
+    def meet(self, count: int) -> None:
+        """That many new people ask once, now, and answer at once or never."""
+        table = self.table
+        if table is None:
+            return
+        for _ in range(count):
+            self._met += 1
+            draw = random.Random(self.seed * 1_000_003 + self._met)
+            user = f"u{self._met}"
+            now = self.clock.now()
+            loaded = {GOOD.digest, NEW.digest}
+            shown = assign(table, Caller("t", user), now=now, lease_ok=True, loaded=loaded)
+            taste = self.tastes.get(shown.version, Taste())
+            pleased = draw.random() < taste.pleased
+            replied = draw.random() < taste.replies[0 if pleased else 1]
+            self.people.turns.append(
+                JudgedTurn(
+                    "t",
+                    user,
+                    interaction_id=f"i{self._met}",
+                    accepted_at=now + draw.random() / 2,
+                    arm=ArmKind.BASELINE if "baseline" in shown.reasons else shown.arm,
+                    version=shown.version,
+                    propensity=shown.propensity,
+                    holdout="holdout" in shown.reasons,
+                    completed=draw.random() >= taste.failed,
+                    response_chars=int(taste.chars * draw.uniform(0.5, 1.5)),
+                    followed_at=now + 1.0 if replied else None,
+                    polarity=(Polarity.SAT if pleased else Polarity.DSAT) if replied else Polarity.UNSPECIFIED,
+                )
+            )
+
+    def live(
+        self, engine: Engine, seconds: int = 300, people: int = 12, until: Callable[[], bool] = lambda: False
+    ) -> list[str]:
+        """Seconds pass, people come, the engine looks; the rows that it decided, without repeats."""
+        rows: list[str] = []
+        for _ in range(seconds):
+            self.meet(people)
+            self.clock.advance(1.0)
+            row = engine.tick()
+            if not rows or rows[-1] != row:
+                rows.append(row)
+            if until() or row in ("idle", "closed"):
+                break
+        return rows
+
+
+def silent() -> EventLog:
+    return EventLog(logging.Logger("rollouts", logging.CRITICAL))
+
+
+def phase(engine: Engine) -> str:
+    trial = engine.seen().trial
+    return "" if trial is None else trial.status.shown
