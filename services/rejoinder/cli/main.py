@@ -22,6 +22,7 @@ COMMANDS = {
     "erase": ("rejoinder.cli.erase", "Forget a user everywhere; answers with a ticket"),
     "replay": ("rejoinder.cli.replay", "Rebuild the ledger from the log and compare digests"),
     "round": ("rejoinder.cli.round", "Plan a round, run it, compare two"),
+    "rollout": ("rejoinder.cli.rollout", "Plan a rollout, start it, look at it, decide"),
     "export": ("rejoinder.cli.export", "Write pairs as JSON Lines for TRL"),
     "models": ("rejoinder.cli.models", "Build the embedded models"),
 }

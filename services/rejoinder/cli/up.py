@@ -13,12 +13,19 @@ import click
 from rejoinder.cli.datafolder import data_option, erasure_key
 from rejoinder.cli.supervisor import Plan, Supervisor, free_ports
 from rejoinder.registry.artefacts import Artefacts
-
 from rejoinder.registry.embedded import folder_of
 from rejoinder.registry.store import open_store
 
 #: Order of starting; the ports people find them on when none is asked for.
-PORTS = {"feedback": 50051, "ledger": 50055, "signals": 50056, "reward": 50053, "rerank": 50054, "policy": 50052}
+PORTS = {
+    "feedback": 50051,
+    "ledger": 50055,
+    "signals": 50056,
+    "reward": 50053,
+    "rerank": 50054,
+    "policy": 50052,
+    "rollouts": 50057,
+}
 #: What observe mode needs: the application keeps its own serving.
 OBSERVE = ("feedback", "ledger", "signals")
 
@@ -83,5 +90,10 @@ def plans(data: Path, policy: str, names: tuple[str, ...], ports: dict[str, int]
             "model": {"policy": policy, "registry": registry},
             "arms": {"log_file": log},
             "record": record | {"spool": str(data / "spool" / "policy")},
+        }
+        settings["rollouts"] = {
+            "policy": {"name": policy, "registry": registry, "replicas": [f"127.0.0.1:{ports['policy']}"]},
+            "source": {"log_file": log, "owner": owner, "ledger": f"127.0.0.1:{ports['ledger']}"},
+            "engine": {"memory": str(data / "rollouts.db")},
         }
     return [Plan(name, f"rejoinder.{name}", settings[name]) for name in names]

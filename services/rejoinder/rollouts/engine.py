@@ -109,7 +109,7 @@ class Engine:
             return Seen(self._rules.policy, arms, trial, judged, self._frozen, fenced, self._clock.now())
 
     def start(self, version: str, plan: Mapping[str, Any] | None = None) -> None:
-        """Begins the rollout of a published version; nothing new where it is open already.
+        """Begins the rollout of a published version; nothing new where it is open already. plan: what differs from ours.
 
         Raises NotFound, BadSettings, PolicyFrozen, Fenced, FailedPrecondition.
         """
@@ -119,7 +119,7 @@ class Engine:
             trial = self._trial
             if trial is None or not trial.open or trial.status.canary.version != version:
                 self._check_free(version, served)
-                asked = self._rules.plan if plan is None else plan
+                asked = {**self._rules.plan, **(plan or {})}
                 judges, now = self._rules.judges, self._clock.now()
                 wanted = Version(version, made.digest)
                 self._trial = begin(self._ports.memory, asked, wanted, served, judges, self._salts, now)
