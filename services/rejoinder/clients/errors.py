@@ -13,11 +13,10 @@ from rejoinder.core.errors import RejoinderError
 _DETAILS = "grpc-status-details-bin"
 
 
-def _family(cls: type[RejoinderError]) -> list[type[RejoinderError]]:
-    return [cls, *(below for child in cls.__subclasses__() for below in _family(child))]
-
-
-_BY_REASON = {cls.reason: cls for cls in _family(RejoinderError)}
+#: The tree of core/errors.py alone: a room may have a subclass of its own under the same reason.
+_BY_REASON = {
+    cls.reason: cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, RejoinderError)
+}
 _BY_STATUS = {
     "UNAVAILABLE": errors.Unavailable,
     "DEADLINE_EXCEEDED": errors.DeadlineExceeded,
