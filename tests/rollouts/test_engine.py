@@ -197,6 +197,16 @@ def test_the_lease_is_renewed_under_the_same_generation(world) -> None:
     assert world.table.lease.renewed_at > first.lease.renewed_at
 
 
+def test_a_clock_that_is_finer_than_the_logs_writes_no_table_anew(world) -> None:
+    world.clock.set_wall(1_700_000_000.123456789)
+    engine = world.engine()
+    engine.start("r42")
+    world.live(engine, 2, people=1)
+    written = len(world.tables())
+    world.live(engine, 5, people=1)
+    assert len(world.tables()) == written
+
+
 def test_a_paused_engine_that_wakes_is_fenced_and_a_new_replica_reads_the_right_table(world) -> None:
     """F11: a leader that was away for a while must not take the table back; compaction keeps the right one."""
     old = world.engine("old")

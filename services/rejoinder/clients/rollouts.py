@@ -73,7 +73,10 @@ class RolloutClient(SyncClient):
         return self._ask(_GET, rollouts_pb2.GetRolloutRequest(policy=policy))
 
     def start(self, policy: str, version: str, plan: str = "") -> Rollout:
-        """Begins a rollout; plan: what differs from the engine's own, as a JSON object. Raises NotFound, FailedPrecondition."""
+        """Begins a rollout. plan: a JSON object of what differs from the engine's own.
+
+        Raises NotFound, BadSettings, FailedPrecondition.
+        """
         return self._ask(_START, rollouts_pb2.StartRequest(policy=policy, version=version, plan=plan))
 
     def promote(self, policy: str, generation: int) -> Rollout:

@@ -109,9 +109,9 @@ class Engine:
             return Seen(self._rules.policy, arms, trial, judged, self._frozen, fenced, self._clock.now())
 
     def start(self, version: str, plan: Mapping[str, Any] | None = None) -> None:
-        """Begins the rollout of a published version; nothing new where it is open already. plan: what differs from ours.
+        """Begins the rollout of a published version; nothing new where it is open already.
 
-        Raises NotFound, BadSettings, PolicyFrozen, Fenced, FailedPrecondition.
+        plan: what differs from ours. Raises NotFound, BadSettings, PolicyFrozen, Fenced, FailedPrecondition.
         """
         with self._working:
             made = self._ports.artefacts.version(self._rules.policy, version)
@@ -120,7 +120,7 @@ class Engine:
             if trial is None or not trial.open or trial.status.canary.version != version:
                 self._check_free(version, served)
                 asked = {**self._rules.plan, **(plan or {})}
-                judges, now = self._rules.judges, self._clock.now()
+                judges, now = self._rules.judges, self._now()
                 wanted = Version(version, made.digest)
                 self._trial = begin(self._ports.memory, asked, wanted, served, judges, self._salts, now)
                 self._events.info("rollout_started", version=version, digest=made.digest)
@@ -153,7 +153,7 @@ class Engine:
 
     def _turn(self, commands: tuple[Command, ...], accepted: tuple[str, int] | None = None) -> str:
         self._ports.topic.take()
-        now, served = self._clock.now(), self._served()
+        now, served = self._now(), self._served()
         arms = self._arms(served)
         if self._ports.topic.fenced_by(arms):
             raise Fenced("another engine writes this policy's table", policy=self._rules.policy)
@@ -218,6 +218,11 @@ class Engine:
                 memory.write(taken_up(trial), page.units)
             self._trial = trial
         return trial
+
+    def _now(self) -> float:
+        """In whole microseconds, as the log keeps times: a step's `since` must be found again as it was written, or
+        every look would see another table and write it anew."""
+        return round(self._clock.now(), 6)
 
     def _served(self) -> Pointer:
         pointer = current(self._ports.artefacts.store, self._rules.policy)

@@ -1,0 +1,80 @@
+"""Three versions on real processes: a harmful one is rolled back, a silent one never promoted, a harmless one promoted,
+and nobody of the holdout sees any before it is stable (F09, F11, F13)."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from rejoinder.core.arms import Salts, bucket, unit_id
+from rejoinder.core.errors import FailedPrecondition, NotFound
+from rejoinder.registry.served import current
+from rejoinder.registry.store import read_json
+
+from tests.chaos.harness import wait_until
+from tests.system.rollouts.town import HOLDOUT, POLICY, Taste, Town, canaries
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+
+
+def test_a_harmful_canary_is_rolled_back(town: Town) -> None:
+    rng, tastes = random.Random(1), {"r41": Taste(pleased=0.4)}
+    town.start("r41")
+    town.wait_for_table(lambda table: table.canary is not None and town.replica.view.grant().ok)
+    done = town.until(lambda status: status.phase == "aborted", tastes, rng)
+    assert done.reason.startswith("worse:satisfaction")
+    assert (done.verdict, done.stable_version) == ("WORSE", "base")
+    assert current(town.store, POLICY).generation == 1
+    assert read_json(town.store, f"rolled_back/{POLICY}/r41.json")["reason"] == done.reason
+    town.wait_for_table(lambda table: table.canary is None)
+    with pytest.raises(FailedPrecondition, match="rolled back"):
+        town.start("r41")
+
+
+def test_a_canary_whose_displeased_users_fall_silent_is_never_promoted(town: Town) -> None:
+    rng, tastes = random.Random(2), {"r42": Taste(pleased=0.6, replies=(0.95, 0.1))}
+    town.start("r42", steps=[{"weight": 0.5, "duration_s": 1.0, "deadline_s": 15.0}])
+    town.wait_for_table(lambda table: table.canary is not None and town.replica.view.grant().ok)
+    silent = town.until(lambda status: status.reasons == ("response_rate",) or status.reason, tastes, rng)
+    assert (silent.verdict, silent.reasons) == ("INCONCLUSIVE", ("response_rate",))
+    assert silent.canary.mean > silent.stable.mean - 0.1
+    assert silent.canary.reply_rate < silent.stable.reply_rate - 0.2
+    assert silent.canary.low < silent.canary.mean - 0.2
+    wait_until(lambda: town.status().phase == "aborted", "the deadline")
+    done = town.status()
+    assert (done.phase, done.reason) == ("aborted", "deadline:inconclusive")
+    assert current(town.store, POLICY).version == "base"
+
+
+def test_a_harmless_canary_is_promoted_and_its_record_names_why(town: Town) -> None:
+    rng = random.Random(3)
+    town.start("r43")
+    town.wait_for_table(lambda table: table.canary is not None and town.replica.view.grant().ok)
+    done = town.until(lambda status: status.phase == "promoted", {}, rng)
+    pointer = current(town.store, POLICY)
+    assert (pointer.version, pointer.generation, pointer.replaces, pointer.previous) == ("r43", 2, 1, "base")
+    assert pointer.reported == (pointer.digest,)
+    assert len(pointer.verdict_digest) == 64
+    assert done.stable_version == "r43"
+    town.wait_for_table(lambda table: table.stable.version == "r43" and table.canary is None)
+    wait_until(lambda: town.status().reason == "promoted", "the end of the watch")
+
+
+def test_nobody_of_the_holdout_was_ever_shown_a_canary(town: Town) -> None:
+    held = {
+        answer.user_id
+        for answer in town.shown
+        if bucket(unit_id("", answer.user_id, "", ""), Salts().holdout) < HOLDOUT
+    }
+    shown = {answer.user_id for answer in canaries(town.shown)}
+    assert len(held) > 50
+    assert len(shown) > 100
+    assert not held & shown
+    assert {a.served.version for a in canaries(town.shown)} == {"r41", "r42", "r43"}
+
+
+def test_what_does_not_exist_is_not_started(town: Town) -> None:
+    with pytest.raises(NotFound):
+        town.start("r99")
+    with pytest.raises(NotFound):
+        town.engine.get("another")
