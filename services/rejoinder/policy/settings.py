@@ -38,6 +38,8 @@ class EngineTheme(Theme):
     """Answers waiting before callers are told to back off."""
     threads: int = Field(default=2, ge=1)
     """Threads of the model runtime."""
+    text_every_s: float = Field(default=0.02, ge=0)
+    """Seconds between two messages of an answer after its first: each costs as much as a token of a small model."""
 
 
 class ArmsTheme(Theme):

@@ -88,10 +88,18 @@ def test_a_row_gets_the_same_answer_alone_as_in_any_company(engine: GenaiEngine)
     assert len({a.tokens for a in alone}) == 8
 
 
-def test_text_is_given_as_it_comes_and_sums_to_the_answer(engine: GenaiEngine) -> None:
+def test_text_is_given_as_it_comes_and_sums_to_the_answer(manual: tuple[GenaiEngine, ManualClock]) -> None:
+    """The first text at once, then what came within each gap, and the rest at the end."""
+    engine, clock = manual
     heard: list[str] = []
-    (answer,) = answered(engine, [row(prompts(1)[0], on_text=heard.append, max_tokens=60)])
-    assert len(heard) > 3
+
+    def listen(text: str) -> None:
+        heard.append(text)
+        if len(heard) < 5:
+            clock.advance(1.0)
+
+    (answer,) = answered(engine, [row(prompts(1)[0], on_text=listen, max_tokens=60)])
+    assert len(heard) == 6
     assert "".join(heard) == answer.text
 
 
@@ -249,24 +257,27 @@ def test_likelihoods_do_not_starve_an_answer_that_somebody_watches() -> None:
         engine.close()
 
 
-def test_samples_wait_for_answers_but_not_for_ever() -> None:
-    engine = made(max_batch=2)
-    try:
-        background = [row(prompts(1)[0], seed, 40, background=True) for seed in range(8)]
-        engine.submit(background)
-        watched = [row(prompts(1)[0], seed, 40) for seed in range(8)]
-        engine.submit(watched)
-        ends: list[str] = []
-        for each in background:
-            each.done.add_done_callback(lambda done: ends.append("background"))
-        for each in watched:
-            each.done.add_done_callback(lambda done: ends.append("watched"))
-        for each in (*background, *watched):
-            each.done.result(20)
-        assert "background" in ends[:8]
-        assert ends[-1] == "background"
-    finally:
-        engine.close()
+def test_samples_queued_first_do_not_hold_up_answers_and_are_not_held_up_for_ever(
+    manual: tuple[GenaiEngine, ManualClock],
+) -> None:
+    """On a clock that stands still both sides have the same right, so one wave of each goes in turn."""
+    engine, _ = manual
+    gate, ends = Gate(), []
+    held = Row(prompts(1)[0], LONG, on_text=gate)
+    engine.submit([held])
+    assert gate.reached.wait(20)
+    background = [row(prompts(1)[0], seed, 40, background=True) for seed in range(16)]
+    watched = [row(prompts(1)[0], seed, 40) for seed in range(16)]
+    for kind, rows in (("background", background), ("watched", watched)):
+        for each in rows:
+            each.done.add_done_callback(lambda done, kind=kind: ends.append(kind))
+        engine.submit(rows)
+    held.cancel()
+    gate.open.set()
+    for each in (*background, *watched):
+        each.done.result(20)
+    assert "watched" in ends[:8]
+    assert "background" in ends[:8]
 
 
 def test_a_caller_that_stops_waiting_breaks_nothing(engine: GenaiEngine) -> None:

@@ -20,7 +20,8 @@ def world(tmp_path: Path) -> Iterator[World]:
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """One pair of processes for the tests of a file that change nothing lasting."""
-    made = World(tmp_path_factory.mktemp("world"))
+    # Text token by token: on the tiny model whole answers come within the usual gap.
+    made = World(tmp_path_factory.mktemp("world"), {"ENGINE__TEXT_EVERY_S": "0"})
     try:
         yield made.start()
     finally:

@@ -48,6 +48,7 @@ class World:
         settings: Mapping[str, str] | None = None,
         policy: Sequence[str] = ("-m", "rejoinder.policy"),
         feedback: Sequence[str] = ("-m", "rejoinder.feedback"),
+        export: Path | None = None,
     ) -> None:
         self.folder = folder
         self._command = [sys.executable, *policy]
@@ -55,8 +56,9 @@ class World:
         store = FolderStore(folder / "registry")
         self.artefacts = Artefacts(store, folder / "registry" / "artefacts")
         made = tiny_policy()
-        self.pointer = bootstrap(store, self.artefacts, POLICY, made / "export", now=time.time())
+        self.pointer = bootstrap(store, self.artefacts, POLICY, export or made / "export", now=time.time())
         self.base = Version(self.pointer.version, self.pointer.digest)
+        # Of the tiny base; another export knows no adapters.
         self.versions = [self._published(number, made / name) for number, name in enumerate(ADAPTERS, 1)]
         self.table = ArmsTable(policy=POLICY, stable=self.base, holdout_share=0.0)
         self.feedback = Process([sys.executable, *feedback], folder, "feedback", {"LOG__PATH": str(self.log_path)})

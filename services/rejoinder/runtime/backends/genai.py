@@ -40,7 +40,8 @@ class EngineSettings:
     """max_batch: rows at work at once, watched and background each. max_waves: batches they are spread over.
 
     patience_s: how long a row waits for the wave before it to end until it begins in one beside it. max_queue: rows
-    and continuations waiting before QueueFull. threads: of the model runtime.
+    and continuations waiting before QueueFull. threads: of the model runtime. text_every_s: how often a row's text is
+    given out once its first has been.
     """
 
     max_batch: int = 16
@@ -48,6 +49,7 @@ class EngineSettings:
     patience_s: float = 0.1
     max_queue: int = 512
     threads: int = 2
+    text_every_s: float = 0.02
 
 
 class GenaiEngine:
@@ -241,7 +243,8 @@ class GenaiEngine:
         return found
 
     def _begin(self, rows: list[Row]) -> None:
-        progress = [Progress(row, self._tokenizer.create_stream(), self._ends, self.context) for row in rows]
+        every_s = self._settings.text_every_s
+        progress = [Progress(row, self._tokenizer.create_stream(), self._ends, self.context, every_s) for row in rows]
         try:
             prompt = self._padded([row.tokens for row in rows])
             length = min(self.context, prompt.shape[1] + max(row.limit(self.context) for row in rows) + 1)
@@ -251,7 +254,7 @@ class GenaiEngine:
             for row in progress:
                 row.fail(error)
             return
-        self._waves.append(Wave(generator, progress, length - prompt.shape[1]))
+        self._waves.append(Wave(generator, progress, length - prompt.shape[1], min(self._ends)))
 
     def _turn(self) -> None:
         """A token for every watched row; then, unless they are owed time, a turn of work that nobody watches."""

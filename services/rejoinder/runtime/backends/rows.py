@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from rejoinder.core.types import Sampling
-from rejoinder.runtime.backends.sampling import choose
 
 #: The adapter name of the bare base.
 BASE = ""
@@ -27,7 +27,7 @@ def owned_future() -> Future[Any]:
 class Row:
     """One answer to be generated. owns: whether it was cancelled, and its future.
 
-    on_text gets the text of each token as it comes. deadline: on the clock's monotonic scale; None = none.
+    on_text gets text as it comes, of one token or more. deadline: on the clock's monotonic scale; None = none.
     background: waits for rows that somebody watches. done: resolves with an Answer. since: when it was queued.
     """
 
@@ -83,31 +83,27 @@ class Scoring:
 class Progress:
     """A row while it is generated. owns: its random numbers, its text so far, its stop search."""
 
-    def __init__(self, row: Row, stream: Any, ends: frozenset[int], context: int) -> None:
+    def __init__(self, row: Row, stream: Any, ends: frozenset[int], context: int, text_every_s: float) -> None:
         self.row = row
         self.finished = False
+        self.random = np.random.default_rng(row.sampling.seed)
         self._limit = row.limit(context)
         self._stream = stream
         self._ends = ends
-        self._end = min(ends)
-        self._random = np.random.default_rng(row.sampling.seed)
+        self._text_every_s = text_every_s
         self._tokens: list[int] = []
         self._text = ""
         self._sent = 0
+        self._sent_at = -math.inf
         self._log_prob = 0.0
 
-    def step(self, log_probs: np.ndarray, now: float) -> int:
-        """The next token of this row, given (V,) log-probabilities (an end token once it is finished)."""
-        if not self.finished:
-            self.give_up(now)
-        if self.finished:
-            return self._end
-        token = choose(log_probs, self.row.sampling, self._random)
+    def take(self, token: int, log_prob: float, now: float) -> None:
+        """Goes on by a token."""
         self._tokens.append(token)
-        self._log_prob += float(log_probs[token])
+        self._log_prob += log_prob
         if token in self._ends:
             self.finish("stop")
-            return token
+            return
         self._text += self._stream.decode(token)
         cut = self._stop_at()
         if cut is not None:
@@ -115,9 +111,8 @@ class Progress:
             self.finish("stop_sequence")
         elif len(self._tokens) >= self._limit:
             self.finish("length")
-        else:
-            self._send(len(self._text) - self._held_back())
-        return self._end if self.finished else token
+        elif now - self._sent_at >= self._text_every_s and self._send(len(self._text) - self._held_back()):
+            self._sent_at = now
 
     def give_up(self, now: float) -> None:
         """Ends the row if nobody waits for it any more."""
@@ -139,15 +134,17 @@ class Progress:
             self.finished = True
             self.row.done.set_exception(error)
 
-    def _send(self, until: int) -> None:
+    def _send(self, until: int) -> bool:
+        """Gives out the text up to there; False when there is none."""
         if until <= self._sent:
-            return
+            return False
         try:
             self.row.on_text(self._text[self._sent : until])
         except Exception:
             # A listener that is gone (its loop has closed) is its own trouble, not that of the rows beside it.
             self.row.cancel()
         self._sent = until
+        return True
 
     def _stop_at(self) -> int | None:
         found = [at for stop in self.row.sampling.stop if stop and (at := self._text.find(stop)) >= 0]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rejoinder.runtime.backends.rows import Progress, Row
-from rejoinder.runtime.backends.sampling import log_softmax
+from rejoinder.runtime.backends.sampling import choose
 
 
 def next_rows(queue: Sequence[Row], most: int, context: int) -> list[Row]:
@@ -31,12 +31,16 @@ def next_rows(queue: Sequence[Row], most: int, context: int) -> list[Row]:
 
 
 class Wave:
-    """One batch of one version, from its prompt to its last answer. owns: the engine's generator."""
+    """One batch of one version, from its prompt to its last answer. owns: the engine's generator.
 
-    def __init__(self, generator: Any, rows: list[Progress], left: int) -> None:
+    left: tokens that fit the context; end: the token that rows get once they are finished.
+    """
+
+    def __init__(self, generator: Any, rows: list[Progress], left: int, end: int) -> None:
         self._generator = generator
         self._rows = rows
         self._left = left
+        self._end = end
         self.adapter = rows[0].row.adapter
         self.background = rows[0].row.background
 
@@ -61,13 +65,17 @@ class Wave:
         if not self.live:
             return False
         logits = np.asarray(self._generator.get_logits()).reshape(len(self._rows), -1)
-        log_probs = log_softmax(logits)
         forced = np.full(logits.shape, -1e9, np.float32)
-        for number, row in enumerate(self._rows):
-            forced[number, row.step(log_probs[number], now)] = 1e9
+        forced[:, self._end] = 1e9
+        live = [number for number, row in enumerate(self._rows) if not row.finished]
+        rows = [self._rows[number] for number in live]
+        tokens, log_probs = choose(logits[live], [row.row.sampling for row in rows], [row.random for row in rows])
+        forced[live, tokens] = 2e9
+        for row, token, log_prob in zip(rows, tokens.tolist(), log_probs.tolist(), strict=True):
+            row.take(token, log_prob, now)
         self._left -= 1
         if self._left <= 0:
-            for row in self._rows:
+            for row in rows:
                 row.finish("length")
         if not self.live:
             return False
