@@ -1,4 +1,4 @@
-"""The real exported models for tests beside this file, from the build cache `build/models` (made when out of date)."""
+"""The real exported models for tests beside this file, from the build cache `build/models` (made if stale)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rejoinder.core.errors import BadFile, DataLoss
 from rejoinder.core.modelfolder import verified
 from rejoinder.training.heads import package
 
-BUILT = Path(__file__).parents[2] / "build" / "models"
+BUILT = Path(__file__).parents[2] / "build" / "models" / "heads"
 
 
 def built() -> Path:

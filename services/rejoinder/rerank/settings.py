@@ -37,9 +37,9 @@ class RerankSettings(Theme):
     """Ports, limits, TLS and callers."""
     rankers: tuple[str, ...] = ("cosine", "reward", "identity")
     """Rows of the ranker table to load, the default first; a model that no row needs is not loaded."""
-    encoder: ModelSettings = ModelSettings(folder=Path("build/models/minilm"))
+    encoder: ModelSettings = ModelSettings(folder=Path("build/models/heads/minilm"))
     """The text encoder, for `cosine`."""
-    reward: ModelSettings = ModelSettings(folder=Path("build/models/bt-v1"))
+    reward: ModelSettings = ModelSettings(folder=Path("build/models/heads/bt-v1"))
     """The reward model, for `reward`."""
     batch: BatchSettings = BatchSettings()
     """How rows are put together, for each model."""

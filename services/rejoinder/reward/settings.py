@@ -15,7 +15,7 @@ class RewardSettings(Theme):
     """Ports, limits, TLS and callers."""
     head: str = "bt"
     """Row of the head table that reads the model's output."""
-    model: ModelSettings = ModelSettings(folder=Path("build/models/bt-v1"))
+    model: ModelSettings = ModelSettings(folder=Path("build/models/heads/bt-v1"))
     """The exported reward model."""
     batch: BatchSettings = BatchSettings()
     """How rows are put together."""

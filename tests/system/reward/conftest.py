@@ -7,5 +7,5 @@ from tests.system.models import built
 
 @pytest.fixture(scope="session")
 def models():
-    """build/models with bt-v1 and minilm: the exports of the shipped weights."""
+    """build/models/heads with bt-v1 and minilm: the exports of the shipped weights."""
     return built()

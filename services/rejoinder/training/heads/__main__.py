@@ -60,7 +60,7 @@ def main(argv: list[str]) -> None:
     command = commands.add_parser("fit", help="train the small files of the reward head")
     command.add_argument("--pairs", type=Path, nargs="+", required=True, help="JSON Lines of judged pairs")
     command.add_argument("--out", type=Path, required=True)
-    command.add_argument("--epochs", type=int, default=3)
+    command.add_argument("--epochs", type=int, default=fit.FitParams.epochs)
     command.add_argument("--folds", type=int, default=5, help="one of these weighs the parts")
     command.set_defaults(run=fit_command)
     command = commands.add_parser("export", help="write the model folders bt-v1 and minilm")
