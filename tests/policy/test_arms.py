@@ -142,6 +142,14 @@ def test_a_canary_is_loaded_before_its_table_is_in_force(world: World) -> None:
     assert world.view.table.canary == world.versions_made[0]
 
 
+def test_a_table_with_two_new_versions_has_both_loaded_whatever_the_bound_on_others(world: World) -> None:
+    one, two, three = world.versions_made
+    world.versions.named(three.version)
+    world.tell(world.table(1, one, baseline=two, baseline_share=0.1))
+    world.follower.read_topic()
+    assert {one.digest, two.digest} <= world.versions.loaded
+
+
 def test_a_lower_table_is_an_alarm_and_changes_nothing(world: World) -> None:
     world.tell(world.table(5, world.versions_made[0]))
     world.follower.read_topic()
