@@ -24,6 +24,7 @@ COMMANDS = {
     "round": ("rejoinder.cli.round", "Plan a round, run it, compare two"),
     "rollout": ("rejoinder.cli.rollout", "Plan a rollout, start it, look at it, decide"),
     "export": ("rejoinder.cli.export", "Write pairs as JSON Lines for TRL"),
+    "reward": ("rejoinder.cli.reward", "Evaluate the reward head on people's choices"),
     "models": ("rejoinder.cli.models", "Build the embedded models"),
 }
 

@@ -41,14 +41,20 @@ STEPS = (
         "signal encoder",
         "rejoinder.training.extractor",
         ("export", "--out", "{out}"),
-        ("training/extractor_export.py", "training/extractor_model.py", "signals/data"),
+        ("training/extractor_export.py", "training/extractor_model.py", "core/modelfolder.py", "signals/data/sat-v1"),
     ),
     Step(
         "heads",
         "reward head and bi-encoder",
         "rejoinder.training.heads",
         ("export", "--out", "{out}"),
-        ("training/heads", "reward/data"),
+        (
+            "training/heads",
+            "training/extractor_model.py",
+            "core/answertext.py",
+            "core/modelfolder.py",
+            "reward/data",
+        ),
     ),
     Step(
         "base",

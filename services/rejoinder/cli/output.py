@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +19,18 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 
 
 def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    """One JSON value; what was not measured (NaN) is null, which every reader of JSON understands."""
+    click.echo(json.dumps(_measured(value), ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def _measured(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _measured(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_measured(item) for item in value]
+    return value
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
