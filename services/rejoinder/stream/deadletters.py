@@ -107,9 +107,8 @@ def _put_back(record: Record, letter: types.DeadLetter, event: Any, source: str)
 
 
 def _readable(letter: types.DeadLetter) -> Any:
-    cls = TOPICS[letter.source.topic].value
     try:
-        return codec.decode(letter.value, cls) if cls else None
+        return codec.decode(letter.value, TOPICS[letter.source.topic].value)
     except InvalidArgument:
         return None
 
