@@ -19,7 +19,10 @@ setup: .venv/.ready ## Everything a fresh machine needs: .venv (no root), the em
 	@$(UV) pip install -q --python $(PY) --no-deps -e .
 	@touch $@
 
-observe: setup ## The main job: real conversations in, satisfaction by reason and a round's plan out
+read: .venv/.ready
+	@$(PY) -m rejoinder.cli.main models build --only signals --only heads
+
+observe: read ## The main job: real conversations in, satisfaction by reason and a round's plan out
 	@$(PY) -m rejoinder.cli.main import tests/data/hh/excerpt.jsonl.gz --data build/observed
 	@$(PY) -m rejoinder.cli.main round plan --data build/observed
 
@@ -47,13 +50,13 @@ reviewable: gen check ## Regenerate everything and fail on a difference
 	@git diff --exit-code --stat
 
 ##@ Prove
-test: setup check ## Every ring in short form, with its budget, as a table
+test: read check ## Every ring in short form, with its budget, as a table
 	@$(PY) tests/rings.py
 
-proof: setup ## The long forms; reports are kept in reports/
+proof: read ## The long forms; reports are kept in reports/
 	@$(PY) tests/rings.py --proof
 
 sim-rollout: .venv/.ready ## The verdict's error rates and speed by simulation: reports/rollout.json
 	@$(PY) -m rejoinder.evaluate.sim_rollout --out reports/rollout.json
 
-.PHONY: help setup observe up gen lock check reviewable test proof sim-rollout
+.PHONY: help setup read observe up gen lock check reviewable test proof sim-rollout

@@ -81,8 +81,9 @@ def command() -> None:
 
 @command.command()
 @click.option("--force", is_flag=True, help="Build again what stands there.")
+@click.option("--only", multiple=True, type=click.Choice([s.name for s in STEPS]), help="This one (may be repeated).")
 @json_option
-def build(force: bool, as_json: bool) -> None:
+def build(force: bool, only: tuple[str, ...], as_json: bool) -> None:
     """Build the embedded models into $REJOINDER_MODELS (build/models): once, then only what has changed."""
     root = models_root()
     root.mkdir(parents=True, exist_ok=True)
@@ -91,6 +92,8 @@ def build(force: bool, as_json: bool) -> None:
     keys: dict[str, str] = {}
     for step in STEPS:
         keys[step.name] = key = _key(step, keys)
+        if only and step.name not in only:
+            continue
         mark = root / f"{step.name}.key"
         fresh = not force and mark.is_file() and mark.read_text() == key and (root / step.name).is_dir()
         began = time.monotonic()
