@@ -10,8 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 #: Top folders under tests/ that mirror no room.
 RINGS = {"contracts", "system", "chaos", "data"}
-#: Suites over a whole folder: what is true of every row, equality with another library, somebody else's program.
-WHOLE = {"contract", "parity", "external"}
+#: Suites over a whole folder: every row, equality with another library, somebody else's program, shipped weights.
+WHOLE = {"contract", "parity", "external", "shipped"}
 
 
 def stubs_differ() -> list[str]:
