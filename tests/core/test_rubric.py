@@ -13,7 +13,7 @@ def test_there_are_nine_reasons_of_each_pole():
 
 
 def test_the_shipped_encoder_speaks_of_the_same_reasons_in_the_same_order():
-    labels = json.loads((SHIPPED / "labels.json").read_text(encoding="utf-8"))
+    labels = json.loads((SHIPPED / "model.json").read_text(encoding="utf-8"))
     assert [tuple(pair) for pair in labels["rubric"]] == [(name, str(row.pole)) for name, row in RUBRIC.items()]
 
 

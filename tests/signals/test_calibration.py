@@ -23,6 +23,9 @@ def world(n: int, sharpness: float, seed: int, judged: bool = True) -> list[dict
             "names": NAMES,
             "polarity": list(z[i] * sharpness),
             "rubric": list(r[i] * 2 + 1),
+            "level": 3,
+            "levels": [0.0] * 5,
+            "rating": [0.0, 0.0 if judged else 1.0],
         }
         for i in range(n)
     ]
@@ -44,19 +47,20 @@ def test_fitting_lowers_the_loss_on_turns_it_did_not_see():
     found, fresh = fit(world(2000, 2.5, 2)), world(2000, 2.5, 3)
 
     def loss(c: Calibration) -> float:
-        p = c.polarity(np.array([r["polarity"] for r in fresh]))
+        p = c.polarity(np.array([r["polarity"] for r in fresh]), np.array([r["rating"] for r in fresh]))
         return -np.log(p[np.arange(len(fresh)), [CLASSES.index(r["label"]) for r in fresh]]).mean()
 
     assert loss(found) < loss(Calibration()) - 0.05
 
 
-def test_turns_nobody_read_move_the_odds_of_the_poles_and_not_how_often_words_say_nothing():
+def test_chats_nobody_read_move_the_odds_in_chats_and_nothing_else():
     read = world(2000, 1.0, 4)
     rated = [{**r, "label": "SAT"} for r in world(2000, 1.0, 5, judged=False) if r["label"] != "none"]
     alone, both = fit(read), fit(read + rated)
-    # SAT among the rated is certain, so SAT must gain on DSAT; a control with none gained as well would be wrong.
-    assert both.shift[2] - both.shift[0] > alone.shift[2] - alone.shift[0] + 0.2
-    assert fit(read + [{**r, "label": "none"} for r in rated]) == alone
+    assert both.chat_odds > 1.0
+    assert (both.temperature, *both.shift) == pytest.approx((alone.temperature, *alone.shift), abs=0.02)
+    silent = fit(read + [{**r, "label": "none"} for r in rated])
+    assert (silent.temperature, silent.shift, silent.chat_odds) == (alone.temperature, alone.shift, 0.0)
 
 
 def test_a_calibration_survives_its_file(tmp_path, capsys):
@@ -67,6 +71,24 @@ def test_a_calibration_survives_its_file(tmp_path, capsys):
     assert Calibration.from_json(printed) == fit(world(200, 2.0, 6))
 
 
-def test_the_expected_level_of_even_logits_is_three():
-    assert Calibration.level(np.zeros((2, 5))) == pytest.approx([3.0, 3.0])
-    assert Calibration.level(np.array([0, 0, 0, 0, 50.0])) == pytest.approx(5.0)
+def test_the_level_is_what_the_words_say_and_tone_counts_in_chats_only():
+    five, c = np.array([0, 0, 0, 0, 50.0]), Calibration(rating_centre=4.0, rating_weight=1.0)
+    spoken, silent = np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, 0.0])
+    chat, assistant = np.array([3.5, 1.0]), np.array([3.5, 0.0])
+    assert c.level(five, assistant, spoken) == pytest.approx(5.0)
+    assert c.level(five, assistant, silent) == pytest.approx(3.0)
+    assert c.level(five, chat, silent) == c.level(five, chat, spoken) == pytest.approx(2.5)
+    assert Calibration().level(five, chat, silent) == pytest.approx(3.0)
+
+
+def test_a_rating_that_orders_silent_turns_is_given_weight_and_a_random_one_is_not():
+    rng = np.random.default_rng(9)
+    rows = world(400, 1.0, 10, judged=False)
+    for row in rows:
+        row["level"] = int(rng.integers(1, 6))
+        row["polarity"] = [-5.0, 0.0, float(rng.normal(-3, 0.3))]
+        row["rating"] = [float(row["level"]), 1.0]
+    assert fit(rows).rating_weight > 0
+    for row in rows:
+        row["rating"] = [-float(row["level"]), 1.0]
+    assert fit(rows).rating_weight == 0.0

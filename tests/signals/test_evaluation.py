@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 from rejoinder.core.clock import ManualClock
 from rejoinder.signals.calibration import Calibration
-from rejoinder.signals.evaluation import Reading, auc, calibration, evaluate, macro_f1, score, slope_of, spearman
+from rejoinder.signals.evaluation import Reading, calibration, evaluate, macro_f1, score, slope_of
 from rejoinder.signals.extractors.evidence import Logits, TextModel
-from scipy.stats import spearmanr
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import brier_score_loss, f1_score, roc_auc_score
+from sklearn.metrics import brier_score_loss, f1_score
 
 
 def drawn(n: int, seed: int, sharpness: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -18,11 +17,7 @@ def drawn(n: int, seed: int, sharpness: float = 1.0) -> tuple[np.ndarray, np.nda
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_ranking_and_f1_agree_with_scikit_learn_and_scipy(seed):
-    p, y = drawn(400, seed)
-    p = p.round(1)  # ties
-    assert auc(p, y) == pytest.approx(roc_auc_score(y, p), abs=1e-12)
-    assert spearman(p, y) == pytest.approx(spearmanr(p, y)[0], abs=1e-12)
+def test_macro_f1_agrees_with_scikit_learn(seed):
     rng = np.random.default_rng(seed)
     given, said = rng.choice(["SAT", "DSAT"], 300), rng.choice(["SAT", "DSAT", "none"], 300)
     theirs = f1_score(given, said, labels=["SAT", "DSAT"], average="macro")
@@ -107,7 +102,9 @@ class TwoWordModel:
     def score(self, rows):
         self.clock.advance(0.5)
         signs = np.array([1.0 if row.ids[row.types.index(1)] == 7 else -1.0 for row in rows])
-        return [Logits(np.array([-s, 0, s]), np.arange(5) * s, np.zeros(0), np.zeros((1, 0))) for s in signs]
+        return [
+            Logits(np.array([-s, 0, s]), np.arange(5) * s, np.zeros(2), np.zeros(0), np.zeros((1, 0))) for s in signs
+        ]
 
 
 def test_the_report_has_what_was_promised_and_speed_is_turns_over_the_clock():

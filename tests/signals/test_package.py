@@ -2,8 +2,11 @@ from pathlib import Path
 
 import pytest
 from rejoinder.core.errors import BadFile, DataLoss
+from rejoinder.core.modelfolder import seal
 from rejoinder.core.turntext import TurnRow
-from rejoinder.signals.package import FILES, batches, digest_of_folder, load
+from rejoinder.signals.package import CALIBRATION, batches, load
+
+FILES = ("model.onnx", "tokenizer.json", "model.json", CALIBRATION, "card.md")
 
 
 def row(size: int) -> TurnRow:
@@ -23,7 +26,8 @@ def test_batches_hold_every_row_once_within_the_token_budget():
 def folder(tmp_path) -> Path:
     for name in FILES:
         (tmp_path / name).write_text(f"content of {name}", encoding="utf-8")
-    (tmp_path / "digest").write_text(digest_of_folder(tmp_path), encoding="utf-8")
+    (tmp_path / "model.json").write_text("{}", encoding="utf-8")
+    seal(tmp_path)
     return tmp_path
 
 
@@ -37,5 +41,6 @@ def test_a_folder_whose_file_was_changed_is_not_loaded(folder, name):
 
 def test_a_missing_file_is_named(folder):
     (folder / "calibration.json").unlink()
+    seal(folder)
     with pytest.raises(BadFile, match=r"calibration\.json"):
         load(folder)

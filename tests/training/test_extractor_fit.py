@@ -6,8 +6,9 @@ from rejoinder.training.extractor_export import pretrained_folder
 from rejoinder.training.extractor_fit import Encoder, Params, Rows, by_length, losses
 from rejoinder.training.extractor_text import DATA, Turn
 from tokenizers import Tokenizer
+from torch.nn import functional as F
 
-REASONS = [name for name, _ in json.loads((DATA / "sat-v1" / "labels.json").read_text(encoding="utf-8"))["rubric"]]
+REASONS = [name for name, _ in json.loads((DATA / "sat-v1" / "model.json").read_text(encoding="utf-8"))["rubric"]]
 
 
 @pytest.fixture(scope="module")
@@ -18,10 +19,15 @@ def encoder() -> Encoder:
     return Encoder(tokenizer, REASONS)
 
 
-def out_of(rows: Rows, odds: float = 0.0):
+def out_of(rows: Rows):
+    """(speak, favour), which are leaves, and what an encoder with those would return."""
     b, t, r = rows.tokens.shape
-    polarity = torch.tensor([[-odds, 0.0, odds]]).repeat(b, 1).requires_grad_()
-    return polarity, torch.zeros(b, 5), torch.zeros(b, r), torch.zeros(b, t, r)
+    pole = torch.zeros(b, 2, requires_grad=True)
+    speak, favour = pole.unbind(-1)
+    spoken = F.logsigmoid(speak)
+    polarity = torch.stack([spoken + F.logsigmoid(-favour), F.logsigmoid(-speak), spoken + F.logsigmoid(favour)], -1)
+    rating = torch.zeros(b, 5, requires_grad=True)
+    return pole, rating, (polarity, torch.zeros(b, 5), torch.zeros(b, 2), torch.zeros(b, r), torch.zeros(b, t, r))
 
 
 def test_a_span_marks_exactly_the_tokens_that_touch_it(encoder):
@@ -34,23 +40,28 @@ def test_a_span_marks_exactly_the_tokens_that_touch_it(encoder):
 
 def test_a_rating_moves_the_odds_of_the_poles_and_not_the_weight_of_silence(encoder):
     rows = encoder.batch([Turn("a", "b", "SAT", 5, judged=False)])
-    out = out_of(rows)
-    losses(out, rows, Params(level_weight=0.0)).backward()
-    dsat, none, sat = out[0].grad[0].tolist()
-    assert sat < 0 < dsat
-    assert none == 0.0
+    pole, rating, out = out_of(rows)
+    losses(out, rating, rows, Params(pole_weight=0.3)).backward()
+    assert pole.grad[0, 0] == 0.0
+    assert pole.grad[0, 1] < 0
+    pole, rating, out = out_of(rows)
+    losses(out, rating, rows, Params()).backward()
+    assert not pole.grad.any()
     judged = encoder.batch([Turn("a", "b", "SAT", 5, judged=True)])
-    out = out_of(judged)
-    losses(out, judged, Params(level_weight=0.0)).backward()
-    assert out[0].grad[0, 1] > 0
+    pole, rating, out = out_of(judged)
+    losses(out, rating, judged, Params()).backward()
+    assert pole.grad[0, 0] < 0
+    assert rating.grad is None
 
 
-def test_a_neutral_rating_teaches_its_level_only(encoder):
+def test_a_neutral_rating_teaches_its_rating_only(encoder):
     rows = encoder.batch([Turn("a", "b", "none", 3, judged=False)])
-    out = out_of(rows)
-    level_only = losses(out, rows, Params(level_weight=1.0))
-    assert level_only.item() == pytest.approx(torch.log(torch.tensor(5.0)).item())
-    assert not level_only.requires_grad
+    pole, rating, out = out_of(rows)
+    loss = losses(out, rating, rows, Params(rating_weight=1.0))
+    assert loss.item() == pytest.approx(torch.log(torch.tensor(5.0)).item())
+    loss.backward()
+    assert not pole.grad.any()
+    assert rating.grad[0, 2] < 0
 
 
 def test_pieces_of_a_batch_hold_every_turn_once_in_order_of_length():

@@ -36,13 +36,13 @@ def test_padding_changes_nothing(model):
     ids, mask, types = rows(12, 7)
     together = model(ids, mask, types)
     alone = model(ids[1:, :7], mask[1:, :7], types[1:, :7])
-    for a, b in zip(together[:3], alone[:3], strict=True):
+    for a, b in zip(together[:4], alone[:4], strict=True):
         assert torch.allclose(a[1:], b, atol=1e-5)
 
 
 def test_only_tokens_of_the_follow_up_can_fire_and_the_class_is_their_soft_maximum(model):
     ids, mask, types = rows(10)
-    _, _, rubric, tokens = model(ids, mask, types)
+    *_, rubric, tokens = model(ids, mask, types)
     assert (tokens[types == 0] == NOWHERE).all()
     top = tokens.amax(1)
     assert (rubric >= top - 1e-5).all()
@@ -73,6 +73,17 @@ def test_a_layer_is_the_post_norm_transformer_layer_of_torch():
         bias = padding[:, None, None, :].float() * -1e4
         expected = theirs(x, src_key_padding_mask=padding)
         assert torch.allclose(mine(x, bias)[~padding], expected[~padding], atol=1e-5)
+
+
+def test_polarity_is_a_distribution_and_silence_moves_no_odds(model):
+    polarity, *_ = model(*rows(9, 5))
+    assert torch.allclose(polarity.exp().sum(-1), torch.ones(2), atol=1e-5)
+    quiet = SignalEncoder(rubric=4, rank=2, vocab=64).eval()
+    quiet.load_state_dict(model.state_dict())
+    quiet.polarity.bias.data[0] -= 3.0
+    quieter, *_ = quiet(*rows(9, 5))
+    assert torch.allclose(quieter[:, 2] - quieter[:, 0], polarity[:, 2] - polarity[:, 0], atol=1e-5)
+    assert (quieter[:, 1] > polarity[:, 1]).all()
 
 
 def test_what_ships_is_everything_that_trains(model):

@@ -4,7 +4,7 @@ import random
 import pytest
 from rejoinder.training.extractor_text import DATA, LABELS, MARK, compose, labelled, training_texts, written
 
-POLES = dict(json.loads((DATA / "sat-v1" / "labels.json").read_text(encoding="utf-8"))["rubric"])
+POLES = dict(json.loads((DATA / "sat-v1" / "model.json").read_text(encoding="utf-8"))["rubric"])
 
 
 def test_every_reason_has_at_least_fifteen_sentences_of_its_own():

@@ -1,9 +1,13 @@
 """Turning logits into probabilities that mean what they say.
 
 A temperature and one shift per class for polarity (Guo and others, 1706.04599, with the bias of vector scaling), one
-scale and shift for the rubric (Platt). Fitted on turns the encoder did not learn from; kept as JSON beside the
-weights. `python -m rejoinder.signals.calibration HELD_OUT.jsonl` prints a new file, so whoever has labels of their
-own can recalibrate without training.
+scale and shift for the rubric (Platt). Chats between people have odds of their own for SAT against DSAT, since hardly
+anyone rates a partner badly and tone tells who does; how much a turn is such a chat, the encoder says. The level is
+what the words say, 3 as far as they are silent; in chats it is the tone, 3 being the usual one.
+
+Fitted on turns the encoder did not learn from; kept as JSON beside the weights. `python -m
+rejoinder.signals.calibration HELD_OUT.jsonl` prints a new file, so whoever has labels of their own can recalibrate
+without training.
 """
 
 from __future__ import annotations
@@ -11,38 +15,70 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from rejoinder.signals.ranking import spearman
+
 CLASSES = ("DSAT", "none", "SAT")
+WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
+# A wrong level is mended by the next rating; wrong odds turn a refusal into content, so their gate is the narrower one.
+LEVEL_GATE, ODDS_GATE = (0.5, 0.7), (0.8, 1.0)
+
+
+def chatness(rating: np.ndarray, gate: tuple[float, float]) -> np.ndarray:
+    """(..., 2) rating head → how much a turn is a chat between people: 0 below the gate, 1 above it."""
+    return np.clip((rating[..., 1] - gate[0]) / (gate[1] - gate[0]), 0.0, 1.0)
+
+
+def expected(logits: np.ndarray) -> np.ndarray:
+    """(..., 5) logits → mean of 1 to 5."""
+    e = np.exp(logits - logits.max(-1, keepdims=True))
+    return (e / e.sum(-1, keepdims=True)) @ np.arange(1.0, 6.0)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """temperature > 0; shift: added to the scaled logits of DSAT, none, SAT; rubric_scale, rubric_shift: of Platt."""
+    """temperature > 0. shift: added to the scaled logits of DSAT, none, SAT.
+
+    chat_odds, chat_scale, chat_tone: what a chat adds to the log-odds of SAT against DSAT: a constant, a share of the
+    logits' difference, and so much for each point of rating above rating_centre, the average one, 1 to 5.
+    rubric_scale, rubric_shift: of Platt. rating_weight: levels a point above the centre is worth, in a chat.
+    """
 
     temperature: float = 1.0
     shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    chat_odds: float = 0.0
+    chat_scale: float = 0.0
+    chat_tone: float = 0.0
     rubric_scale: float = 1.0
     rubric_shift: float = 0.0
+    rating_centre: float = 3.0
+    rating_weight: float = 0.0
 
-    def polarity(self, logits: np.ndarray) -> np.ndarray:
-        """(..., 3) logits → (..., 3) probabilities."""
+    def polarity(self, logits: np.ndarray, rating: np.ndarray) -> np.ndarray:
+        """(..., 3) logits, (..., 2) rating head → (..., 3) probabilities of DSAT, none, SAT."""
         z = logits / self.temperature + np.asarray(self.shift)
         e = np.exp(z - z.max(-1, keepdims=True))
-        return e / e.sum(-1, keepdims=True)
+        silent = e[..., 1] / e.sum(-1)
+        added = self.chat_odds + self.chat_scale * (logits[..., 2] - logits[..., 0])
+        added = added + self.chat_tone * (rating[..., 0] - self.rating_centre)
+        odds = z[..., 2] - z[..., 0] + chatness(rating, ODDS_GATE) * added
+        favour = 1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0)))
+        return np.stack([(1.0 - silent) * (1.0 - favour), silent, (1.0 - silent) * favour], -1)
 
     def rubric(self, logits: np.ndarray) -> np.ndarray:
         """Logits of reasons, of whole turns or of tokens → probabilities, same shape."""
         return 1.0 / (1.0 + np.exp(-(self.rubric_scale * logits + self.rubric_shift)))
 
-    @staticmethod
-    def level(logits: np.ndarray) -> np.ndarray:
-        """(..., 5) logits → expected level, 1 to 5."""
-        e = np.exp(logits - logits.max(-1, keepdims=True))
-        return (e / e.sum(-1, keepdims=True)) @ np.arange(1.0, 6.0)
+    def level(self, levels: np.ndarray, rating: np.ndarray, polarity: np.ndarray) -> np.ndarray:
+        """(..., 5) logits, (..., 2) rating head, (..., 3) probabilities → expected level, 1 to 5."""
+        said = (1.0 - polarity[..., 1]) * expected(levels) + polarity[..., 1] * 3.0
+        tone = np.clip(3.0 + self.rating_weight * (rating[..., 0] - self.rating_centre), 1.0, 5.0)
+        chat = chatness(rating, LEVEL_GATE)
+        return (1.0 - chat) * said + chat * tone
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2) + "\n"
@@ -74,39 +110,86 @@ def _minimise(loss: Callable[[np.ndarray], float], start: Sequence[float], round
 
 
 def fit(held_out: Iterable[Mapping]) -> Calibration:
-    """The calibration of least negative log-likelihood, every set weighing the same.
+    """The calibration of least negative log-likelihood: of the judged turns first, then of what chats add.
 
-    held_out: {set, judged, label, reasons: [name], polarity: 3 logits, rubric: R logits, names: [R]}. Turns that
-    nobody read (judged false) count by the odds of SAT against DSAT only, and not at all where their label is none.
+    held_out: {set, judged, label, level, reasons: [name], names: [R], and logits: polarity (3), levels (5),
+    rubric (R); and the rating head (2)}. Turns that nobody read (judged false) count by the odds of SAT against DSAT
+    only, and not at all where their label is none.
     """
-    sets: dict[tuple[str, bool], list[Mapping]] = {}
-    for row in held_out:
-        if row["judged"] or row["label"] != "none":
-            sets.setdefault((row["set"], row["judged"]), []).append(row)
-    groups = [
-        (judged, np.array([r["polarity"] for r in rows]), np.array([CLASSES.index(r["label"]) for r in rows]))
-        for (_, judged), rows in sets.items()
-    ]
+    held_out = list(held_out)
+    found = Calibration()
+    if judged := [row for row in held_out if row["judged"]]:
+        found = _fit_rubric(_fit_polarity(found, judged), judged)
+    if rated := [row for row in held_out if not row["judged"]]:
+        found = _fit_chat(found, rated)
+        found = _fit_level(found, held_out)
+    return found
 
-    def polarity_loss(x: np.ndarray) -> float:
-        trial, total = Calibration(float(np.exp(x[0])), (float(x[1]), 0.0, float(x[2]))), 0.0
-        for judged, logits, label in groups:
-            p = trial.polarity(logits)
-            mine = p[np.arange(len(label)), label]
-            total -= float(np.log(np.maximum(mine if judged else mine / (p[:, 0] + p[:, 2]), 1e-12)).mean())
-        return total
 
-    x = _minimise(polarity_loss, (0.0, 0.0, 0.0))
-    read = [row for (_, judged), rows in sets.items() if judged for row in rows]
-    logits = np.array([row["rubric"] for row in read])
-    fired = np.array([[name in row["reasons"] for name in row["names"]] for row in read], dtype=float)
+def _arrays(rows: Sequence[Mapping], *keys: str) -> tuple[np.ndarray, ...]:
+    return tuple(np.array([row[key] for row in rows], dtype=float) for key in keys)
 
-    def rubric_loss(z: np.ndarray) -> float:
-        p = np.clip(Calibration(rubric_scale=float(np.exp(z[0])), rubric_shift=float(z[1])).rubric(logits), 1e-9, 1.0)
-        return float(-(fired * np.log(p) + (1 - fired) * np.log(np.maximum(1 - p, 1e-9))).mean())
 
-    z = _minimise(rubric_loss, (0.0, 0.0)) if len(read) else np.zeros(2)
-    return Calibration(float(np.exp(x[0])), (float(x[1]), 0.0, float(x[2])), float(np.exp(z[0])), float(z[1]))
+def _fit_polarity(found: Calibration, judged: Sequence[Mapping]) -> Calibration:
+    logits, rating = _arrays(judged, "polarity", "rating")
+    label = np.array([CLASSES.index(row["label"]) for row in judged])
+
+    def trial(x: np.ndarray) -> Calibration:
+        return replace(found, temperature=float(np.exp(x[0])), shift=(float(x[1]), 0.0, float(x[2])))
+
+    def loss(x: np.ndarray) -> float:
+        p = trial(x).polarity(logits, rating)[np.arange(len(label)), label]
+        return -float(np.log(np.maximum(p, 1e-12)).mean())
+
+    return trial(_minimise(loss, (0.0, 0.0, 0.0)))
+
+
+def _fit_rubric(found: Calibration, judged: Sequence[Mapping]) -> Calibration:
+    (logits,) = _arrays(judged, "rubric")
+    fired = np.array([[name in row["reasons"] for name in row["names"]] for row in judged], dtype=float)
+
+    def trial(x: np.ndarray) -> Calibration:
+        return replace(found, rubric_scale=float(np.exp(x[0])), rubric_shift=float(x[1]))
+
+    def loss(x: np.ndarray) -> float:
+        p = np.clip(trial(x).rubric(logits), 1e-9, 1 - 1e-9)
+        return -float((fired * np.log(p) + (1 - fired) * np.log(1 - p)).mean())
+
+    return trial(_minimise(loss, (0.0, 0.0)))
+
+
+def _fit_chat(found: Calibration, rated: Sequence[Mapping]) -> Calibration:
+    (scores,) = _arrays(rated, "rating")
+    found = replace(found, rating_centre=float(scores[:, 0].mean()))
+    poled = [row for row in rated if row["label"] != "none"]
+    if not poled:
+        return found
+    logits, rating = _arrays(poled, "polarity", "rating")
+    good = np.array([row["label"] == "SAT" for row in poled])
+
+    def trial(x: np.ndarray) -> Calibration:
+        return replace(found, chat_odds=float(x[0]), chat_scale=float(x[1]), chat_tone=float(x[2]))
+
+    def loss(x: np.ndarray) -> float:
+        p = trial(x).polarity(logits, rating)
+        mine = np.where(good, p[:, 2], p[:, 0]) / (p[:, 0] + p[:, 2])
+        return -float(np.log(np.maximum(mine, 1e-12)).mean())
+
+    return trial(_minimise(loss, (0.0, 0.0, 0.0)))
+
+
+def _fit_level(found: Calibration, held_out: Sequence[Mapping]) -> Calibration:
+    """Adds the weight, of a short list, at which the set that loses most against its own best weight loses least."""
+    trials = [replace(found, rating_weight=weight) for weight in WEIGHTS]
+    shares = []
+    for name in sorted({row["set"] for row in held_out}):
+        levels, rating, polarity, given = _arrays(
+            [row for row in held_out if row["set"] == name], "levels", "rating", "polarity", "level"
+        )
+        p = found.polarity(polarity, rating)
+        kept = np.nan_to_num(np.array([spearman(trial.level(levels, rating, p), given) for trial in trials]))
+        shares.append(kept / kept.max() if kept.max() > 0 else np.ones(len(kept)))
+    return trials[int(np.min(shares, axis=0).argmax())]
 
 
 def main(path: str) -> None:

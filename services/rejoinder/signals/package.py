@@ -1,35 +1,25 @@
 """The exported signal encoder as a folder, and the scorer that runs it in process.
 
-    model.onnx  tokenizer.json  labels.json  calibration.json  card.md  digest
-`digest` is the SHA-256 over the other files, by name; a folder that differs from it is not loaded.
+model.onnx  tokenizer.json  model.json (what the outputs mean)  calibration.json  card.md  digest
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rejoinder.core.errors import BadFile, DataLoss
+from rejoinder.core.errors import BadFile
+from rejoinder.core.modelfolder import GRAPH, TOKENIZER, verified
 from rejoinder.core.turntext import Budget, TurnRow
 from rejoinder.core.types import Polarity
 from rejoinder.signals.calibration import Calibration
 from rejoinder.signals.extractors.evidence import Logits, TextModel
 
-FILES = ("model.onnx", "tokenizer.json", "labels.json", "calibration.json", "card.md")
-POLES = {"SAT": Polarity.SAT, "DSAT": Polarity.DSAT}
-
-
-def digest_of_folder(folder: Path) -> str:
-    """SHA-256 (hex) over names and contents of the folder's files, in the order of FILES."""
-    total = hashlib.sha256()
-    for name in FILES:
-        total.update(name.encode() + b"\0" + hashlib.sha256((folder / name).read_bytes()).digest())
-    return total.hexdigest()
+CALIBRATION = "calibration.json"
+OUTPUTS = ["polarity", "level", "rating", "rubric", "tokens"]
 
 
 def batches(rows: Sequence[TurnRow], budget: int) -> list[list[int]]:
@@ -66,31 +56,27 @@ class OnnxScorer:
                 n = len(rows[i].ids)
                 ids[b, :n], mask[b, :n], types[b, :n] = rows[i].ids, 1, rows[i].types
             feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-            polarity, level, rubric, tokens = self._session.run(["polarity", "level", "rubric", "tokens"], feed)
+            *whole, tokens = self._session.run(OUTPUTS, feed)
             for b, i in enumerate(part):
-                out[i] = Logits(polarity[b], level[b], rubric[b], tokens[b][types[b] == 1])
+                out[i] = Logits(*(head[b] for head in whole), tokens[b][types[b] == 1])
         return [out[i] for i in range(len(rows))]
 
 
-def load(folder: Path, *, threads: int = 1) -> TextModel:
-    """The text model of a folder. Errors: BadFile (a file is missing), DataLoss (digest differs)."""
-    for name in (*FILES, "digest"):
-        if not (folder / name).is_file():
-            raise BadFile(f"{folder} holds no {name}", path=folder)
-    digest = digest_of_folder(folder)
-    if digest != (folder / "digest").read_text(encoding="utf-8").strip():
-        raise DataLoss(f"the files of {folder} differ from their digest", path=folder)
+def load(path: Path, *, threads: int = 1) -> TextModel:
+    """The text model of a folder. Raises BadFile (a file is missing), DataLoss (the files differ from the digest)."""
+    folder = verified(path)
+    if not (path / CALIBRATION).is_file():
+        raise BadFile(f"{path} holds no {CALIBRATION}", file=CALIBRATION)
     from tokenizers import Tokenizer
 
-    tokenizer: Any = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer: Any = Tokenizer.from_file(str(path / TOKENIZER))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
     return TextModel(
-        OnnxScorer(folder / "model.onnx", threads=threads),
+        OnnxScorer(path / GRAPH, threads=threads),
         tokenizer,
-        Calibration.from_json((folder / "calibration.json").read_text(encoding="utf-8")),
-        tuple((name, POLES[pole]) for name, pole in labels["rubric"]),
-        f"{labels['name']}@{digest[:12]}",
-        Budget(**labels["budget"]),
+        Calibration.from_json((path / CALIBRATION).read_text(encoding="utf-8")),
+        tuple((name, Polarity(pole)) for name, pole in folder.facts["rubric"]),
+        f"{folder.facts['name']}@{folder.digest[:12]}",
+        Budget(**folder.facts["budget"]),
     )

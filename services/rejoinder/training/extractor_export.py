@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -10,11 +9,12 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from rejoinder.core.modelfolder import FACTS, GRAPH, TOKENIZER, seal
 from rejoinder.training.extractor_model import SignalEncoder
 from rejoinder.training.extractor_text import DATA
 
 SHIPPED = DATA / "sat-v1"
-FILES = ("model.onnx", "tokenizer.json", "labels.json", "calibration.json", "card.md")
+CARRIED = (FACTS, "calibration.json", "card.md")
 
 
 def pretrained_folder() -> Path:
@@ -26,13 +26,12 @@ def pretrained_folder() -> Path:
 
 def assemble(shipped: Path, base: Path) -> SignalEncoder:
     """The merged encoder in fp32, ready to run: base weights, then everything that training changed."""
-    labels = json.loads((shipped / "labels.json").read_text(encoding="utf-8"))
+    labels = json.loads((shipped / FACTS).read_text(encoding="utf-8"))
     small = {name: value.float() for name, value in load_file(str(shipped / "updates.safetensors")).items()}
     rank = next(value.shape[0] for name, value in small.items() if name.endswith(".A"))
     model = SignalEncoder(len(labels["rubric"]), rank)
     model.load_base(load_file(str(base / "model.safetensors")))
-    expected = set(model.small_state()) - {"words.weight", "places.weight"}
-    if set(small) != expected:
+    if set(small) != set(model.small_state()):
         raise ValueError("updates.safetensors and the encoder name different tensors")
     model.load_state_dict(small, strict=False)
     return model.merge().eval()
@@ -49,10 +48,10 @@ def to_onnx(model: SignalEncoder, path: Path) -> None:
         (ids, mask, types),
         str(path),
         input_names=["input_ids", "attention_mask", "token_type_ids"],
-        output_names=["polarity", "level", "rubric", "tokens"],
+        output_names=["polarity", "level", "rating", "rubric", "tokens"],
         dynamic_axes={
             **{name: free for name in ("input_ids", "attention_mask", "token_type_ids", "tokens")},
-            **{name: {0: "batch"} for name in ("polarity", "level", "rubric")},
+            **{name: {0: "batch"} for name in ("polarity", "level", "rating", "rubric")},
         },
         opset_version=17,
         dynamo=False,
@@ -67,19 +66,15 @@ def quantise(source: Path, target: Path) -> None:
 
 
 def export(out: Path, *, int8: bool = False, shipped: Path = SHIPPED, base: Path | None = None) -> str:
-    """Writes model.onnx, tokenizer.json, labels.json, calibration.json, card.md, digest; returns the digest."""
+    """Writes model.onnx, tokenizer.json, model.json, calibration.json, card.md and digest; returns the digest."""
     base = base or pretrained_folder()
     out.mkdir(parents=True, exist_ok=True)
-    plain = out / ("fp32.onnx" if int8 else "model.onnx")
+    plain = out / ("fp32.onnx" if int8 else GRAPH)
     to_onnx(assemble(shipped, base), plain)
     if int8:
-        quantise(plain, out / "model.onnx")
+        quantise(plain, out / GRAPH)
         plain.unlink()
-    shutil.copyfile(base / "tokenizer.json", out / "tokenizer.json")
-    for name in ("labels.json", "calibration.json", "card.md"):
+    shutil.copyfile(base / TOKENIZER, out / TOKENIZER)
+    for name in CARRIED:
         shutil.copyfile(shipped / name, out / name)
-    total = hashlib.sha256()
-    for name in FILES:
-        total.update(name.encode() + b"\0" + hashlib.sha256((out / name).read_bytes()).digest())
-    (out / "digest").write_text(total.hexdigest() + "\n", encoding="utf-8")
-    return total.hexdigest()
+    return seal(out)

@@ -40,10 +40,13 @@ class Turn:
 
 @dataclass(frozen=True)
 class Written:
-    """fragments: every one is evidence of its reason as a whole ("none" for those that judge nothing)."""
+    """fragments: every one is evidence of its reason as a whole ("none" for those that judge nothing).
+    answers: recommendations and offers, which people refuse as often as they accept them.
+    """
 
     fragments: tuple[tuple[str, int, str], ...]
     wholes: tuple[Turn, ...]
+    answers: tuple[str, ...] = ()
 
 
 def _whole(line: str) -> Turn:
@@ -61,7 +64,7 @@ def _whole(line: str) -> Turn:
 
 def written(path: Path = DATA / "written.txt") -> Written:
     """Reads the file; its own first lines explain the form."""
-    fragments, wholes, section, level = [], [], "", 3
+    fragments, wholes, answers, section, level = [], [], [], "", 3
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line or line.startswith("#"):
             continue
@@ -70,9 +73,11 @@ def written(path: Path = DATA / "written.txt") -> Written:
             level = int(number or 3)
         elif section == "whole":
             wholes.append(_whole(line))
+        elif section == "answers":
+            answers.append(line)
         else:
             fragments.append((section, level, line))
-    return Written(tuple(fragments), tuple(wholes))
+    return Written(tuple(fragments), tuple(wholes), tuple(answers))
 
 
 def turn_of(record: dict, judged: bool) -> Turn:
@@ -114,7 +119,7 @@ def compose(own: Written, poles: dict[str, str], answers: Sequence[str], rng: ra
     for part in own.fragments:
         by[poles.get(part[0], "none")].append(part)
     kind = rng.random()
-    if kind < 0.25:
+    if kind < 0.35:
         turn = rng.choice(own.wholes)
     else:
         # A reason first and a sentence of it second, so that long lists do not crowd out short ones.

@@ -53,7 +53,7 @@ class WordListScorer:
         polarity = np.array([-3.0 * pole, 1.0, 3.0 * pole])
         level = np.zeros(5)
         level[2 + int(np.sign(pole)) * 2] = 8.0
-        return Logits(polarity, level, rubric, tokens)
+        return Logits(polarity, level, np.zeros(2), rubric, tokens)
 
 
 @pytest.fixture

@@ -24,10 +24,11 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Logits:
-    """Of one row: polarity (3,), level (5,), rubric (R,), tokens (tokens of the follow-up, R)."""
+    """Of one row: polarity (3,), level (5,), rating (2,), rubric (R,), tokens (tokens of the follow-up, R)."""
 
     polarity: np.ndarray
     level: np.ndarray
+    rating: np.ndarray
     rubric: np.ndarray
     tokens: np.ndarray
 
