@@ -97,10 +97,14 @@ def labelled(folder: Path = DATA / "labelled") -> list[Turn]:
 
 
 def training_texts() -> Iterator[str]:
-    """Every sentence written or labelled for the extractor, for comparing with texts that must be disjoint from it."""
+    """Every sentence written or labelled for the extractor, for comparing with texts that must be disjoint from it.
+
+    The rated chats are not among them: they are not carried here.
+    """
     own = written()
     yield from (text for _, _, text in own.fragments)
-    yield from (turn.followup for turn in own.wholes)
+    yield from own.answers
+    yield from (text for turn in own.wholes for text in (turn.followup, turn.answer) if text)
     yield from (turn.followup for turn in labelled())
 
 
