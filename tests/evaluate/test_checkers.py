@@ -6,6 +6,7 @@ have; `python -m rejoinder.training.embedded answers --base DIR` writes such a f
 
 import json
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +24,12 @@ def agreement(name, rows):
     return np.mean([CHECKERS[name].make(row["answer"], LIMITS) == (name in row["style"]) for row in rows])
 
 
+SWAPS = {"kilometres": "miles", "metres": "feet", "kilograms": "pounds", "Celsius": "Fahrenheit"}
+SWAPS |= {b: a for a, b in SWAPS.items()}
+
+
 def other_units(text):
-    swaps = [("metres", "feet"), ("kilometres", "miles"), ("kilograms", "pounds"), ("Celsius", "Fahrenheit")]
-    for a, b in swaps:
-        text = text.replace(a, "\0").replace(b, a).replace("\0", b)
-    return text
+    return re.sub("|".join(sorted(SWAPS, key=len, reverse=True)), lambda found: SWAPS[found[0]], text)
 
 
 def other_layout(text):

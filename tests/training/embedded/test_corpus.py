@@ -14,7 +14,7 @@ KNOWN = {answer: (fact, style) for fact in FACTS for answer, style in readings(f
 
 @pytest.fixture(scope="module")
 def exchanges():
-    return list(corpus(FACTS, WORDS, 1500, np.random.default_rng(0)))
+    return list(corpus(FACTS, WORDS, 6000, np.random.default_rng(0)))
 
 
 def test_every_kind_occurs_in_every_style_unasked(exchanges):
