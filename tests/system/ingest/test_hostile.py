@@ -119,7 +119,7 @@ CASES = (
     Case("a clock that was never set", feedback(occurred_at=Timestamp(seconds=1)),
          "REJECTED/INVALID_ARGUMENT/occurred_at"),
     Case("a time in thirty million years", feedback(occurred_at=Timestamp(seconds=10**15)),
-         "REJECTED/INVALID_ARGUMENT/"),
+         "REJECTED/BAD_ENCODING/occurred_at"),
     Case("acknowledged before the dedupe time", feedback(accepted_at=Timestamp(seconds=1_600_000_000)),
          "REJECTED/EXPIRED/accepted_at"),
     # Interactions.
