@@ -211,3 +211,36 @@ async def test_several_lanes_compute_at_once(started):
     assert batcher.queued_tokens == 10
     model.gate.release(10)
     assert await asyncio.gather(*calls) == [[0], [2], [4]]
+
+
+class HangsUp(ManualClock):
+    """Whoever asks for the time past `at` finds that a caller has just left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.at = float("inf")
+        self.caller: asyncio.Task | None = None
+
+    def monotonic(self) -> float:
+        now = super().monotonic()
+        if now > self.at and self.caller is not None:
+            self.caller.cancel()
+        return now
+
+
+async def test_a_caller_that_leaves_just_as_its_deadline_passes_does_not_end_the_lane(started):
+    model, seen, clock = Model(open_gate=False), Seen(), HangsUp()
+    batcher = await started(model, seen, clock)
+    first = asyncio.create_task(batcher.submit([1], [4]))
+    await model.busy()
+    clock.at = clock.monotonic() + 1.0
+    clock.caller = asyncio.create_task(batcher.submit([2, 3], [4, 4], deadline=clock.at))
+    await asyncio.sleep(0)
+    clock.advance(2.0)
+    model.gate.release(10)
+    assert await first == [2]
+    with pytest.raises(asyncio.CancelledError):
+        await clock.caller
+    assert await asyncio.wait_for(batcher.submit([5], [4]), 10) == [10]
+    assert model.computed == [1, 5]
+    assert seen.given_up == 2

@@ -84,7 +84,7 @@ class Batcher(Generic[T, R]):
         """Batches at work end, waiting rows fail with DRAINING."""
         self._closing = True
         for entry in self._leave(list(self._queue)):
-            entry.done.set_exception(Draining("the model is being unloaded", retry_after_s=1.0))
+            _fail(entry.done, Draining("the model is being unloaded", retry_after_s=1.0))
         async with self._wake:
             self._wake.notify_all()
         await asyncio.gather(*self._lanes)
@@ -159,7 +159,7 @@ class Batcher(Generic[T, R]):
         planned = plan(waiting, self._clock.monotonic(), self._limits, self._last_turn)
         late = self._leave([item.key for item in planned.expired])
         for entry in late:
-            entry.done.set_exception(DeadlineExceeded("the deadline passed in the queue"))
+            _fail(entry.done, DeadlineExceeded("the deadline passed in the queue"))
         self._gave_up(late)
         if not planned.batches:
             return []
@@ -178,8 +178,7 @@ class Batcher(Generic[T, R]):
             pairs = list(zip(batch, results, strict=True))
         except Exception as error:
             for entry in batch:
-                if not entry.done.done():
-                    entry.done.set_exception(error)
+                _fail(entry.done, error)
             return
         for entry, result in pairs:
             if not entry.done.done():
@@ -191,3 +190,9 @@ class Batcher(Generic[T, R]):
         self._pace += 0.2 * (tokens / max(took, 1e-6) - self._pace)
         waits = tuple(began - item.arrived for item in items)
         self._observe(Report(len(items), tokens, padded(items), self._limits.max_tokens, waits, took))
+
+
+def _fail(done: asyncio.Future[R], error: Exception) -> None:
+    """Answers a row unless its caller has gone: a cancelled caller's row leaves the queue one turn of the loop later."""
+    if not done.done():
+        done.set_exception(error)
