@@ -21,6 +21,7 @@ from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from rejoinder.cli.supervisor import Plan, Supervisor, free_ports
 
 
 def wait_until(true: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
@@ -203,3 +204,71 @@ class Killer:
     def _gone_on(self, before: int) -> bool:
         self._traffic.check()
         return self._progress() > before
+
+
+class Tended:
+    """Processes under the supervisor of `rejoinder up`: whoever dies comes back by itself. owns: children, a thread."""
+
+    def __init__(self, folder: Path, plans: Sequence[Plan]) -> None:
+        self._supervisor = Supervisor(folder, lambda name, what: None)
+        ports = free_ports(len(plans))
+        self.addresses = {plan.name: f"127.0.0.1:{port}" for plan, port in zip(plans, ports, strict=True)}
+        self._supervisor.start(plans, ports)
+        self._children = {child.name: child for child in self._supervisor.children}
+        self._failure: Exception | None = None
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._tend, name="supervisor", daemon=True)
+        self._thread.start()
+
+    def serves(self, name: str) -> bool:
+        """Raises what tending met: a child that cannot start again."""
+        if self._failure is not None:
+            raise self._failure
+        return self._children[name].ready
+
+    def kill(self, name: str) -> None:
+        """SIGKILL to the whole group of a process that lives; returns when it is gone."""
+        child = self._children[name]
+        pid = child.pid
+        assert pid is not None
+        os.killpg(pid, signal.SIGKILL)
+        wait_until(lambda: child.pid != pid, f"the end of {name}")
+
+    def close(self) -> None:
+        """Stops all as `rejoinder up` does: SIGTERM, and a drain."""
+        self._ending.set()
+        self._thread.join(10)
+        self._supervisor.stop()
+
+    def _tend(self) -> None:
+        while self._failure is None and not self._ending.wait(0.02):
+            try:
+                self._supervisor.tend()
+            except Exception as error:
+                self._failure = error
+
+
+def kill_in_turn(
+    tended: Tended, names: Sequence[str], rounds: int, progress: Callable[[str], int], traffic: Traffic, seed: int
+) -> int:
+    """Kills each process once a round at a seeded moment of its own traffic; how often in all.
+
+    progress: a count that grows with a process's traffic. Each must have gone on behind its last kill before the next,
+    and at the end: nobody but the supervisor and the callers does anything for that.
+    """
+    rng = random.Random(seed)
+    killed_at = {name: progress(name) for name in names}
+
+    def goes_on(name: str) -> bool:
+        traffic.check()
+        return tended.serves(name) and progress(name) > killed_at[name]
+
+    for _ in range(rounds):
+        for name in rng.sample(list(names), len(names)):
+            wait_until(lambda name=name: goes_on(name), f"traffic through {name}")
+            time.sleep(rng.uniform(0.02, 0.3))
+            tended.kill(name)
+            killed_at[name] = progress(name)
+    for name in names:
+        wait_until(lambda name=name: goes_on(name), f"traffic through {name}")
+    return rounds * len(names)

@@ -1,0 +1,22 @@
+"""A reward process that is wrong on purpose: each of its lives scores a little differently (F12)."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import numpy as np
+import rejoinder.reward.__main__ as process
+from rejoinder.reward.heads.bt import BradleyTerry
+from rejoinder.reward.settings import RewardSettings
+from rejoinder.runtime.serve import run
+
+
+class Drifting(BradleyTerry):
+    def scores(self, outputs: np.ndarray) -> list[float]:
+        return [score + 0.001 * (os.getpid() % 997) for score in super().scores(outputs)]
+
+
+if __name__ == "__main__":
+    process.HEADS = {"bt": process.HEADS["bt"].__class__("bt", Drifting)}  # type: ignore[assignment]
+    sys.exit(run("reward", RewardSettings, process.build))
