@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from rejoinder.cli.datafolder import DataFolder, erasure_key
-from rejoinder.core.errors import BadFile, StoreOwned
+from rejoinder.core.errors import BadSettings, StoreOwned
 
 
 def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_the_key_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
 
 def test_a_damaged_key_is_refused_and_not_made_anew(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("ab")
-    with pytest.raises(BadFile, match="erasures"):
+    with pytest.raises(BadSettings, match="16 bytes"):
         erasure_key(tmp_path)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from rejoinder.core.errors import EmptyField, LogReplaced, LogUnavailable, NotFound
+from rejoinder.clients.ledger import WindowEvidence
+from rejoinder.core.codec import from_proto
+from rejoinder.core.errors import EmptyField, InvalidArgument, Loading, LogReplaced, LogUnavailable, NotFound
+from rejoinder.ledger.cut import Cut
 from rejoinder.ledger.service import LedgerService, follow
 from rejoinder.runtime.call import Call
 from rejoinder.v1 import ledger_pb2
@@ -48,6 +51,51 @@ async def test_erase_answers_at_once_with_a_ticket(service, bench) -> None:
     assert found.raw_copy_ends_at.seconds > found.erased_at.seconds
     with pytest.raises(EmptyField):
         await service.Erase(ledger_pb2.EraseRequest(tenant="t"), CALL)
+
+
+async def window_of(service, **asked) -> tuple[ledger_pb2.WindowHead, list]:
+    parts = [part async for part in service.BuildWindow(ledger_pb2.BuildWindowRequest(loop="l", **asked), CALL)]
+    return parts[0].head, [piece for part in parts for piece in part.evidence]
+
+
+async def test_a_window_over_the_service_is_the_ledgers_own(service, bench) -> None:
+    cut = (await service.GetCut(ledger_pb2.GetCutRequest(), CALL)).cut
+    preview, _ = await window_of(service)
+    head, [piece] = await window_of(service, number=1, cut=cut)
+    own = service._ledger.window("l", 1, "", Cut.from_json(cut))
+    assert (head.digest, dict(head.counts)) == (own.manifest.digest, own.manifest.counts)
+    assert (preview.digest, dict(preview.counts)) == ("", own.manifest.counts)
+    assert head.as_of.ToMicroseconds() / 1_000_000 == own.manifest.as_of
+    again = from_proto(piece, WindowEvidence)
+    assert (again.id, again.feedback, again.interaction, again.signal) == (
+        own.evidence[0].id,
+        own.evidence[0].feedback,
+        own.evidence[0].interaction,
+        own.evidence[0].signal,
+    )
+
+
+async def test_whoever_is_held_out_or_rolled_back_stays_out_of_a_window_over_the_service(service) -> None:
+    cut = (await service.GetCut(ledger_pb2.GetCutRequest(), CALL)).cut
+    for number, leaving in enumerate((ledger_pb2.Leaving(holdout_share=1.0), ledger_pb2.Leaving(rolled_back=["v1"]))):
+        head, pieces = await window_of(service, number=number + 1, cut=cut, leaving=leaving)
+        assert not pieces
+        assert head.counts["evidence"] == 0
+
+
+@pytest.mark.parametrize(
+    "asked", [{"number": -1}, {"number": 1, "cut": "{"}, {"number": 1, "cut": "[]"}, {"number": 1}]
+)
+async def test_a_window_that_is_none_is_refused_in_words(service, asked) -> None:
+    with pytest.raises(InvalidArgument):
+        await window_of(service, **asked)
+
+
+async def test_a_cut_waits_for_a_ledger_that_is_behind_and_says_so(bench) -> None:
+    log = bench.of(bench.answer("x1"))
+    service = LedgerService(bench.ledger(), log, log.append)
+    with pytest.raises(Loading):
+        await service.GetCut(ledger_pb2.GetCutRequest(), Call.local(deadline_s=0.2))
 
 
 class ComesAndGoes:

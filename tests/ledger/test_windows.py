@@ -115,7 +115,7 @@ def test_a_copy_at_a_lower_place_after_the_cut_does_not_reach_back(bench) -> Non
     ("cause", "fields", "leaving"),
     [
         ("no_train", {"consent": types.Consent.NO_TRAIN}, Leaving()),
-        ("holdout", {}, Leaving(holdout=lambda tenant, user, conversation: user == "ann")),
+        ("holdout", {}, Leaving("salt", 1.0)),
         ("holdout", {"served": types.Served("assist", "v1", holdout=True)}, Leaving()),
         ("rolled_back", {}, Leaving(rolled_back=frozenset({"v1"}))),
     ],

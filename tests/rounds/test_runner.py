@@ -57,7 +57,9 @@ class FakeLedger:
     def window(self, loop: str, number: int, policy: str, cut: Cut, leaving: Leaving | None = None) -> Window:
         self.asked.append(number)
         evidence = [compared(i) for i in range((number - 1) * 1000, (number - 1) * 1000 + self.count)]
-        evidence = [e for e in evidence if not leaving.holdout("t", e.interaction.user_id, "")] if leaving else evidence
+        evidence = (
+            [e for e in evidence if not leaving.held_out("t", e.interaction.user_id, "")] if leaving else evidence
+        )
         digests = tuple(e.id for e in evidence)
         counts = {"evidence": len(evidence)}
         return Window(Manifest(loop, number, policy, cut, 100.0, counts, f"window-{number}", digests), evidence)

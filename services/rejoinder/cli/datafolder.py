@@ -15,14 +15,14 @@ from types import TracebackType
 import click
 
 from rejoinder.core.clock import SystemClock
-from rejoinder.core.errors import BadFile, NotFound
+from rejoinder.core.errors import NotFound
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.types import Feedback, Interaction, RoundEvent, Signal
 from rejoinder.feedback.ingest import Ingest, ItemResult
 from rejoinder.feedback.settings import LimitSettings, LogTheme
 from rejoinder.ledger.book import Ledger
-from rejoinder.ledger.settings import Forgetting, LedgerSettings
-from rejoinder.rounds.datasets import PairSets
+from rejoinder.ledger.settings import Forgetting, LedgerSettings, read_key
+from rejoinder.registry.datasets import PairSets
 from rejoinder.runtime.call import Call
 from rejoinder.stream.headers import record_of
 from rejoinder.stream.settings import LogSettings
@@ -42,16 +42,13 @@ tenant_option = click.option("--tenant", default="default", show_default=True, h
 
 
 def erasure_key(folder: Path) -> bytes:
-    """The deployment's key, made at the first use and readable by its owner alone. Raises BadFile."""
+    """The deployment's key, made at the first use and readable by its owner alone. Raises BadSettings."""
     path = folder / "key"
     folder.mkdir(parents=True, exist_ok=True)
     try:
         made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        key = bytes.fromhex(path.read_text("ascii").strip())
-        if len(key) < 16:
-            raise BadFile(f"{path} holds no key; erasures made under another key cannot be found again") from None
-        return key
+        return read_key(path)
     key = secrets.token_bytes(32)
     with os.fdopen(made, "w") as file:
         file.write(key.hex())

@@ -21,7 +21,7 @@ from rejoinder.rounds import recipe as recipes
 @json_option
 def command(data: Path, out: Path, recipe: str, side: str, evidence: str, as_json: bool) -> None:
     """Write the pairs of everything known so far in TRL's conversational preference format."""
-    from rejoinder.rounds.datasets import trl_row
+    from rejoinder.registry.datasets import trl_row
     from rejoinder.rounds.plan import pairs_now
 
     with DataFolder(data) as opened:

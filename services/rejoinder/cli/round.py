@@ -185,7 +185,7 @@ def diff(data: Path, policy: str, one: int, other: int, as_json: bool) -> None:
 
 
 def _described(data: Path, policy: str, number: int) -> dict[str, Any]:
-    from rejoinder.rounds.datasets import MANIFEST, read
+    from rejoinder.registry.datasets import MANIFEST, read
 
     folders = [p.parent for p in (data / "rounds" / policy / f"{number:06d}").glob(f"pairs-*/{MANIFEST}")]
     if not folders:

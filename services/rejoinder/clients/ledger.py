@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rejoinder.clients.base import AsyncClient, SyncClient
 from rejoinder.clients.channel import Rpc
 from rejoinder.core import codec
-from rejoinder.core.types import ArmKind, Feedback, Interaction, Polarity
+from rejoinder.core.types import ArmKind, Feedback, Interaction, Polarity, Signal
 from rejoinder.v1 import ledger_pb2
 
 _TRACE = Rpc("/rejoinder.v1.LedgerService/Trace", ledger_pb2.TraceResponse)
@@ -16,6 +16,8 @@ _ERASE = Rpc("/rejoinder.v1.LedgerService/Erase", ledger_pb2.EraseResponse)
 _SATISFACTION = Rpc("/rejoinder.v1.LedgerService/GetSatisfaction", ledger_pb2.GetSatisfactionResponse)
 _EVIDENCE = Rpc("/rejoinder.v1.LedgerService/ReadEvidence", ledger_pb2.ReadEvidenceResponse)
 _JUDGED = Rpc("/rejoinder.v1.LedgerService/ReadJudged", ledger_pb2.ReadJudgedResponse)
+_CUT = Rpc("/rejoinder.v1.LedgerService/GetCut", ledger_pb2.GetCutResponse)
+_WINDOW = Rpc("/rejoinder.v1.LedgerService/BuildWindow", ledger_pb2.BuildWindowResponse)
 _PARITY = Rpc("/rejoinder.v1.LedgerService/GetParity", ledger_pb2.GetParityResponse)
 
 
@@ -68,6 +70,30 @@ class Judged:
     judges: tuple[Judge, ...] = ()
     foreign: int = 0
     behind_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class WindowEvidence:
+    """One piece of a window with everything it needs, as ledger.proto has it."""
+
+    id: str = ""
+    tenant: str = ""
+    feedback: Feedback | None = None
+    interaction: Interaction | None = None
+    signal: Signal | None = None
+    other: Interaction | None = None
+    supersedes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window's head and its evidence. as_of: log time of the last record before the cut, seconds."""
+
+    digest: str
+    as_of: float
+    counts: Mapping[str, int]
+    redacted: int
+    evidence: tuple[WindowEvidence, ...]
 
 
 @dataclass(frozen=True)
@@ -194,6 +220,36 @@ class LedgerClient(SyncClient):
         )
         request.after.FromMicroseconds(round(after * 1_000_000))
         return codec.from_proto(self._channel.call(_JUDGED, request), Judged)
+
+    def cut(self) -> str:
+        """The cut at what the ledger has read, as JSON; it waits for what the log holds now. Raises Loading.
+        Role: internal."""
+        return self._channel.call(_CUT, ledger_pb2.GetCutRequest()).cut
+
+    def window(
+        self,
+        loop: str,
+        number: int,
+        policy: str,
+        cut: str,
+        holdout_salt: str,
+        holdout_share: float,
+        rolled_back: Sequence[str] = (),
+        deadline_s: float = 120.0,
+    ) -> Window:
+        """The evidence of a loop's window up to a cut; number 0 and cut "" preview it. Role: internal. Raises
+        FailedPrecondition, LogReplaced, WindowExpired, ClaimTaken, Aborted (ask again)."""
+        leaving = ledger_pb2.Leaving(
+            holdout_salt=holdout_salt, holdout_share=holdout_share, rolled_back=sorted(rolled_back)
+        )
+        request = ledger_pb2.BuildWindowRequest(loop=loop, number=number, policy=policy, cut=cut, leaving=leaving)
+        head, evidence = ledger_pb2.WindowHead(), []
+        for part in self._channel.stream(_WINDOW, request, deadline_s):
+            if part.HasField("head"):
+                head = part.head
+            evidence += [codec.from_proto(piece, WindowEvidence) for piece in part.evidence]
+        as_of = head.as_of.ToMicroseconds() / 1_000_000
+        return Window(head.digest, as_of, dict(head.counts), head.redacted, tuple(evidence))
 
 
 class AsyncLedgerClient(AsyncClient):

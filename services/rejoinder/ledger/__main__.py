@@ -15,6 +15,7 @@ from rejoinder.core.clock import SystemClock
 from rejoinder.ledger.book import Ledger, replay
 from rejoinder.ledger.service import LedgerService, follow
 from rejoinder.ledger.settings import LedgerProcess
+from rejoinder.registry.datasets import PairSets
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
 from rejoinder.runtime.settings import load
@@ -29,7 +30,8 @@ def open_log(settings: LedgerProcess) -> FollowerLog:
 
 
 async def build(settings: LedgerProcess, chassis: Chassis) -> Room:
-    ledger = await asyncio.to_thread(Ledger, settings.store.path, settings.ledger(), chassis.clock)
+    others = () if settings.store.pair_sets is None else (PairSets(settings.store.pair_sets),)
+    ledger = await asyncio.to_thread(Ledger, settings.store.path, settings.ledger(), chassis.clock, others)
     log = open_log(settings)
     service = LedgerService(ledger, log, lambda record: log.append([record]).result())
 

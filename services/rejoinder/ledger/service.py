@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import math
+from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
+from functools import partial
 
 from rejoinder.core.codec import from_proto, to_proto
 from rejoinder.core.errors import EmptyField, InvalidArgument, Loading, Unavailable
 from rejoinder.ledger.book import Ledger
+from rejoinder.ledger.cut import Cut
 from rejoinder.ledger.erase import Append
-from rejoinder.ledger.judged import Asked, Judge, mark, reached, read_judged
+from rejoinder.ledger.judged import Asked, Judge, Mark, mark, reached, read_judged
 from rejoinder.ledger.projector import Readable
 from rejoinder.ledger.rows import DEFAULT_TENANT
+from rejoinder.ledger.windows import Leaving
 from rejoinder.runtime.call import Call
 from rejoinder.v1 import ledger_pb2, ledger_pb2_grpc
 
 #: Pieces of evidence of one call.
 MAX_EVIDENCE = 1000
+#: Pieces in one message of a window: some hundred kB, far below what a message may hold.
+WINDOW_PAGE = 50
 #: How long a call waits for the ledger to read what the log held when it came, and how often it looks.
 CATCH_UP_S, LOOK_S = 5.0, 0.02
+#: Between two sweeps of the stores beyond the ledger for users who are to be forgotten.
+SWEEP_S = 1.0
 
 
 class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
@@ -107,12 +115,7 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
         )
         store, clock = self._ledger.store, self._ledger.clock
         marked = await asyncio.to_thread(mark, store, self._log, clock.now())
-        left = call.time_remaining()
-        patience = clock.monotonic() + (CATCH_UP_S if left is None else min(CATCH_UP_S, left / 2))
-        while not await asyncio.to_thread(reached, store, marked):
-            if clock.monotonic() >= patience:
-                raise Loading("the ledger is behind its log", retry_after_s=1.0)
-            await asyncio.sleep(LOOK_S)
+        await self._caught_up(marked, call)
         found = await asyncio.to_thread(read_judged, store, asked, marked)
         out = ledger_pb2.ReadJudgedResponse(
             turns=[to_proto(turn, ledger_pb2.JudgedTurn()) for turn in found.turns],
@@ -123,8 +126,55 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
         out.matured_to.FromMicroseconds(round(found.matured_to * 1_000_000))
         return out
 
+    async def GetCut(self, request: ledger_pb2.GetCutRequest, call: Call) -> ledger_pb2.GetCutResponse:
+        ledger = self._ledger
+        marked = await asyncio.to_thread(mark, ledger.store, self._log, ledger.clock.now())
+        await self._caught_up(marked, call)
+        return ledger_pb2.GetCutResponse(cut=(await asyncio.to_thread(ledger.cut)).to_json())
+
+    async def BuildWindow(
+        self, request: ledger_pb2.BuildWindowRequest, call: Call
+    ) -> AsyncIterator[ledger_pb2.BuildWindowResponse]:
+        if not request.loop:
+            raise EmptyField("loop")
+        if request.number < 0:
+            raise InvalidArgument("number must not be negative", field="number", value=request.number)
+        said = request.leaving
+        leaving = Leaving(said.holdout_salt, said.holdout_share, frozenset(said.rolled_back))
+        if request.number:
+            cut = _cut(request.cut)
+            made = partial(self._ledger.window, request.loop, request.number, request.policy, cut, leaving)
+        else:
+            made = partial(self._ledger.preview, request.loop, request.policy, leaving)
+        window = await asyncio.to_thread(made)
+        head = ledger_pb2.WindowHead(
+            digest=window.manifest.digest, counts=window.manifest.counts, redacted=window.manifest.redacted
+        )
+        head.as_of.FromMicroseconds(round(window.manifest.as_of * 1_000_000))
+        yield ledger_pb2.BuildWindowResponse(head=head)
+        for at in range(0, len(window.evidence), WINDOW_PAGE):
+            pieces = [to_proto(e, ledger_pb2.WindowEvidence()) for e in window.evidence[at : at + WINDOW_PAGE]]
+            yield ledger_pb2.BuildWindowResponse(evidence=pieces)
+
+    async def _caught_up(self, marked: Mark, call: Call) -> None:
+        """Waits for the ledger to read what the log held. Raises Loading."""
+        store, clock = self._ledger.store, call.clock
+        left = call.time_remaining()
+        patience = clock.monotonic() + (CATCH_UP_S if left is None else min(CATCH_UP_S, left / 2))
+        while not await asyncio.to_thread(reached, store, marked):
+            if clock.monotonic() >= patience:
+                raise Loading("the ledger is behind its log", retry_after_s=1.0)
+            await asyncio.sleep(LOOK_S)
+
     def _ends(self, topics: set[str]) -> dict[tuple[str, int], int]:
         return {(topic, part): end for topic in topics for part, end in self._log.end_offsets(topic).items()}
+
+
+def _cut(text: str) -> Cut:
+    try:
+        return Cut.from_json(text)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InvalidArgument("cut must be as GetCut gave it", field="cut") from None
 
 
 async def follow(
@@ -138,11 +188,15 @@ async def follow(
 
     waiting: hears the reason each time the log cannot be read.
     """
+    swept = -math.inf
     while not stop.is_set():
         pause = wait_s
         try:
             done = await asyncio.to_thread(ledger.project_once, log)
-            await asyncio.to_thread(ledger.finish_erasures)
+            # A store is swept again and again until its grace is over: not with every record.
+            if ledger.clock.monotonic() >= swept + SWEEP_S:
+                await asyncio.to_thread(ledger.finish_erasures)
+                swept = ledger.clock.monotonic()
             pause = 0.0 if not done.caught_up else wait_s
         except Unavailable as error:
             waiting(error.reason)

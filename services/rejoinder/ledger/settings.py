@@ -79,6 +79,8 @@ class LogTheme(Theme):
 class StoreTheme(Theme):
     path: Path = Path("data/ledger.db")
     """The ledger's SQLite file; one process owns it. Its folder is made."""
+    pair_sets: Path | None = None
+    """Folder of the rounds' pair sets on this machine, which erasure must reach; unset: none lie here."""
     batch: int = Field(default=2_000, ge=1, le=20_000)
     """Records of one transaction; more is faster and keeps the writer longer."""
 
@@ -119,16 +121,26 @@ class LedgerProcess(Theme):
         """The room's own settings. Raises BadSettings where the key is missing or the dedupe time too short."""
         if self.rules.dedupe_s < self.log.retention_s:
             raise BadSettings("rules.dedupe_s must be at least log.retention_s")
-        try:
-            key = self.erasure.key_file.read_bytes().strip()
-        except OSError:
-            raise BadSettings(f"erasure.key_file {self.erasure.key_file} cannot be read") from None
-        if len(key) < 16:
-            raise BadSettings("erasure.key_file holds fewer than 16 bytes")
-        rules = self.rules
+        key, rules = read_key(self.erasure.key_file), self.rules
         return LedgerSettings(
             Forgetting(key, self.erasure.grace_s, self.log.retention_s),
             Rules(rules.dedupe_s, rules.parked_s, rules.parked_per_principal, rules.history_s),
             self.store.batch,
             rules.default_consent,
         )
+
+
+def read_key(path: Path) -> bytes:
+    """The deployment's secret from a file: hexadecimal digits stand for bytes, anything else for itself, so that the
+    process and the command line find the same users under the same file. Raises BadSettings."""
+    try:
+        text = path.read_bytes().strip()
+    except OSError:
+        raise BadSettings(f"erasure.key_file {path} cannot be read") from None
+    try:
+        key = bytes.fromhex(text.decode("ascii"))
+    except ValueError:
+        key = text
+    if len(key) < 16:
+        raise BadSettings("erasure.key_file holds fewer than 16 bytes")
+    return key

@@ -17,13 +17,14 @@ import hashlib
 import hmac
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, not_, select
 
 from rejoinder.core import types
+from rejoinder.core.arms import bucket, unit_id
 from rejoinder.core.errors import Aborted, ClaimTaken, NotFound
 from rejoinder.core.ids import digest_of
 from rejoinder.ledger import rows
@@ -51,11 +52,15 @@ _NO_NUMBER = 2**31 - 1
 
 @dataclass(frozen=True)
 class Leaving:
-    """Whose evidence stays out. holdout: (tenant, user, conversation) → is it of the holdout; the user decides, the
-    conversation where no user is known. rolled_back: versions whose evidence is left out."""
+    """Whose evidence stays out: the holdout by its salt and share, as the arms table has them (the user decides, the
+    conversation where no user is known), and versions that were rolled back."""
 
-    holdout: Callable[[str, str, str], bool] = lambda tenant, user, conversation: False
+    holdout_salt: str = ""
+    holdout_share: float = 0.0
     rolled_back: frozenset[str] = frozenset()
+
+    def held_out(self, tenant: str, user: str, conversation: str) -> bool:
+        return bucket(unit_id(tenant, user, conversation), self.holdout_salt) < self.holdout_share
 
 
 @dataclass(frozen=True)
@@ -290,7 +295,7 @@ def _left_out(piece: Piece, settings: LedgerSettings, leaving: Leaving) -> str:
             if consent is types.Consent.NO_TRAIN:
                 return "no_train"
     user = piece.answer["user_id"] or piece.ask["user_id"]
-    if piece.answer["holdout"] or leaving.holdout(piece.tenant, user, piece.answer["conversation_id"]):
+    if piece.answer["holdout"] or leaving.held_out(piece.tenant, user, piece.answer["conversation_id"]):
         return "holdout"
     return "rolled_back" if piece.answer["version"] in leaving.rolled_back else ""
 

@@ -16,7 +16,7 @@ from rejoinder.evaluate.measured import verdict
 from rejoinder.evaluate.measures import MEASURES
 from rejoinder.evaluate.measures.inputs import Answered, GateInputs
 from rejoinder.registry.artefacts import Artefacts
-from rejoinder.rounds.datasets import messages_of
+from rejoinder.registry.datasets import messages_of
 from rejoinder.rounds.pairs.context import Sampler, Scorer
 from rejoinder.rounds.recipe import Gate
 from rejoinder.rounds.stages import TRAINING, paths

@@ -11,7 +11,7 @@ from rejoinder.registry.claims import claims
 from rejoinder.registry.store import Store
 from rejoinder.rounds.build import build_pairs
 from rejoinder.rounds.pairs.context import Context
-from rejoinder.rounds.pairs.split import Split, leaving, split
+from rejoinder.rounds.pairs.split import Split, split
 from rejoinder.rounds.recipe import Recipe
 
 HOLDOUT_SHARE = 0.05
@@ -24,20 +24,16 @@ class Previews(Protocol):
         """The window that would be cut now, unrecorded."""
 
 
-def preview(self, loop: str, policy: str, leaving: Leaving | None = None) -> Window:
-    """The window that would be cut now, unrecorded."""
-
-
 def pairs_now(ledger: Previews, evidence: str, recipe: Recipe, loop: str = "") -> tuple[Split, Counter[str]]:
     """Pairs of the builders that need no service, cut into sides; rows that need one are counted as left out."""
-    window = ledger.preview(loop, evidence, leaving(Salts(), HOLDOUT_SHARE))
+    window = ledger.preview(loop, evidence, Leaving(Salts().holdout, HOLDOUT_SHARE))
     pairs, counts = build_pairs(window.evidence, recipe, Context("", "", 0, recipe.seed))
     return split(pairs, Salts(), HOLDOUT_SHARE), counts
 
 
 def plan(ledger: Previews, store: Store, policy: str, evidence: str, recipe: Recipe) -> dict[str, Any]:
     """Evidence by kind and cause, pairs and drops by builder, sides, and what the round would do."""
-    window = ledger.preview(policy, evidence, leaving(Salts(), HOLDOUT_SHARE))
+    window = ledger.preview(policy, evidence, Leaving(Salts().holdout, HOLDOUT_SHARE))
     pairs, counts = build_pairs(window.evidence, recipe, Context(policy, "", 0, recipe.seed))
     cut = split(pairs, Salts(), HOLDOUT_SHARE)
     sides = {name: len(found) for name, found in cut.sides.items()}

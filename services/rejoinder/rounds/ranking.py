@@ -18,7 +18,7 @@ import numpy as np
 from rejoinder.core.errors import FailedPrecondition
 from rejoinder.core.types import Preference
 from rejoinder.evaluate.ranking_accuracy import rank_report
-from rejoinder.rounds.datasets import training_row
+from rejoinder.registry.datasets import training_row
 from rejoinder.rounds.pairs.split import Split
 from rejoinder.rounds.recipe import Train
 from rejoinder.rounds.stages import TRAINING, command, paths

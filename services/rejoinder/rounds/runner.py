@@ -24,11 +24,11 @@ from rejoinder.ledger.windows import Leaving, Window
 from rejoinder.registry.artefacts import Artefacts, Version
 from rejoinder.registry.claims import Claim, claim_round, claims, close_round
 from rejoinder.registry.store import Store
-from rejoinder.rounds import datasets
+from rejoinder.registry import datasets
 from rejoinder.rounds.build import build_pairs
 from rejoinder.rounds.gate import Asked, adapter_of, answered, likelihoods, measured
 from rejoinder.rounds.pairs.context import Context, Sampler, Scorer, Summariser
-from rejoinder.rounds.pairs.split import leaving, split
+from rejoinder.rounds.pairs.split import split
 from rejoinder.rounds.recipe import Recipe, as_plain
 from rejoinder.rounds.stages import TRAINING, Done, Stages, command, paths
 
@@ -156,7 +156,7 @@ class Round:
             self._claim.number,
             loop.evidence_policy,
             Cut.from_json(done.output["cut"]),
-            leaving(loop.salts, loop.holdout_share, self._rolled_back()),
+            Leaving(loop.salts.holdout, loop.holdout_share, frozenset(self._rolled_back())),
         )
 
     def _rolled_back(self) -> list[str]:

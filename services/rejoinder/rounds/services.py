@@ -1,12 +1,15 @@
-"""The ports of a round as the running services: policy samples and likelihoods, reward scores."""
+"""The ports of a round as the running services: the ledger's windows, policy samples and likelihoods, reward scores."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rejoinder.clients.ledger import LedgerClient
 from rejoinder.clients.policy import PolicyClient
 from rejoinder.clients.reward import RewardClient
 from rejoinder.core.types import Message, Sampling
+from rejoinder.ledger.cut import Cut
+from rejoinder.ledger.windows import Evidence, Leaving, Manifest, Window
 from rejoinder.rounds.pairs.context import Likelihood, Sampled
 
 #: Seconds that one request may wait in a busy engine: rounds are background work.
@@ -42,3 +45,30 @@ class RewardPort:
 
     def score(self, messages: Sequence[Message], responses: Sequence[str]) -> list[float]:
         return list(self._client.score(messages, responses, head=self._head, deadline_s=PATIENCE_S).scores)
+
+
+class WindowPort:
+    """`Windows` and `Previews` on the ledger service. owns: nothing."""
+
+    def __init__(self, client: LedgerClient) -> None:
+        self._client = client
+
+    def cut(self) -> Cut:
+        return Cut.from_json(self._client.cut())
+
+    def window(self, loop: str, number: int, policy: str, cut: Cut, leaving: Leaving | None = None) -> Window:
+        return self._built(loop, number, policy, cut, leaving or Leaving())
+
+    def preview(self, loop: str, policy: str, leaving: Leaving | None = None) -> Window:
+        return self._built(loop, 0, policy, Cut(), leaving or Leaving())
+
+    def _built(self, loop: str, number: int, policy: str, cut: Cut, leaving: Leaving) -> Window:
+        """Row digests stay with the ledger, which verifies them; a round needs the digest over them."""
+        asked = cut.to_json() if number else ""
+        left_out = (leaving.holdout_salt, leaving.holdout_share, tuple(leaving.rolled_back))
+        found = self._client.window(loop, number, policy, asked, *left_out)
+        manifest = Manifest(loop, number, policy, cut, found.as_of, found.counts, found.digest, (), found.redacted)
+        evidence = [
+            Evidence(e.id, e.tenant, e.feedback, e.interaction, e.signal, e.other, e.supersedes) for e in found.evidence
+        ]
+        return Window(manifest, evidence)

@@ -19,6 +19,8 @@ ROLES_OF = {
     "/rejoinder.v1.LedgerService/GetParity": _READ,
     "/rejoinder.v1.LedgerService/ReadEvidence": _INTERNAL,
     "/rejoinder.v1.LedgerService/ReadJudged": _INTERNAL,
+    "/rejoinder.v1.LedgerService/GetCut": _INTERNAL,
+    "/rejoinder.v1.LedgerService/BuildWindow": _INTERNAL,
     "/rejoinder.v1.PolicyService/Generate": _APP,
     "/rejoinder.v1.PolicyService/Sample": _INTERNAL,
     "/rejoinder.v1.PolicyService/Likelihood": _INTERNAL,

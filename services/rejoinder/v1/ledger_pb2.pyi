@@ -262,3 +262,82 @@ class ReadJudgedResponse(_message.Message):
     foreign: int
     behind_s: float
     def __init__(self, turns: _Optional[_Iterable[_Union[JudgedTurn, _Mapping]]] = ..., matured_to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., judges: _Optional[_Iterable[_Union[Judge, _Mapping]]] = ..., foreign: _Optional[int] = ..., behind_s: _Optional[float] = ...) -> None: ...
+
+class GetCutRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetCutResponse(_message.Message):
+    __slots__ = ("cut",)
+    CUT_FIELD_NUMBER: _ClassVar[int]
+    cut: str
+    def __init__(self, cut: _Optional[str] = ...) -> None: ...
+
+class Leaving(_message.Message):
+    __slots__ = ("holdout_salt", "holdout_share", "rolled_back")
+    HOLDOUT_SALT_FIELD_NUMBER: _ClassVar[int]
+    HOLDOUT_SHARE_FIELD_NUMBER: _ClassVar[int]
+    ROLLED_BACK_FIELD_NUMBER: _ClassVar[int]
+    holdout_salt: str
+    holdout_share: float
+    rolled_back: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, holdout_salt: _Optional[str] = ..., holdout_share: _Optional[float] = ..., rolled_back: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class BuildWindowRequest(_message.Message):
+    __slots__ = ("loop", "number", "policy", "cut", "leaving")
+    LOOP_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    CUT_FIELD_NUMBER: _ClassVar[int]
+    LEAVING_FIELD_NUMBER: _ClassVar[int]
+    loop: str
+    number: int
+    policy: str
+    cut: str
+    leaving: Leaving
+    def __init__(self, loop: _Optional[str] = ..., number: _Optional[int] = ..., policy: _Optional[str] = ..., cut: _Optional[str] = ..., leaving: _Optional[_Union[Leaving, _Mapping]] = ...) -> None: ...
+
+class WindowHead(_message.Message):
+    __slots__ = ("digest", "as_of", "counts", "redacted")
+    class CountsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    REDACTED_FIELD_NUMBER: _ClassVar[int]
+    digest: str
+    as_of: _timestamp_pb2.Timestamp
+    counts: _containers.ScalarMap[str, int]
+    redacted: int
+    def __init__(self, digest: _Optional[str] = ..., as_of: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., counts: _Optional[_Mapping[str, int]] = ..., redacted: _Optional[int] = ...) -> None: ...
+
+class WindowEvidence(_message.Message):
+    __slots__ = ("id", "tenant", "feedback", "interaction", "signal", "other", "supersedes")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    FEEDBACK_FIELD_NUMBER: _ClassVar[int]
+    INTERACTION_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    OTHER_FIELD_NUMBER: _ClassVar[int]
+    SUPERSEDES_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    tenant: str
+    feedback: _events_pb2.Feedback
+    interaction: _events_pb2.Interaction
+    signal: _events_pb2.Signal
+    other: _events_pb2.Interaction
+    supersedes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., tenant: _Optional[str] = ..., feedback: _Optional[_Union[_events_pb2.Feedback, _Mapping]] = ..., interaction: _Optional[_Union[_events_pb2.Interaction, _Mapping]] = ..., signal: _Optional[_Union[_events_pb2.Signal, _Mapping]] = ..., other: _Optional[_Union[_events_pb2.Interaction, _Mapping]] = ..., supersedes: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class BuildWindowResponse(_message.Message):
+    __slots__ = ("head", "evidence")
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    head: WindowHead
+    evidence: _containers.RepeatedCompositeFieldContainer[WindowEvidence]
+    def __init__(self, head: _Optional[_Union[WindowHead, _Mapping]] = ..., evidence: _Optional[_Iterable[_Union[WindowEvidence, _Mapping]]] = ...) -> None: ...

@@ -65,6 +65,16 @@ class LedgerServiceStub:
                 request_serializer=rejoinder_dot_v1_dot_ledger__pb2.ReadJudgedRequest.SerializeToString,
                 response_deserializer=rejoinder_dot_v1_dot_ledger__pb2.ReadJudgedResponse.FromString,
                 _registered_method=True)
+        self.GetCut = channel.unary_unary(
+                '/rejoinder.v1.LedgerService/GetCut',
+                request_serializer=rejoinder_dot_v1_dot_ledger__pb2.GetCutRequest.SerializeToString,
+                response_deserializer=rejoinder_dot_v1_dot_ledger__pb2.GetCutResponse.FromString,
+                _registered_method=True)
+        self.BuildWindow = channel.unary_stream(
+                '/rejoinder.v1.LedgerService/BuildWindow',
+                request_serializer=rejoinder_dot_v1_dot_ledger__pb2.BuildWindowRequest.SerializeToString,
+                response_deserializer=rejoinder_dot_v1_dot_ledger__pb2.BuildWindowResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -118,6 +128,24 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCut(self, request, context):
+        """The cut at what the ledger has read: where a round's window ends. Role: internal. May be retried. Fails with LOADING
+        while the ledger is behind what the log held when the call came.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BuildWindow(self, request, context):
+        """The evidence since the loop's window before, up to a cut: what the manifest says first, then the pieces. Asked for
+        again it is made again, but for what was erased since. Role: internal. May be retried until its first message.
+        Fails with FAILED_PRECONDITION (the ledger has not read up to the cut), LOG_REPLACED, WINDOW_EXPIRED, CLAIM_TAKEN
+        (the number has another cut), ABORTED (somebody was erased meanwhile: try again).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -150,6 +178,16 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ReadJudged,
                     request_deserializer=rejoinder_dot_v1_dot_ledger__pb2.ReadJudgedRequest.FromString,
                     response_serializer=rejoinder_dot_v1_dot_ledger__pb2.ReadJudgedResponse.SerializeToString,
+            ),
+            'GetCut': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCut,
+                    request_deserializer=rejoinder_dot_v1_dot_ledger__pb2.GetCutRequest.FromString,
+                    response_serializer=rejoinder_dot_v1_dot_ledger__pb2.GetCutResponse.SerializeToString,
+            ),
+            'BuildWindow': grpc.unary_stream_rpc_method_handler(
+                    servicer.BuildWindow,
+                    request_deserializer=rejoinder_dot_v1_dot_ledger__pb2.BuildWindowRequest.FromString,
+                    response_serializer=rejoinder_dot_v1_dot_ledger__pb2.BuildWindowResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -315,6 +353,60 @@ class LedgerService:
             '/rejoinder.v1.LedgerService/ReadJudged',
             rejoinder_dot_v1_dot_ledger__pb2.ReadJudgedRequest.SerializeToString,
             rejoinder_dot_v1_dot_ledger__pb2.ReadJudgedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCut(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rejoinder.v1.LedgerService/GetCut',
+            rejoinder_dot_v1_dot_ledger__pb2.GetCutRequest.SerializeToString,
+            rejoinder_dot_v1_dot_ledger__pb2.GetCutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BuildWindow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/rejoinder.v1.LedgerService/BuildWindow',
+            rejoinder_dot_v1_dot_ledger__pb2.BuildWindowRequest.SerializeToString,
+            rejoinder_dot_v1_dot_ledger__pb2.BuildWindowResponse.FromString,
             options,
             channel_credentials,
             insecure,

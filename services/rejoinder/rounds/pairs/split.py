@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from rejoinder.core.arms import Salts, population, unit_id
 from rejoinder.core.errors import FailedPrecondition
 from rejoinder.core.types import Preference
-from rejoinder.ledger.windows import Leaving
 from rejoinder.rounds.pairs.guards import runs, words
 
 SIDES = ("pairs", "gate", "evaluation")
@@ -29,15 +28,6 @@ class Split:
     sides: Mapping[str, tuple[Preference, ...]]
     without_user: int
     crossing: Mapping[str, int]
-
-
-def leaving(salts: Salts, holdout_share: float, rolled_back: Iterable[str] = ()) -> Leaving:
-    """Whom a window leaves out: the same cut of the same units as the split's own."""
-
-    def held_out(tenant: str, user: str, conversation: str) -> bool:
-        return population(unit_id(tenant, user, conversation), salts, holdout_share) == "holdout"
-
-    return Leaving(held_out, frozenset(rolled_back))
 
 
 def side_of(pair: Preference, salts: Salts, holdout_share: float) -> str:

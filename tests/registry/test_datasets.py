@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rejoinder.core.errors import DataLoss, NotFound
 from rejoinder.core.types import Candidate, Message, Preference, Provenance, Role
-from rejoinder.rounds.datasets import ROWS, PairSets, check, read, read_manifest, training_row, trl_row, write
+from rejoinder.registry.datasets import ROWS, PairSets, check, read, read_manifest, training_row, trl_row, write
 
 SALT = b"salt"
 
