@@ -1,3 +1,3 @@
 """Orders candidates and logs the slate with its propensities. Read protos/rejoinder/v1/rerank.proto, settings.py,
-service.py, reranker.py (the work), rankers/ (the table), arrange.py (from scores to a slate).
+service.py, checks.py (what may be asked for), reranker.py (the work), rankers/ (the table), arrange.py (to a slate).
 """

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from rejoinder.core.clock import Clock
-from rejoinder.core.errors import EmptyField, InvalidArgument, TooLong, UnknownRow
+from rejoinder.core.errors import UnknownRow
 from rejoinder.core.ids import uuid7
 from rejoinder.core.types import (
     ArmKind,
@@ -21,6 +21,7 @@ from rejoinder.core.types import (
     Served,
 )
 from rejoinder.rerank.arrange import Slate, deterministic, plackett_luce
+from rejoinder.rerank.checks import Limits, check_candidates, check_interaction, check_texts, checked_places
 from rejoinder.rerank.rankers import Ranker
 from rejoinder.runtime.textmodel import NOBODY, Caller
 
@@ -46,12 +47,6 @@ class Ask:
     caller: Caller = field(default=NOBODY)
 
 
-@dataclass(frozen=True)
-class Limits:
-    max_candidates: int = 1000
-    max_drawn: int = 100
-
-
 class Reranker:
     """owns: the generator of fresh seeds. rankers: loaded ones by name, the default first."""
 
@@ -75,7 +70,7 @@ class Reranker:
         """The interaction as it was logged; its `ranking` is the slate to show, in order.
 
         A log that is away delays nobody: the slate is shown and its loss is counted. Raises EmptyField, TooLong,
-        UnknownRow, InvalidArgument, and what the models' queues raise.
+        BadEncoding, UnknownRow, InvalidArgument, and what the models' queues raise.
         """
         began = self._clock.monotonic()
         name = ask.ranker or next(iter(self._rankers))
@@ -89,25 +84,12 @@ class Reranker:
         return logged
 
     def _checked(self, ask: Ask, name: str) -> tuple[Ranker, int]:
-        ids = [candidate for candidate, _ in ask.candidates]
-        if not ask.query.strip():
-            raise EmptyField("query")
-        if not ids or not all(ids):
-            raise EmptyField("candidates.id" if ids else "candidates")
-        if len(ids) > self._limits.max_candidates:
-            raise TooLong("candidates", len(ids), self._limits.max_candidates, "items")
-        if len(set(ids)) != len(ids):
-            raise InvalidArgument("two candidates share an id", field="candidates.id")
+        check_texts(ask.interaction, ask.query, ask.candidates, self._limits)
+        check_candidates(ask.candidates, self._limits)
+        check_interaction(ask.interaction, self._clock.now())
         if name not in self._rankers:
             raise UnknownRow("ranker", name, tuple(self._rankers))
-        if not (np.isfinite(ask.temperature) and ask.temperature >= 0):
-            raise InvalidArgument("temperature must be finite and not below zero", field="temperature")
-        if ask.top_n < 0:
-            raise InvalidArgument("top_n must not be below zero", field="top_n")
-        places = min(ask.top_n or len(ids), len(ids))
-        if ask.temperature and places > self._limits.max_drawn:
-            raise TooLong("top_n", places, self._limits.max_drawn, "places of a drawn slate")
-        return self._rankers[name], places
+        return self._rankers[name], checked_places(ask.top_n, len(ask.candidates), ask.temperature, self._limits)
 
     def _logged(
         self, ask: Ask, ranker: str, digest: str, scores: np.ndarray, slate: Slate, seed: int, began: float

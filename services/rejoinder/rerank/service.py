@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from rejoinder.core import codec
-from rejoinder.core.types import Consent, Interaction, Message
+from rejoinder.core.types import Interaction
 from rejoinder.rerank.reranker import Ask, Reranker
 from rejoinder.runtime.call import Call
 from rejoinder.runtime.textmodel import Caller
-from rejoinder.v1 import common_pb2, rerank_pb2, rerank_pb2_grpc
+from rejoinder.v1 import events_pb2, rerank_pb2, rerank_pb2_grpc
 
 
 class RerankService(rerank_pb2_grpc.RerankServiceServicer):
@@ -26,19 +26,18 @@ class RerankService(rerank_pb2_grpc.RerankServiceServicer):
 
 
 def _ask(request: rerank_pb2.RerankRequest, call: Call) -> Ask:
-    started = request.conversation_started_at
-    interaction = Interaction(
+    said = events_pb2.Interaction(
         tenant=request.tenant or "default",
         interaction_id=request.interaction_id,
         conversation_id=request.conversation_id,
-        conversation_started_at=(
-            started.ToMicroseconds() / 1e6 if request.HasField("conversation_started_at") else None
-        ),
         user_id=request.user_id,
         principal=call.principal,
-        messages=tuple(codec.from_proto(message, Message) for message in request.user_context),
-        consent=codec.enum_from_number(common_pb2.Consent.DESCRIPTOR, Consent, request.consent, "consent"),
+        messages=request.user_context,
+        consent=request.consent,
     )
+    if request.HasField("conversation_started_at"):
+        said.conversation_started_at.CopyFrom(request.conversation_started_at)
+    interaction = codec.from_proto(said, Interaction)
     return Ask(
         interaction,
         request.query,

@@ -15,6 +15,10 @@ class LimitSettings(Theme):
     """Candidates of one request; a larger one is TOO_LONG, so that no call fills the queue alone."""
     max_drawn: int = Field(default=100, ge=1)
     """Places of a drawn slate (temperature above 0): exact propensities cost time with its square, 0.2 s at 100."""
+    max_text_bytes: int = Field(default=256 * 1024, ge=1)
+    """UTF-8 bytes of one text; at most the feedback service's own limit, so that every slate shown is taken there."""
+    max_bytes: int = Field(default=8 * 1024 * 1024, ge=1)
+    """UTF-8 bytes of all texts of a request; at most half of the feedback service's server.max_message_bytes."""
 
 
 class RecordSettings(Theme):
