@@ -1,12 +1,8 @@
 from __future__ import annotations
 
-import gzip
-import json
-
 import numpy as np
 import pytest
-from rejoinder.core.errors import BadFile
-from rejoinder.reward.evaluation import auc, evaluate, read
+from rejoinder.reward.evaluation import auc, evaluate
 
 
 def record(pref, a="x", b="y", group="g"):
@@ -80,18 +76,3 @@ def test_the_interval_is_over_groups_and_so_wider_where_few_groups_hold_many_pai
 
 def test_too_few_pairs_give_no_calibration_figure():
     assert np.isnan(evaluate(*drawn(10))["ece"])
-
-
-def test_files_are_read_plain_or_gzipped(tmp_path):
-    text = json.dumps(record(1)) + "\n\n" + json.dumps(record(0)) + "\n"
-    (tmp_path / "a.jsonl").write_text(text)
-    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(text.encode()))
-    assert read(tmp_path / "a.jsonl") == read(tmp_path / "a.jsonl.gz") == [record(1), record(0)]
-
-
-@pytest.mark.parametrize("line", ["{", "[]", "3", json.dumps({"a": "x"}), json.dumps(record(2))])
-def test_a_bad_line_is_named(tmp_path, line):
-    (tmp_path / "a.jsonl").write_text(json.dumps(record(1)) + "\n" + line + "\n")
-    with pytest.raises(BadFile) as error:
-        read(tmp_path / "a.jsonl")
-    assert error.value.metadata["line"] == "2"

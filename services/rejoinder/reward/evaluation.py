@@ -13,37 +13,13 @@ in 95 of 100 such files; `ece_debiased`, the root of the squared error less what
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rejoinder.core.errors import BadFile
-
 BINS = 15
 RATIO = (0.8, 1.25)
-_FIELDS = ("group", "messages", "a", "b", "pref")
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Records of a JSON Lines file, gzipped or not. Raises BadFile with the line at fault."""
-    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    records = []
-    for number, line in enumerate(data.decode("utf-8").split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-            missing = [name for name in _FIELDS if name not in record]
-        except (ValueError, TypeError):
-            raise BadFile(f"line {number} is no JSON object", line=number) from None
-        if missing or not 0 <= record["pref"] <= 1:
-            raise BadFile(f"line {number} lacks {', '.join(missing) or 'a pref from 0 to 1'}", line=number)
-        records.append(record)
-    return records
 
 
 def evaluate(

@@ -12,8 +12,9 @@ import numpy as np
 from rejoinder.core.clock import Clock
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.types import Message, Role
-from rejoinder.reward.evaluation import evaluate, read
+from rejoinder.reward.evaluation import evaluate
 from rejoinder.reward.heads import HEADS
+from rejoinder.reward.pairfile import read
 from rejoinder.reward.scorer import LoadedHead, Scorer
 from rejoinder.reward.settings import RewardSettings
 from rejoinder.runtime.textmodel import BatchSettings, load
