@@ -21,6 +21,7 @@ from rejoinder.policy.versions import ADAPTER_FILE, Versions
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.artefacts import Version as Manifest
 from rejoinder.registry.store import FolderStore
+from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
 from rejoinder.runtime.backends.rows import Answer, Row, Scoring
 
@@ -122,11 +123,15 @@ class FakeMeter:
 
     def __init__(self) -> None:
         self.arms: list[Served] = []
+        self.drawn: list[ArmKind] = []
         self.answers: list[Answer] = []
         self.firsts: list[float] = []
 
     def assigned(self, served: Served) -> None:
         self.arms.append(served)
+
+    def drew(self, arm: ArmKind) -> None:
+        self.drawn.append(arm)
 
     def first_text(self, seconds: float) -> None:
         self.firsts.append(seconds)
@@ -145,6 +150,7 @@ class World:
         self.engine = engine
         self.record = record or FakeRecord()
         self.meter = FakeMeter()
+        self.assignments = AssignmentCounter("e")
         store = FolderStore(tmp_path / "registry")
         artefacts = Artefacts(store, tmp_path / "artefacts")
         made = tmp_path / "made"
@@ -174,6 +180,7 @@ class World:
             self.clock,
             self.meter,
             random.Random(1),
+            self.assignments,
         )
 
     async def ask(self, ask: Ask) -> list[object]:
@@ -352,6 +359,37 @@ async def test_an_arm_that_a_gateway_assigned_and_is_not_here_falls_to_stable_an
     there = (await world.ask(Ask(ASK, forced=replace(asked, version="assist-r0001"))))[0].served
     assert (there.arm, there.digest, there.forced) == (ArmKind.CANARY, world.canary.digest, False)
     assert world.meter.arms == []
+
+
+async def test_a_draw_is_counted_whatever_becomes_of_its_answer_and_its_record(tmp_path: Path) -> None:
+    """U16: the count that the matured interactions are held against must not lose what they lose."""
+    world = World(BrokenEngine(), tmp_path, weight=0.5)
+    for i in range(40):
+        with pytest.raises(RuntimeError):
+            await world.ask(Ask(replace(ASK, user_id=f"u{i}")))
+    world.engine.full = True
+    world.engine.words = ()
+    with pytest.raises((RuntimeError, QueueFull)):
+        await world.ask(Ask(replace(ASK, user_id="u40")))
+    ((weight, units, canary),) = world.assignments.drawn().counts
+    assert (weight, units) == (0.5, 41)
+    assert canary == world.meter.drawn.count(ArmKind.CANARY) > 5
+    assert len(world.record.kept) == 40
+
+
+async def test_forced_unlogged_and_repeated_draws_are_not_counted(tmp_path: Path) -> None:
+    world = World(FakeEngine(), tmp_path, weight=0.5)
+    await world.ask(Ask(ASK, forced=Served(version="assist-r0001", arm=ArmKind.CANARY, propensity=0.5)))
+    await world.ask(Ask(ASK, unlogged=True))
+    assert world.assignments.drawn().counts == ()
+    world.record.full = True
+    await world.ask(Ask(ASK))
+    assert world.assignments.drawn().counts == ()
+    world.record.full = False
+    for _ in range(3):
+        await world.ask(Ask(ASK))
+    assert [units for _, units, _ in world.assignments.drawn().counts] == [1]
+    assert len(world.meter.drawn) == 1
 
 
 async def test_tokens_and_the_first_text_are_counted(tmp_path: Path) -> None:

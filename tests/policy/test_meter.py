@@ -74,11 +74,13 @@ def test_gauges_say_what_holds_when_they_are_read(meter: Meter, metrics: Metrics
 
 def test_counters_count_by_arm_kind_and_cause(meter: Meter, metrics: Metrics) -> None:
     meter.assigned(Served(arm=ArmKind.CANARY))
+    meter.drew(ArmKind.STABLE)
     meter.first_text(0.2)
     meter.answered(Answer("x", (1, 2), -1.0, "stop", 5))
     meter.no_room(2)
     meter.rejected(1)
     assert metrics.value("assignments_total", arm="CANARY") == 1
+    assert metrics.value("assigned_units_total", arm="STABLE") == 1
     assert metrics.value("time_to_first_token_s") == 1
     assert metrics.value("tokens_total", kind="prompt") == 5
     assert metrics.value("tokens_total", kind="completion") == 2

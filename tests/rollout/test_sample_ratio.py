@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rejoinder.core.errors import InvalidArgument
-from rejoinder.rollout.sample_ratio import LOG_SUSPEND, SampleRatio
+from rejoinder.rollout.counter import Drawn
+from rejoinder.rollout.sample_ratio import LOG_SUSPEND, MOST_PROCESSES, CountedRatio, SampleRatio, _discount
 
 
 def product(arms: list[bool], w: float) -> float:
@@ -78,3 +79,79 @@ def test_a_state_that_went_through_json_is_the_same():
 def test_what_cannot_be_counted_is_refused(wrong):
     with pytest.raises(InvalidArgument):
         SampleRatio().add(*wrong)
+
+
+def counted(epoch: str, units: int, canary: int, w: float = 0.2) -> Drawn:
+    return Drawn(epoch, "s", ((w, units, canary),))
+
+
+def test_a_counter_that_loses_a_tenth_of_the_canarys_draws_is_seen_u16():
+    draw = random.Random(3)
+    fair, lossy = CountedRatio(), CountedRatio()
+    whole, lost = [0, 0], [0, 0]
+    for i in range(1, 14_001):
+        canary = draw.random() < 0.2
+        whole = [whole[0] + 1, whole[1] + canary]
+        if not canary or draw.random() > 0.1:
+            lost = [lost[0] + 1, lost[1] + canary]
+        if i % 100 == 0:
+            fair.take(counted("e", *whole))
+            lossy.take(counted("e", *lost))
+    assert not fair.suspends
+    assert lossy.suspends
+
+
+def test_the_same_totals_again_say_nothing_and_a_lower_total_takes_nothing_back():
+    ratio = CountedRatio()
+    assert ratio.take(counted("e", 100, 20))
+    before = ratio.as_dict()
+    assert not ratio.take(counted("e", 100, 20))
+    assert not ratio.take(counted("e", 90, 20))
+    assert not ratio.take(counted("e", 110, 40))
+    assert not ratio.take(counted("e", 10, 5, w=1.0))
+    assert not ratio.take(Drawn("silent", "s"))
+    assert ratio.as_dict() == before
+
+
+def test_users_whom_every_replica_meets_are_no_imbalance_though_their_sum_would_be():
+    """The control: one process that is fed the sum counts each user four times, and suspends fair rollouts."""
+    summed, alone = 0, 0
+    for seed in range(150):
+        draw = random.Random(seed)
+        arms = [draw.random() < 0.2 for _ in range(1500)]
+        one, each, canary = SampleRatio(), CountedRatio(), [0, 0, 0, 0]
+        orders = [draw.sample(arms, len(arms)) for _ in canary]
+        for at in range(0, len(arms), 300):
+            new = [sum(order[at : at + 300]) for order in orders]
+            one.add(0.2, 300 * len(orders), sum(new))
+            for k, more in enumerate(new):
+                canary[k] += more
+                each.take(counted(str(k), at + 300, canary[k]))
+        summed += one.suspends
+        alone += each.suspends
+    assert alone == 0
+    assert summed >= 3
+
+
+def test_a_restart_counts_anew_under_its_own_part_of_the_error():
+    ratio = CountedRatio()
+    ratio.take(counted("one", 1000, 200))
+    assert ratio.take(counted("two", 10, 2))
+    assert ratio.counts == {0.2: (1010, 202)}
+    assert not ratio.take(counted("one", 1000, 200))
+    parts = [1 / math.exp(_discount(k)) for k in range(1, 2000)]
+    assert sum(parts) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_any_number_of_restarts_is_remembered_in_bounded_space_and_the_alarm_stays():
+    ratio = CountedRatio()
+    ratio.take(counted("broken", 2000, 100))
+    assert ratio.suspends
+    for i in range(200):
+        ratio.take(counted(f"e{i}", 1, 0))
+        ratio.take(counted("steady", 500 + i, 100))
+    state = ratio.as_dict()
+    assert len(state["processes"]) == MOST_PROCESSES
+    assert "steady" in {epoch for epoch, *_ in state["processes"]}
+    assert ratio.suspends
+    assert CountedRatio.from_dict(json.loads(json.dumps(state))).as_dict() == state

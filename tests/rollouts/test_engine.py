@@ -408,6 +408,79 @@ def test_a_promoted_version_that_turns_out_worse_is_taken_back(world) -> None:
     assert world.store.names("rolled_back/assist") == ["r42.json"]
 
 
+#: Long enough that nothing is decided before the counts speak.
+SLOW = [{"weight": 0.5, "duration_s": 500.0, "deadline_s": 900.0}]
+
+
+def test_draws_that_a_replica_does_not_count_are_named_as_the_hop_of_assignments(world) -> None:
+    """U16: the answers of that replica's canary are all there; only its counter loses them."""
+    world.replicas["b"].lossy = 0.3
+    engine = world.engine(steps=SLOW)
+    engine.start("r42")
+    world.live(engine, 60, people=40, until=lambda: "sample_ratio" in "".join(engine.seen().verdict.reasons))
+    seen = engine.seen()
+    assert (seen.verdict.outcome, seen.verdict.reasons) == (Outcome.UNMEASURED, ("sample_ratio:assigned",))
+    assert not seen.trial.evidence.matured.suspends
+    assert engine.tick() == "hold"
+    world.replicas["b"].lossy = 0.0
+    world.live(engine, 20, people=40)
+    assert engine.seen().verdict.reasons == ("sample_ratio:assigned",)
+    assert world.served.version == "r41"
+
+
+def test_answers_that_get_lost_after_the_draw_are_named_as_the_hop_of_matured_ones(world) -> None:
+    """U16: a crashing canary takes its answers with it; those who are left are as pleased as stable's."""
+    world.tastes["r42"] = Taste(lost=0.3)
+    engine = world.engine(steps=SLOW)
+    engine.start("r42")
+    world.live(engine, 60, people=40, until=lambda: "sample_ratio" in "".join(engine.seen().verdict.reasons))
+    seen = engine.seen()
+    assert (seen.verdict.outcome, seen.verdict.reasons) == (Outcome.UNMEASURED, ("sample_ratio:matured",))
+    assert not seen.trial.evidence.assigned.suspends
+    drawn = seen.trial.evidence.assigned.counts[0.5]
+    matured = seen.trial.evidence.matured.counts[0.5]
+    assert matured[1] / drawn[1] < 0.8 < matured[0] / drawn[0]
+
+
+def test_a_sound_rollout_counts_everybody_who_could_have_been_shown_either(world) -> None:
+    """The control of both: same traffic, nothing lost, nothing suspended."""
+    engine = world.engine(steps=SLOW)
+    engine.start("r42")
+    world.live(engine, 40, people=40)
+    evidence = engine.seen().trial.evidence
+    assert not evidence.assigned.suspends
+    assert not evidence.matured.suspends
+    shown = [turn for turn in world.people.turns if 0 < turn.propensity < 1 and not turn.holdout]
+    assert evidence.assigned.counts == {0.5: (len(shown), sum(turn.arm is ArmKind.CANARY for turn in shown))}
+
+
+def test_what_a_replica_had_counted_outlives_it_and_the_engine(world) -> None:
+    engine = world.engine(ports=(ports := world.ports()), steps=SLOW)
+    engine.start("r42")
+    world.live(engine, 10)
+    before = engine.seen().trial.evidence.assigned.counts[0.5][0]
+    world.replicas["a"].restart("a-2")
+    ports.memory.close()
+    again = world.engine(steps=SLOW)
+    assert again.seen().trial.evidence.assigned.counts[0.5][0] == before
+    world.live(again, 10)
+    drawn = again.seen().trial.evidence.assigned
+    assert drawn.counts[0.5][0] == sum(0 < t.propensity < 1 and not t.holdout for t in world.people.turns)
+    assert [epoch for epoch, *_ in drawn.as_dict()["processes"]] == ["a-1", "a-2", "b-1"]
+
+
+def test_what_a_replica_still_counts_of_the_rollout_before_is_not_taken(world) -> None:
+    world.artefacts.publish(Made("assist", "r43", "d43"))
+    engine = world.engine(steps=SLOW)
+    engine.start("r42")
+    world.live(engine, 5)
+    engine.command("abort", world.table.generation, "ann")
+    engine.start("r43")
+    world.live(engine, 3, people=0)
+    assert world.replicas["a"].counter.drawn().counts[0][1] > 10
+    assert engine.seen().trial.evidence.assigned.counts == {}
+
+
 def test_another_extractor_version_makes_it_unmeasured_and_takes_up_nothing(world) -> None:
     engine = world.engine()
     engine.start("r42")
@@ -417,7 +490,8 @@ def test_another_extractor_version_makes_it_unmeasured_and_takes_up_nothing(worl
     world.live(engine, 20)
     seen = engine.seen()
     assert (seen.verdict.outcome, seen.verdict.reasons) == (Outcome.UNMEASURED, ("extractor",))
-    assert seen.trial.evidence.as_dict() == before
+    # Draws are counted on: they wait for nobody's reading.
+    assert seen.trial.evidence.as_dict() | {"assigned": before["assigned"]} == before
     world.people.foreign = 0
     world.live(engine, until=lambda: phase(engine) == "promoted")
     assert world.served.version == "r42"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rejoinder.rollout.counter import Drawn
 from rejoinder.rollout.state import Replica as Reported
 from rejoinder.rollouts.replicas import Replicas
 
@@ -10,7 +11,8 @@ from tests.rollouts.world import GOOD, NEW
 
 def test_what_is_served_is_what_is_ready(world) -> None:
     replicas = world.ports().replicas
-    assert replicas.look() == (Reported("a", (("r41", "d41"),)), Reported("b", (("r41", "d41"),)))
+    served = (("r41", "d41"),)
+    assert replicas.look() == (Reported("a", served, Drawn("a-1")), Reported("b", served, Drawn("b-1")))
     replicas.load(NEW)
     assert [r.serves for r in replicas.look()] == [(("r41", "d41"),)] * 2
     world.clock.advance(1.0)
@@ -22,6 +24,7 @@ def test_a_replica_that_does_not_answer_serves_nothing_and_is_told_once(world) -
     world.replicas["b"].away = True
     for _ in range(3):
         assert [r.serves for r in replicas.look()] == [(("r41", "d41"),), ()]
+        assert replicas.look()[1].drawn == Drawn()
     assert world.told == [("b", "", "UNAVAILABLE")]
     world.replicas["b"].away = False
     replicas.look()

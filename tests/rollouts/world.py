@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rejoinder.clients.ledger import Judge, Judged, JudgedTurn
-from rejoinder.clients.policy import Arms, Likelihoods, ServedVersion
+from rejoinder.clients.policy import Arms, AssignmentCount, Likelihoods, ServedVersion
 from rejoinder.core.arms import ArmsTable, Version
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.codec import decode
@@ -20,7 +20,8 @@ from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.artefacts import Version as Made
 from rejoinder.registry.served import ServedPointer, advance, current
 from rejoinder.registry.store import FolderStore
-from rejoinder.rollout.assignment import Caller, assign
+from rejoinder.rollout.assignment import Assignment, Caller, assign
+from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollouts.engine import Engine, Ports, Rules
 from rejoinder.rollouts.memory import Memory
 from rejoinder.rollouts.replicas import Replicas
@@ -67,22 +68,42 @@ class Owner:
 
 
 class Replica:
-    """A policy replica that loads what it is asked about, in no time but not at once. owns: what it has loaded.
+    """A policy replica that loads what it is asked about, in no time but not at once. owns: what it has loaded, its
+    counter.
 
-    loads: whether it does. wrong: a digest that it reports instead of the right one.
+    loads: whether it does. wrong: a digest that it reports instead of the right one. lossy: the share of canary draws
+    that its counter misses.
     """
 
     def __init__(self, artefacts: Artefacts, clock: ManualClock) -> None:
         self._artefacts, self._clock = artefacts, clock
         self.loaded = {GOOD.version: (GOOD.digest, 0.0)}
         self.loads, self.away, self.wrong = True, False, ""
+        self.lossy = 0.0
+        self.counter = AssignmentCounter("")
+
+    def restart(self, epoch: str) -> None:
+        """Another process, that has drawn nobody yet."""
+        self.counter = AssignmentCounter(epoch)
+
+    def draw(self, table: ArmsTable, user: str, now: float, chance: float) -> Assignment:
+        shown = assign(table, Caller("t", user), now=now, lease_ok=True, loaded={GOOD.digest, NEW.digest})
+        if shown.arm is not ArmKind.CANARY or chance >= self.lossy:
+            self.counter.add(table.salts.assignment, shown)
+        return shown
 
     def arms(self, policy: str = "") -> Arms:
         if self.away:
             raise Unavailable("the replica is away")
         now = self._clock.now()
         versions = tuple(ServedVersion(name, digest, ready=now > at) for name, (digest, at) in self.loaded.items())
-        return Arms(policy, versions=versions)
+        drawn = self.counter.drawn()
+        counts = tuple(
+            AssignmentCount(arm, weight, count)
+            for weight, units, canary in drawn.counts
+            for arm, count in ((ArmKind.STABLE, units - canary), (ArmKind.CANARY, canary))
+        )
+        return Arms(policy, versions=versions, epoch=drawn.epoch, salt=drawn.salt, assignments=counts)
 
     def likelihood(
         self,
@@ -124,12 +145,14 @@ class People:
 
 @dataclass
 class Taste:
-    """What people do about one version: pleased share, reply share of the pleased and of the others, failures."""
+    """What people do about one version: pleased share, reply share of the pleased and of the others, failures. lost:
+    share of its answers that never reach the log."""
 
     pleased: float = 0.9
     replies: tuple[float, float] = (0.95, 0.95)
     failed: float = 0.0
     chars: int = 100
+    lost: float = 0.0
 
 
 @dataclass
@@ -150,6 +173,8 @@ class World:
             self.artefacts.publish(Made("assist", version.version, version.digest))
         advance(self.store, ServedPointer("assist", 1, GOOD.version, GOOD.digest, decided_by="setup"))
         self.replicas = {name: Replica(self.artefacts, self.clock) for name in ("a", "b")}
+        for name, replica in self.replicas.items():
+            replica.restart(f"{name}-1")
         self.people = People(self.clock)
         self.told: list[tuple[str, str, str]] = []
         self._met = 0
@@ -194,11 +219,13 @@ class World:
             draw = random.Random(self.seed * 1_000_003 + self._met)
             user = f"u{self._met}"
             now = self.clock.now()
-            loaded = {GOOD.digest, NEW.digest}
-            shown = assign(table, Caller("t", user), now=now, lease_ok=True, loaded=loaded)
+            replica = self.replicas["ab"[self._met % 2]]
+            shown = replica.draw(table, user, now, random.Random(f"{self.seed} {user}").random())
             taste = self.tastes.get(shown.version, Taste())
             pleased = draw.random() < taste.pleased
             replied = draw.random() < taste.replies[0 if pleased else 1]
+            if random.Random(f"lost {self.seed} {user}").random() < taste.lost:
+                continue
             self.people.turns.append(
                 JudgedTurn(
                     "t",

@@ -94,14 +94,27 @@ class ServedVersion:
 
 
 @dataclass(frozen=True)
+class AssignmentCount:
+    """Units that a process drew for one arm while the canary had this weight."""
+
+    arm: ArmKind = ArmKind.UNSPECIFIED
+    weight: float = 0.0
+    units: int = 0
+
+
+@dataclass(frozen=True)
 class Arms:
-    """canary_refused: why this replica serves no canary, "" when it does."""
+    """canary_refused: why this replica serves no canary, "" when it does. epoch: names its process; salt: of the
+    rollout that assignments are of."""
 
     policy: str = ""
     term: int = 0
     generation: int = 0
     versions: tuple[ServedVersion, ...] = ()
     canary_refused: str = ""
+    epoch: str = ""
+    salt: str = ""
+    assignments: tuple[AssignmentCount, ...] = ()
 
 
 class PolicyClient(SyncClient):

@@ -60,6 +60,7 @@ METRICS = (
     Metric("time_to_first_token_s", "histogram", "From a call's arrival to its first text.", (), LATENCY_S),
     Metric("generation_queue", "gauge", "Answers and likelihoods that wait for the engine."),
     Metric("assignments_total", "counter", "Answers begun, by arm; independent of the log.", ("arm",)),
+    Metric("assigned_units_total", "counter", "Units drawn while a canary was out, each once a rollout.", ("arm",)),
     Metric("interactions_dropped_total", "counter", "Interactions that will not reach the log, by cause.", ("cause",)),
     Metric("spool_bytes", "gauge", "Bytes of interactions that the log does not have yet."),
     Metric("arms_alarms", "gauge", "Arms tables below the highest seen: a writer that was fenced, or a new log."),

@@ -7,6 +7,7 @@ import random
 import sys
 from functools import partial
 
+from rejoinder.core.ids import uuid7
 from rejoinder.core.types import Interaction, Message, Role, Sampling
 from rejoinder.policy.arms import ArmsFollower, Registry, table_of
 from rejoinder.policy.checks import Limits
@@ -17,6 +18,7 @@ from rejoinder.policy.settings import PolicySettings
 from rejoinder.policy.versions import Versions
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.store import open_store
+from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
 from rejoinder.runtime.backends.genai import EngineSettings, GenaiEngine
 from rejoinder.runtime.recorder import FeedbackSender
@@ -50,7 +52,8 @@ async def build(settings: PolicySettings, chassis: Chassis) -> Room:
     meter.watch(engine, view, spool)
     limits = Limits(model.max_prompt_bytes, model.max_tokens, model.temperature)
     seeds = random.SystemRandom()
-    generator = Generator(engine, versions, view, spool, limits, chassis.clock, meter, seeds)
+    assignments = AssignmentCounter(uuid7(chassis.clock.now()))
+    generator = Generator(engine, versions, view, spool, limits, chassis.clock, meter, seeds, assignments)
     # Read only: nobody here appends.
     log = None if arms.log_file is None else FollowerLog(str(arms.log_file), None)  # type: ignore[arg-type]
     follower = ArmsFollower(view, versions, registry, pointer, log, chassis.log, arms.poll_s, arms.registry_poll_s)
@@ -70,7 +73,8 @@ async def build(settings: PolicySettings, chassis: Chassis) -> Room:
         if log is not None:
             log.close()
 
-    add = partial(policy_pb2_grpc.add_PolicyServiceServicer_to_server, PolicyService(generator, view, versions))
+    service = PolicyService(generator, view, versions, assignments)
+    add = partial(policy_pb2_grpc.add_PolicyServiceServicer_to_server, service)
     return Room(add=(add,), warm_up=warm_up, background=(follower.run,), flush=flush, close=close)
 
 

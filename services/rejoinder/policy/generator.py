@@ -18,6 +18,7 @@ from rejoinder.policy.attempt import Attempt, Started
 from rejoinder.policy.checks import Limits, check_forced, check_interaction, check_messages, checked_sampling
 from rejoinder.policy.versions import Versions
 from rejoinder.rollout.assignment import Caller, assign
+from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
 from rejoinder.runtime.backends.rows import Answer, Row, Scoring
 
@@ -44,9 +45,11 @@ class Record(Protocol):
 
 
 class Meter(Protocol):
-    """Who counts. assigned: for the counter of arms that does not depend on the log."""
+    """Who counts. assigned: an answer begun. drew: a unit that has not been drawn before in this rollout."""
 
     def assigned(self, served: Served) -> None: ...
+
+    def drew(self, arm: ArmKind) -> None: ...
 
     def first_text(self, seconds: float) -> None: ...
 
@@ -82,6 +85,7 @@ class Generator:
         clock: Clock,
         meter: Meter,
         seeds: random.Random,
+        assignments: AssignmentCounter,
     ) -> None:
         self._engine = engine
         self._versions = versions
@@ -91,6 +95,7 @@ class Generator:
         self._clock = clock
         self._meter = meter
         self._seeds = seeds
+        self._assignments = assignments
 
     async def generate(self, ask: Ask) -> AsyncIterator[Started | str | Ended]:
         """Started, then text as it comes, then Ended: which is given only when the interaction is on disk.
@@ -107,7 +112,7 @@ class Generator:
         tokens = await asyncio.to_thread(self._engine.encode_chat, asked.messages)
         forced = None if ask.forced is None else await self._forced(ask.forced, ask.unlogged)
         with ExitStack() as held:
-            served, adapter = self._admitted(asked, forced, held)
+            served, adapter = self._admitted(forced or self._assigned(asked, ask.unlogged), forced is not None, held)
             attempt = Attempt(
                 replace(asked, served=served, sampling=sampling, prompt_tokens=len(tokens)), self._clock, ask.deadline
             )
@@ -211,14 +216,13 @@ class Generator:
             )
         return replace(forced, policy=table.policy, version=chosen.version, digest=chosen.digest)
 
-    def _admitted(self, asked: Interaction, forced: Served | None, held: ExitStack) -> tuple[Served, str]:
+    def _admitted(self, served: Served, forced: bool, held: ExitStack) -> tuple[Served, str]:
         """Who serves, and the engine's name for it, held while the answer is written."""
-        served = forced or self._assigned(asked)
         try:
             return served, held.enter_context(self._versions.use(served.digest))
         except NotFound:
             # It was let go between the table and here.
-            if forced is not None:
+            if forced:
                 raise
             stable = self._view.table.stable
             served = replace(
@@ -226,19 +230,23 @@ class Generator:
             )
             return served, held.enter_context(self._versions.use(served.digest))
 
-    def _assigned(self, asked: Interaction) -> Served:
+    def _assigned(self, asked: Interaction, unlogged: bool) -> Served:
+        """Draws the arm, and counts that it did before anything can become of the answer."""
         table = self._view.table
         caller = Caller(
             asked.tenant, asked.user_id, asked.conversation_id, asked.interaction_id, asked.conversation_started_at
         )
-        return assign(
+        drawn = assign(
             table,
             caller,
             now=self._clock.now(),
             lease_ok=self._view.grant().ok,
             loaded=self._versions.loaded,
             spool_has_room=not self._record.full,
-        ).served(table)
+        )
+        if not unlogged and self._assignments.add(table.salts.assignment, drawn):
+            self._meter.drew(drawn.arm)
+        return drawn.served(table)
 
     def _counted(self, answer: Answer, attempt: Attempt) -> None:
         self._meter.answered(answer)

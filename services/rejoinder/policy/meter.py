@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rejoinder.core.metrics import Metrics
-from rejoinder.core.types import Served
+from rejoinder.core.types import ArmKind, Served
 from rejoinder.rollout.lease import ArmsView
 from rejoinder.runtime.backends.genai import GenaiEngine
 from rejoinder.runtime.backends.rows import Answer
@@ -34,6 +34,9 @@ class Meter:
 
     def assigned(self, served: Served) -> None:
         self._metrics["assignments_total"].labels(served.arm.value).inc()
+
+    def drew(self, arm: ArmKind) -> None:
+        self._metrics["assigned_units_total"].labels(arm.value).inc()
 
     def first_text(self, seconds: float) -> None:
         self._metrics["time_to_first_token_s"].observe(seconds)

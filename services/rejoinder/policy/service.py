@@ -11,6 +11,7 @@ from rejoinder.policy.attempt import Started
 from rejoinder.policy.checks import check_policy
 from rejoinder.policy.generator import Ask, Ended, Generator
 from rejoinder.policy.versions import Versions
+from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
 from rejoinder.runtime.call import Call
 from rejoinder.v1 import common_pb2, events_pb2, policy_pb2, policy_pb2_grpc
@@ -22,10 +23,13 @@ MAX_CONTINUATIONS = 256
 class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
     """owns: nothing."""
 
-    def __init__(self, generator: Generator, view: ArmsView, versions: Versions) -> None:
+    def __init__(
+        self, generator: Generator, view: ArmsView, versions: Versions, assignments: AssignmentCounter
+    ) -> None:
         self._generator = generator
         self._view = view
         self._versions = versions
+        self._assignments = assignments
 
     async def Generate(
         self, request: policy_pb2.GenerateRequest, call: Call
@@ -80,6 +84,7 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
         # What is loaded for nobody yet: a rollout waits for it before the first user sees it.
         named = [version for _, version in shown]
         shown += [(ArmKind.UNSPECIFIED, version) for version in self._versions.all if version not in named]
+        drawn = self._assignments.drawn()
         return policy_pb2.ListArmsResponse(
             policy=table.policy,
             term=table.term,
@@ -94,6 +99,16 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
                 for kind, version in shown
             ],
             canary_refused=self._view.grant().why,
+            epoch=drawn.epoch,
+            salt=drawn.salt,
+            assignments=[
+                policy_pb2.AssignmentCount(arm=arm, weight=weight, units=count)
+                for weight, units, canary in drawn.counts
+                for arm, count in (
+                    (common_pb2.ARM_KIND_STABLE, units - canary),
+                    (common_pb2.ARM_KIND_CANARY, canary),
+                )
+            ],
         )
 
 

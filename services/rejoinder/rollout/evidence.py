@@ -14,7 +14,7 @@ from typing import Any
 from rejoinder.core.errors import InvalidArgument
 from rejoinder.rollout.interval import Interval
 from rejoinder.rollout.plan import RolloutPlan
-from rejoinder.rollout.sample_ratio import SampleRatio
+from rejoinder.rollout.sample_ratio import CountedRatio, SampleRatio
 from rejoinder.rollout.silence import Silence
 from rejoinder.rollout.units import UnitScore
 from rejoinder.rollout.vetoes import Vetoes
@@ -27,12 +27,13 @@ SILENCE_PART = 0.2
 
 class Evidence:
     """owns: the processes of silence, the vetoes, both sample ratios, the interval, the peak of the whole harm, and the
-    cursor (closes_at, unit) of the last unit taken. Adding a unit is O(1)."""
+    cursor (closes_at, unit) of the last unit taken. Adding a unit is O(1). `assigned` is fed beside the units, with
+    what the processes that draw have counted."""
 
     def __init__(self, plan: RolloutPlan) -> None:
         self.silence = Silence(plan.base_rate, plan.margin, plan.reply_rate, plan.reply_margin)
         self.vetoes = Vetoes(plan.vetoes)
-        self.assigned, self.matured = SampleRatio(), SampleRatio()
+        self.assigned, self.matured = CountedRatio(), SampleRatio()
         self.interval = Interval(plan.base_rate, plan.alpha)
         self.cursor: tuple[float, str] = (float("-inf"), "")
         self.first_close: float | None = None
@@ -87,7 +88,7 @@ class Evidence:
         evidence = cls(plan)
         evidence.silence = Silence.from_dict(value["silence"])
         evidence.vetoes.restore(value["vetoes"])
-        evidence.assigned = SampleRatio.from_dict(value["assigned"])
+        evidence.assigned = CountedRatio.from_dict(value["assigned"])
         evidence.matured = SampleRatio.from_dict(value["matured"])
         evidence.interval = Interval.from_dict(value["interval"])
         if value["cursor"] is not None:

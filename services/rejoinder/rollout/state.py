@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rejoinder.core.arms import ArmsTable, Step, Version
+from rejoinder.rollout.counter import Drawn
 from rejoinder.rollout.verdict import Verdict
 
 IDLE, SHADOW, CANARY, PROMOTED, ABORTED, SUPERSEDED = "idle", "shadow", "canary", "promoted", "aborted", "superseded"
@@ -23,10 +24,11 @@ class Command:
 
 @dataclass(frozen=True)
 class Replica:
-    """What one replica says it serves: (version, digest) pairs."""
+    """What one replica says it serves, (version, digest) pairs, and whom it has drawn."""
 
     name: str
     serves: tuple[tuple[str, str], ...] = ()
+    drawn: Drawn = field(default_factory=Drawn)
 
 
 @dataclass(frozen=True)

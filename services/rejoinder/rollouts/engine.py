@@ -20,7 +20,7 @@ from rejoinder.core.errors import Aborted, FailedPrecondition, Fenced, PolicyFro
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.served import current
 from rejoinder.rollout.decide import decide
-from rejoinder.rollout.state import ABORTED, Command, Decision, Observed, Pointer
+from rejoinder.rollout.state import ABORTED, Command, Decision, Observed, Pointer, Replica
 from rejoinder.rollout.verdict import Verdict
 from rejoinder.rollouts import rolled_back
 from rejoinder.rollouts.acts import Acts
@@ -159,12 +159,13 @@ class Engine:
             raise Fenced("another engine writes this policy's table", policy=self._rules.policy)
         if self._trial is None or not self._trial.open:
             return self._idle(arms, served, now)
-        trial = self._judge(self._trial)
+        replicas = self._ports.replicas.look()
+        trial = self._judge(self._trial, replicas)
         observed = Observed(
             arms=arms,
             served=served,
             term=self._ports.topic.term,
-            replicas=self._ports.replicas.look(),
+            replicas=replicas,
             verdict=trial.judged(self._rules.behind_s),
             commands=commands,
             frozen=self._frozen,
@@ -205,11 +206,16 @@ class Engine:
             self._ports.topic.write(table)
         return "idle"
 
-    def _judge(self, trial: Trial) -> Trial:
-        """Takes up what has matured, and remembers each page with what it closed."""
+    def _judge(self, trial: Trial, replicas: tuple[Replica, ...]) -> Trial:
+        """Takes up what was drawn and what has matured, and remembers each page with what it closed."""
         if not trial.exposed:
             return trial
         memory = self._ports.memory
+        # A replica may still be at the rollout before.
+        ours = [replica.drawn for replica in replicas if replica.drawn.salt == trial.status.salt]
+        # A list: every one is taken. Remembered at once, or what a dead process had counted would be gone with us.
+        if any([trial.evidence.assigned.take(drawn) for drawn in ours]):
+            memory.write(taken_up(trial))
         places = (self._rules.policy, trial.plan, trial.status, trial.reading, trial.evidence, memory.counted)
         for page in pages(self._ports.ledger, *places):
             pinned = page.reading.judges != trial.reading.judges

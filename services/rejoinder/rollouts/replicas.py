@@ -1,4 +1,4 @@
-"""All policy replicas: what they serve, and asking them to load a version before anybody is shown it."""
+"""All policy replicas: what they serve, whom they have drawn, and asking them to load a version beforehand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Protocol
 from rejoinder.clients.policy import Arms, Likelihoods
 from rejoinder.core.arms import Version
 from rejoinder.core.errors import RejoinderError
-from rejoinder.core.types import Message, Role
+from rejoinder.core.types import ArmKind, Message, Role
+from rejoinder.rollout.counter import Drawn
 from rejoinder.rollout.state import Replica
 
 #: Asking how likely anything is makes a replica load the version it is asked of; these words are nobody's.
@@ -46,13 +47,14 @@ class Replicas:
         self._said: dict[tuple[str, str], str] = {}
 
     def look(self) -> tuple[Replica, ...]:
-        """What each serves; one that does not answer serves nothing."""
-        return tuple(Replica(name, self._served(name, client)) for name, client in self._clients.items())
+        """What each serves and has drawn; one that does not answer serves nothing and says nothing new."""
+        looks = ((name, self._asked(name, client)) for name, client in self._clients.items())
+        return tuple(Replica(name, _ready(arms), _drawn(arms)) for name, arms in looks)
 
     def load(self, version: Version) -> None:
         """Asks those that do not serve a version to load it; whether they have shows at the next look."""
         for name, client in self._clients.items():
-            if (version.version, version.digest) in self._served(name, client):
+            if (version.version, version.digest) in _ready(self._asked(name, client)):
                 continue
             try:
                 client.likelihood(_CONTEXT, _CONTINUATION, self._policy, version.version, self._load_s)
@@ -61,16 +63,29 @@ class Replicas:
             else:
                 self._said.pop((name, version.version), None)
 
-    def _served(self, name: str, client: Client) -> tuple[tuple[str, str], ...]:
+    def _asked(self, name: str, client: Client) -> Arms:
         try:
             arms = client.arms(self._policy)
         except RejoinderError as error:
             self._say(name, "", error.reason)
-            return ()
+            return Arms()
         self._said.pop((name, ""), None)
-        return tuple((served.version, served.digest) for served in arms.versions if served.ready)
+        return arms
 
     def _say(self, name: str, version: str, reason: str) -> None:
         if self._said.get((name, version)) != reason:
             self._said[name, version] = reason
             self._told(name, version, reason)
+
+
+def _ready(arms: Arms) -> tuple[tuple[str, str], ...]:
+    return tuple((served.version, served.digest) for served in arms.versions if served.ready)
+
+
+def _drawn(arms: Arms) -> Drawn:
+    counts: dict[float, tuple[int, int]] = {}
+    for count in arms.assignments:
+        units, canary = counts.get(count.weight, (0, 0))
+        shown = count.units if count.arm is ArmKind.CANARY else 0
+        counts[count.weight] = (units + count.units, canary + shown)
+    return Drawn(arms.epoch, arms.salt, tuple((weight, *both) for weight, both in counts.items()))

@@ -153,16 +153,32 @@ class ServedVersion(_message.Message):
     ready: bool
     def __init__(self, version: _Optional[str] = ..., digest: _Optional[str] = ..., arm: _Optional[_Union[_common_pb2.ArmKind, str]] = ..., ready: _Optional[bool] = ...) -> None: ...
 
+class AssignmentCount(_message.Message):
+    __slots__ = ("arm", "weight", "units")
+    ARM_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    arm: _common_pb2.ArmKind
+    weight: float
+    units: int
+    def __init__(self, arm: _Optional[_Union[_common_pb2.ArmKind, str]] = ..., weight: _Optional[float] = ..., units: _Optional[int] = ...) -> None: ...
+
 class ListArmsResponse(_message.Message):
-    __slots__ = ("policy", "term", "generation", "versions", "canary_refused")
+    __slots__ = ("policy", "term", "generation", "versions", "canary_refused", "epoch", "salt", "assignments")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     VERSIONS_FIELD_NUMBER: _ClassVar[int]
     CANARY_REFUSED_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SALT_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
     policy: str
     term: int
     generation: int
     versions: _containers.RepeatedCompositeFieldContainer[ServedVersion]
     canary_refused: str
-    def __init__(self, policy: _Optional[str] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., versions: _Optional[_Iterable[_Union[ServedVersion, _Mapping]]] = ..., canary_refused: _Optional[str] = ...) -> None: ...
+    epoch: str
+    salt: str
+    assignments: _containers.RepeatedCompositeFieldContainer[AssignmentCount]
+    def __init__(self, policy: _Optional[str] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., versions: _Optional[_Iterable[_Union[ServedVersion, _Mapping]]] = ..., canary_refused: _Optional[str] = ..., epoch: _Optional[str] = ..., salt: _Optional[str] = ..., assignments: _Optional[_Iterable[_Union[AssignmentCount, _Mapping]]] = ...) -> None: ...

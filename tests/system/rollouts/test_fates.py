@@ -1,5 +1,5 @@
-"""Three versions on real processes: a harmful one is rolled back, a silent one never promoted, a harmless one promoted,
-and nobody of the holdout sees any before it is stable (F09, F11, F13)."""
+"""Four versions on real processes: a harmful one is rolled back, a silent one never promoted, one that loses answers
+suspended, a harmless one promoted, and nobody of the holdout sees any before it is stable (F09, F11, F13, U16)."""
 
 from __future__ import annotations
 
@@ -46,6 +46,20 @@ def test_a_canary_whose_displeased_users_fall_silent_is_never_promoted(town: Tow
     assert current(town.store, POLICY).version == "base"
 
 
+def test_a_canary_whose_answers_get_lost_is_suspended_and_the_hop_is_named(town: Town) -> None:
+    """U16: the replica has counted whom it drew, so what is missing went missing after the draw."""
+    rng, tastes = random.Random(4), {"r44": Taste(lost=0.4)}
+    town.start("r44", steps=[{"weight": 0.5, "duration_s": 99.0, "deadline_s": 100.0}])
+    town.wait_for_table(lambda table: table.canary is not None and town.replica.view.grant().ok)
+    lossy = town.until(lambda status: "sample_ratio" in "".join(status.reasons), tastes, rng)
+    assert (lossy.verdict, lossy.reasons) == ("UNMEASURED", ("sample_ratio:matured",))
+    ((weight, units, canary),) = town.replica.assignments.drawn().counts
+    assert weight == 0.5
+    assert lossy.canary.units < 0.8 * canary
+    assert lossy.stable.units <= units - canary
+    town.engine.abort(POLICY, lossy.generation)
+
+
 def test_a_harmless_canary_is_promoted_and_its_record_names_why(town: Town) -> None:
     rng = random.Random(3)
     town.start("r43")
@@ -70,7 +84,7 @@ def test_nobody_of_the_holdout_was_ever_shown_a_canary(town: Town) -> None:
     assert len(held) > 50
     assert len(shown) > 100
     assert not held & shown
-    assert {a.served.version for a in canaries(town.shown)} == {"r41", "r42", "r43"}
+    assert {a.served.version for a in canaries(town.shown)} == {"r41", "r42", "r43", "r44"}
 
 
 def test_what_does_not_exist_is_not_started(town: Town) -> None:

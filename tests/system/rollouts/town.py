@@ -48,6 +48,7 @@ from rejoinder.registry.artefacts import Version as Made
 from rejoinder.registry.served import ServedPointer, advance, current
 from rejoinder.registry.store import FolderStore
 from rejoinder.rollout.assignment import Caller, assign
+from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
 from rejoinder.runtime.logging import EventLog
 from rejoinder.runtime.server import Chassis, Room, Server
@@ -77,10 +78,11 @@ PLAN: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Taste:
-    """pleased share; reply shares of the pleased and of the displeased."""
+    """pleased share; reply shares of the pleased and of the displeased; share of answers that no log ever gets."""
 
     pleased: float = 0.9
     replies: tuple[float, float] = (0.95, 0.95)
+    lost: float = 0.0
 
 
 class NoModel:
@@ -120,7 +122,8 @@ class ReplicaServer:
         follower = ArmsFollower(
             self.view, self.versions, Registry(artefacts, POLICY), pointer, self._topic, events, 0.05, 0.2
         )
-        service = PolicyService(Loads(self.versions), self.view, self.versions)  # type: ignore[arg-type]
+        self.assignments = AssignmentCounter(uuid7())
+        service = PolicyService(Loads(self.versions), self.view, self.versions, self.assignments)  # type: ignore[arg-type]
 
         async def build(chassis: Chassis) -> Room:
             add = partial(add_PolicyServiceServicer_to_server, service)
@@ -221,7 +224,9 @@ class Town:
             user, now = uuid7(), time.time()
             table, ok = self.replica.view.table, self.replica.view.grant().ok
             loaded = self.replica.versions.loaded
-            shown = assign(table, Caller("", user, "", user), now=now, lease_ok=ok, loaded=loaded).served(table)
+            drawn = assign(table, Caller("", user, "", user), now=now, lease_ok=ok, loaded=loaded)
+            self.replica.assignments.add(table.salts.assignment, drawn)
+            shown = drawn.served(table)
             answer = Interaction(
                 event_id=f"e-{user}",
                 interaction_id=user,
@@ -236,6 +241,9 @@ class Town:
             )
             answers.append(answer)
             taste = tastes.get(shown.version, Taste())
+            if rng.random() < taste.lost:
+                answers.pop()
+                continue
             pleased = rng.random() < taste.pleased
             if rng.random() < taste.replies[0 if pleased else 1]:
                 said = FollowUp("thanks" if pleased else "no")
