@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rejoinder.cli.main import main
 from rejoinder.cli.rollout import planned, show
-from rejoinder.clients.rollouts import ArmFigures, Rollout, Verdict
+from rejoinder.clients.rollouts import ArmFigures, Hop, Rollout, Verdict
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.metrics import Metrics
 from rejoinder.rollout.plan import PlanStep, RolloutPlan
@@ -130,6 +130,12 @@ def test_a_status_shows_both_arms_the_verdict_and_what_is_needed(capsys: pytest.
         held="inconclusive",
         stable=ArmFigures(90, 40, 0.7, 0.44, 0.31, 0.86),
         canary=ArmFigures(20, 0, 0.0, 0.0, 0.0, 1.0),
+        e_worse=1.0,
+        e_better=0.25,
+        e_ni=7.891,
+        e_needed=20.0,
+        assigned=Hop(130, 27, 26.0, 1.02),
+        matured=Hop(110, 20, 22.0, 1.0),
     )
     show(shown, as_json=False)
     said = capsys.readouterr().out
@@ -139,6 +145,8 @@ def test_a_status_shows_both_arms_the_verdict_and_what_is_needed(capsys: pytest.
         "0.800",
         "0.310–0.860",
         "verdict: inconclusive (response_rate); difference -0.010 [-0.120, +0.100]",
+        "E-values (20 decides): worse 1, better 0.25, not worse 7.89; "
+        "sample ratio (1000 suspends): assigned 1.02 (27 of 130), matured 1 (20 of 110)",
         "321 judged users still needed; expected 2023-11-14T22:13+00:00",
     ):
         assert words in said

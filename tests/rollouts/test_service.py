@@ -29,6 +29,7 @@ async def test_without_a_rollout_it_says_who_is_stable(world) -> None:
     found = from_proto(await rollouts.GetRollout(pb.GetRolloutRequest(policy="assist"), CALL), Rollout)
     assert (found.phase, found.stable_version, found.canary_version, found.step) == ("idle", "r41", "", -1)
     assert (found.verdict, found.expected_at, found.stable) == ("UNSPECIFIED", None, None)
+    assert (found.e_worse, found.e_needed, found.assigned, found.matured) == (0.0, 0.0, None, None)
 
 
 async def test_a_rollout_is_shown_with_its_figures_and_its_outlook(world) -> None:
@@ -47,6 +48,10 @@ async def test_a_rollout_is_shown_with_its_figures_and_its_outlook(world) -> Non
     assert shown.expected_at.ToSeconds() > world.clock.now()
     assert shown.canary.low <= shown.canary.mean <= shown.canary.high
     assert shown.low <= shown.difference <= shown.high
+    assert shown.e_needed == pytest.approx(20.0)
+    assert 0 < shown.e_better < shown.e_needed
+    assert shown.assigned.units >= shown.matured.units == shown.stable.units + shown.canary.units
+    assert shown.matured.expected_canary == shown.matured.units / 2
 
 
 async def test_a_persons_decisions_pass_through(world) -> None:

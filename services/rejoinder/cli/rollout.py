@@ -175,6 +175,7 @@ def show(rollout: Rollout, as_json: bool) -> None:
     if rollout.verdict != "UNSPECIFIED":
         span = f"{rollout.difference:+.3f} [{rollout.low:+.3f}, {rollout.high:+.3f}]"
         click.echo(f"verdict: {rollout.verdict.lower()} ({', '.join(rollout.reasons)}); difference {span}")
+        click.echo(_evidence(rollout))
     if rollout.judged_needed or rollout.expected_at:
         at = rollout.expected_at
         _say_needed(rollout.judged_needed, None if at is None else _iso(at))
@@ -185,6 +186,18 @@ def _arm(figures: Any) -> tuple[Any, ...]:
         return (0, 0, None, None, None)
     span = f"{figures.low:.3f}–{figures.high:.3f}"
     return (figures.units, figures.judged, figures.mean if figures.judged else None, span, figures.reply_rate)
+
+
+def _evidence(rollout: Rollout) -> str:
+    """The E-values in one line, each kind with what it has to reach."""
+    from rejoinder.rollout.sample_ratio import LOG_SUSPEND
+
+    named = {"worse": rollout.e_worse, "better": rollout.e_better, "not worse": rollout.e_ni}
+    said = ", ".join(f"{name} {value:.3g}" for name, value in named.items())
+    hops = {"assigned": rollout.assigned, "matured": rollout.matured}
+    ratio = ", ".join(f"{name} {hop.e:.3g} ({hop.canary} of {hop.units})" for name, hop in hops.items() if hop)
+    suspends = f"{math.exp(LOG_SUSPEND):.4g} suspends"
+    return f"E-values ({rollout.e_needed:.3g} decides): {said}; sample ratio ({suspends}): {ratio}"
 
 
 def _say_needed(count: int | None, at: str | None) -> None:

@@ -40,8 +40,20 @@ class ArmFigures:
 
 
 @dataclass(frozen=True)
+class Hop:
+    """Units that came through one hop, those of the canary and how many the weights make expected, the greatest E-value
+    (1,000 suspends)."""
+
+    units: int = 0
+    canary: int = 0
+    expected_canary: float = 0.0
+    e: float = 0.0
+
+
+@dataclass(frozen=True)
 class Rollout:
-    """As rollouts.proto has it. difference: satisfaction canary - stable. expected_at: seconds since the epoch."""
+    """As rollouts.proto has it. difference: satisfaction canary - stable. expected_at: seconds since the epoch.
+    e_worse, e_better, e_ni: E-values, each decides at e_needed; 0 before exposure."""
 
     policy: str = ""
     term: int = 0
@@ -64,6 +76,12 @@ class Rollout:
     stable: ArmFigures | None = None
     canary: ArmFigures | None = None
     step: int = 0
+    e_worse: float = 0.0
+    e_better: float = 0.0
+    e_ni: float = 0.0
+    e_needed: float = 0.0
+    assigned: Hop | None = None
+    matured: Hop | None = None
 
 
 class RolloutClient(SyncClient):

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from rejoinder.clients.rollouts import ArmFigures, Rollout
+from rejoinder.clients.rollouts import ArmFigures, Hop, Rollout
 from rejoinder.clients.rollouts import Verdict as Shown
 from rejoinder.rollout.forecast import Forecast, Scores, forecast
 from rejoinder.rollout.plan import RolloutPlan
+from rejoinder.rollout.sample_ratio import CountedRatio, SampleRatio
 from rejoinder.rollout.state import IDLE
 from rejoinder.rollouts.engine import Seen
 from rejoinder.rollouts.trial import Trial
 
 DAY_S = 86_400.0
+#: A log E-value beyond it is shown as this one: a float has an end.
+LOG_MOST = math.log(1e300)
 
 
 def report(seen: Seen) -> Rollout:
@@ -48,6 +51,8 @@ def report(seen: Seen) -> Rollout:
     stable, canary = (_figures(trial, name) for name in ("stable", "canary"))
     low, high = verdict.snapshot["interval"]
     both = stable.judged and canary.judged
+    evidence = trial.evidence
+    judged = evidence.silence.tests["judged"]
     return replace(
         shown,
         verdict=Shown(verdict.outcome.value.upper()),
@@ -59,6 +64,12 @@ def report(seen: Seen) -> Rollout:
         judged_stable=stable.judged,
         stable=stable,
         canary=canary,
+        e_worse=_e(evidence.harm_peak),
+        e_better=_e(judged.better.log_e),
+        e_ni=_e(judged.not_worse.log_e),
+        e_needed=1 / trial.plan.alpha,
+        assigned=_hop(evidence.assigned),
+        matured=_hop(evidence.matured),
     )
 
 
@@ -82,6 +93,16 @@ def needed(plan: RolloutPlan, trial: Trial | None = None, now: float = 0.0, scor
 
 def _count(units: float) -> int:
     return math.ceil(units) if math.isfinite(units) else 0
+
+
+def _e(log: float) -> float:
+    return math.exp(min(log, LOG_MOST))
+
+
+def _hop(ratio: SampleRatio | CountedRatio) -> Hop:
+    units, canary = (sum(each) for each in zip(*ratio.counts.values(), strict=True)) if ratio.counts else (0, 0)
+    expected = sum(weight * n for weight, (n, _) in ratio.counts.items())
+    return Hop(units, canary, expected, _e(ratio.peak))
 
 
 def _figures(trial: Trial, arm: str) -> ArmFigures:

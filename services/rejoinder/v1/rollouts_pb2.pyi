@@ -81,8 +81,20 @@ class ArmFigures(_message.Message):
     high: float
     def __init__(self, units: _Optional[int] = ..., judged: _Optional[int] = ..., mean: _Optional[float] = ..., reply_rate: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
 
+class Hop(_message.Message):
+    __slots__ = ("units", "canary", "expected_canary", "e")
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_CANARY_FIELD_NUMBER: _ClassVar[int]
+    E_FIELD_NUMBER: _ClassVar[int]
+    units: int
+    canary: int
+    expected_canary: float
+    e: float
+    def __init__(self, units: _Optional[int] = ..., canary: _Optional[int] = ..., expected_canary: _Optional[float] = ..., e: _Optional[float] = ...) -> None: ...
+
 class GetRolloutResponse(_message.Message):
-    __slots__ = ("policy", "term", "generation", "phase", "stable_version", "canary_version", "weight", "verdict", "reasons", "difference", "low", "high", "judged_canary", "judged_stable", "judged_needed", "expected_at", "held", "reason", "stable", "canary", "step")
+    __slots__ = ("policy", "term", "generation", "phase", "stable_version", "canary_version", "weight", "verdict", "reasons", "difference", "low", "high", "judged_canary", "judged_stable", "judged_needed", "expected_at", "held", "reason", "stable", "canary", "step", "e_worse", "e_better", "e_ni", "e_needed", "assigned", "matured")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -104,6 +116,12 @@ class GetRolloutResponse(_message.Message):
     STABLE_FIELD_NUMBER: _ClassVar[int]
     CANARY_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
+    E_WORSE_FIELD_NUMBER: _ClassVar[int]
+    E_BETTER_FIELD_NUMBER: _ClassVar[int]
+    E_NI_FIELD_NUMBER: _ClassVar[int]
+    E_NEEDED_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNED_FIELD_NUMBER: _ClassVar[int]
+    MATURED_FIELD_NUMBER: _ClassVar[int]
     policy: str
     term: int
     generation: int
@@ -125,4 +143,10 @@ class GetRolloutResponse(_message.Message):
     stable: ArmFigures
     canary: ArmFigures
     step: int
-    def __init__(self, policy: _Optional[str] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., phase: _Optional[str] = ..., stable_version: _Optional[str] = ..., canary_version: _Optional[str] = ..., weight: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judged_canary: _Optional[int] = ..., judged_stable: _Optional[int] = ..., judged_needed: _Optional[int] = ..., expected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., held: _Optional[str] = ..., reason: _Optional[str] = ..., stable: _Optional[_Union[ArmFigures, _Mapping]] = ..., canary: _Optional[_Union[ArmFigures, _Mapping]] = ..., step: _Optional[int] = ...) -> None: ...
+    e_worse: float
+    e_better: float
+    e_ni: float
+    e_needed: float
+    assigned: Hop
+    matured: Hop
+    def __init__(self, policy: _Optional[str] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., phase: _Optional[str] = ..., stable_version: _Optional[str] = ..., canary_version: _Optional[str] = ..., weight: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judged_canary: _Optional[int] = ..., judged_stable: _Optional[int] = ..., judged_needed: _Optional[int] = ..., expected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., held: _Optional[str] = ..., reason: _Optional[str] = ..., stable: _Optional[_Union[ArmFigures, _Mapping]] = ..., canary: _Optional[_Union[ArmFigures, _Mapping]] = ..., step: _Optional[int] = ..., e_worse: _Optional[float] = ..., e_better: _Optional[float] = ..., e_ni: _Optional[float] = ..., e_needed: _Optional[float] = ..., assigned: _Optional[_Union[Hop, _Mapping]] = ..., matured: _Optional[_Union[Hop, _Mapping]] = ...) -> None: ...

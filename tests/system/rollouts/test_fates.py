@@ -57,6 +57,8 @@ def test_a_canary_whose_answers_get_lost_is_suspended_and_the_hop_is_named(town:
     assert weight == 0.5
     assert lossy.canary.units < 0.8 * canary
     assert lossy.stable.units <= units - canary
+    assert lossy.matured.e >= 1000 > lossy.assigned.e
+    assert lossy.matured.canary < 0.8 * lossy.assigned.canary
     town.engine.abort(POLICY, lossy.generation)
 
 
