@@ -306,6 +306,18 @@ def test_a_plan_that_is_none_starts_nothing(world) -> None:
     assert engine.seen().trial is None
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [({"vetoes": [{"name": "audit", "two_sided": True}]}, "nothing measures audit"), ({"shadow_s": 60.0}, "not built")],
+)
+def test_what_nothing_measures_is_refused_and_not_passed_in_silence(world, asked, words) -> None:
+    """F01: a veto that cannot fire would read as one that did not."""
+    engine = world.engine()
+    with pytest.raises(BadSettings, match=words):
+        engine.start("r42", asked)
+    assert engine.seen().trial is None
+
+
 def test_a_version_that_only_ran_out_of_time_may_be_tried_again(world) -> None:
     engine = world.engine(steps=[{"weight": 0.5, "duration_s": 1.0, "deadline_s": 5.0}])
     engine.start("r42")

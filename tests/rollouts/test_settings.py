@@ -20,6 +20,8 @@ def test_the_defaults_hold_and_carry_both_vetoes() -> None:
         (RolloutsSettings(plan={"steps": []}), "steps"),
         (RolloutsSettings(engine=EngineTheme(poll_s=5.1)), "poll_s"),
         (RolloutsSettings(plan={"lease_ttl_s": 3.0}), "poll_s"),
+        (RolloutsSettings(plan={"vetoes": [{"name": "refusal"}]}), "nothing measures refusal"),
+        (RolloutsSettings(plan={"shadow_s": 1.0}), "shadow_s"),
     ],
 )
 def test_what_cannot_be_kept_is_named(settings: RolloutsSettings, words: str) -> None:

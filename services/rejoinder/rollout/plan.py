@@ -38,9 +38,10 @@ class RolloutPlan:
     on_deadline: `stable` rolls back, `hold` waits for a person. approval: where a person signs. promote_on: `not_worse`
     (margin shown) or `better` (superiority shown). maturity_s: the wait for a follow-up. turns_cap: judged turns per
     unit. base_rate, reply_rate: stable's, before the rollout. reply_margin: a shift of the reply rate that must be
-    ruled out before a promotion on satisfaction alone. shadow_s: answers scored but not shown, first. watch_s: how long
-    the replaced version stays loaded. lease_ttl_s: must exceed the engine's own fail-over. load_deadline_s: until every
-    replica reports the canary's digest. BadSettings with the field named where a value is out of range.
+    ruled out before a promotion on satisfaction alone. shadow_s: a phase before exposure, loaded and shown to
+    nobody. watch_s: how long the replaced version stays loaded. lease_ttl_s: must exceed the engine's own fail-over.
+    load_deadline_s: until every replica reports the canary's digest. BadSettings with the field named where a value is
+    out of range.
     """
 
     steps: tuple[PlanStep, ...] = (PlanStep(0.05), PlanStep(0.20), PlanStep(0.50))

@@ -15,18 +15,32 @@ from typing import Any, Protocol
 
 from rejoinder.clients.ledger import Judge, Judged, JudgedTurn
 from rejoinder.core.arms import unit_id
+from rejoinder.core.errors import BadSettings
 from rejoinder.core.types import ArmKind, Polarity
 from rejoinder.rollout.evidence import Evidence
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.state import Status
 from rejoinder.rollout.units import Measure, Turn, collect
+from rejoinder.rollout.vetoes import FAILURES
 
 #: The veto on answers that grow: the share of those longer than twice what stable's median was when the rollout began.
 LENGTH = "length"
 _GROWTH, _SAMPLE = 2.0, 200
+#: The vetoes that something here measures.
+MEASURED = (FAILURES, LENGTH)
 _SCORES = {Polarity.SAT: 1.0, Polarity.DSAT: 0.0}
 #: Answers of one page, and pages of one look: a renewal must not wait for a backlog.
 PAGE, PAGES = 2_000, 5
+
+
+def check_kept(plan: RolloutPlan) -> None:
+    """BadSettings for a plan that asks for what this engine does not do: unmeasured, a veto would never fire, and its
+    silence would read as consent."""
+    unknown = [veto.name for veto in plan.vetoes if veto.name not in MEASURED]
+    if unknown:
+        raise BadSettings(f"rollout.vetoes: nothing measures {', '.join(unknown)}; there are {', '.join(MEASURED)}")
+    if plan.shadow_s:
+        raise BadSettings("rollout.shadow_s must be 0: answers that are scored and not shown are not built")
 
 
 class Ledger(Protocol):

@@ -10,7 +10,7 @@ from pydantic import Field
 from rejoinder.core.errors import BadSettings
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.vetoes import FAILURES
-from rejoinder.rollouts.judging import LENGTH
+from rejoinder.rollouts.judging import LENGTH, check_kept
 from rejoinder.runtime.settings import ServerSettings, Theme
 
 #: What a rollout follows that names no plan of its own.
@@ -65,7 +65,8 @@ class RolloutsSettings(Theme):
     """Steps, margins and vetoes of a rollout that names no plan of its own, as in a recipe's `rollout`."""
 
     def check(self) -> None:
-        """Raises BadSettings for a plan that is none, or whose lease such an engine cannot keep."""
+        """Raises BadSettings for a plan that is none, or that such an engine cannot keep."""
         plan = RolloutPlan.from_mapping(self.plan)
+        check_kept(plan)
         if self.engine.poll_s > plan.lease_ttl_s / 6:
             raise BadSettings("engine.poll_s must be at most a sixth of plan.lease_ttl_s")

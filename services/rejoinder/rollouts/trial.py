@@ -13,7 +13,7 @@ from rejoinder.rollout.evidence import Evidence
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.state import CANARY, PROMOTED, Pointer, Status
 from rejoinder.rollout.verdict import Look, Verdict, verdict
-from rejoinder.rollouts.judging import Reading
+from rejoinder.rollouts.judging import Reading, check_kept
 from rejoinder.rollouts.memory import Memory
 
 
@@ -58,8 +58,10 @@ def begin(
     salts: Random,
     now: float,
 ) -> Trial:
-    """A new rollout, remembered; the one before is forgotten. Raises BadSettings for a plan that is none."""
+    """A new rollout, remembered; the one before is forgotten. Raises BadSettings for a plan that is none, or
+    that this engine cannot keep."""
     plan = RolloutPlan.from_mapping(asked)
+    check_kept(plan)
     status = Status(f"{salts.getrandbits(128):032x}", served.version, version, served.generation, now)
     trial = Trial(dict(asked), plan, status, Reading(now, tuple(Judge(name) for name in judges)), Evidence(plan))
     values = {"plan": trial.asked, "status": status.as_dict()}
