@@ -52,6 +52,7 @@ def answered(request: rerank_pb2.RerankRequest, **limits: int) -> Interaction:
         ({"user_id": "u" * 257}, TooLong),
         ({"candidates": [{"id": "\u202ex", "text": "a"}]}, BadEncoding),
         ({"query": "q" * 262_145}, TooLong),
+        ({"ranker": "r" * 70_000}, TooLong),
         ({"user_context": [common_pb2.Message(role="ROLE_USER", content="x" * 262_145)]}, TooLong),
         ({"conversation_started_at": {"seconds": 1}}, InvalidArgument),
         ({"conversation_started_at": {"seconds": 10**15}}, BadEncoding),

@@ -68,3 +68,8 @@ async def test_too_many_responses_are_refused_before_any_is_computed(scorer):
 async def test_a_head_that_is_not_loaded_is_answered_with_those_that_are(scorer):
     with pytest.raises(NoSuchHead, match="bt, other"):
         await scorer.score("judge", ASKED, ["a"])
+
+
+async def test_a_name_longer_than_an_error_can_carry_is_too_long(scorer):
+    with pytest.raises(TooLong):
+        await scorer.score("j" * 70_000, ASKED, ["a"])

@@ -37,7 +37,7 @@ def check_candidates(candidates: Sequence[tuple[str, str]], limits: Limits) -> N
     if len(set(ids)) != len(ids):
         raise InvalidArgument("two candidates share an id", field="candidates.id")
     for candidate in ids:
-        _check_name("candidates.id", candidate)
+        check_name("candidates.id", candidate)
 
 
 def check_texts(asked: Interaction, query: str, candidates: Sequence[tuple[str, str]], limits: Limits) -> None:
@@ -58,7 +58,7 @@ def check_texts(asked: Interaction, query: str, candidates: Sequence[tuple[str, 
 def check_interaction(asked: Interaction, now: float) -> None:
     """Ids and time; `now` in seconds since the epoch."""
     for name in ("tenant", "interaction_id", "conversation_id", "user_id"):
-        _check_name(name, getattr(asked, name))
+        check_name(name, getattr(asked, name))
     began = asked.conversation_started_at
     if began is not None and not _EARLIEST <= began <= now + _AHEAD_S:
         raise InvalidArgument(
@@ -78,7 +78,8 @@ def checked_places(top_n: int, count: int, temperature: float, limits: Limits) -
     return places
 
 
-def _check_name(field: str, text: str) -> None:
+def check_name(field: str, text: str) -> None:
+    """An id, or the name of a row: short, and nothing that would forge a line of a log."""
     if len(text) > MAX_ID_CHARS:
         raise TooLong(field, len(text), MAX_ID_CHARS, "characters")
     if not text.isprintable():

@@ -21,7 +21,14 @@ from rejoinder.core.types import (
     Served,
 )
 from rejoinder.rerank.arrange import Slate, deterministic, plackett_luce
-from rejoinder.rerank.checks import Limits, check_candidates, check_interaction, check_texts, checked_places
+from rejoinder.rerank.checks import (
+    Limits,
+    check_candidates,
+    check_interaction,
+    check_name,
+    check_texts,
+    checked_places,
+)
 from rejoinder.rerank.rankers import Ranker
 from rejoinder.runtime.textmodel import NOBODY, Caller
 
@@ -87,6 +94,8 @@ class Reranker:
         check_texts(ask.interaction, ask.query, ask.candidates, self._limits)
         check_candidates(ask.candidates, self._limits)
         check_interaction(ask.interaction, self._clock.now())
+        # An error quotes the name, and gRPC carries errors of a few kilobytes.
+        check_name("ranker", name)
         if name not in self._rankers:
             raise UnknownRow("ranker", name, tuple(self._rankers))
         return self._rankers[name], checked_places(ask.top_n, len(ask.candidates), ask.temperature, self._limits)

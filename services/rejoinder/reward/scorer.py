@@ -11,6 +11,8 @@ from rejoinder.core.types import Message
 from rejoinder.reward.heads import Head
 from rejoinder.runtime.textmodel import NOBODY, Caller, TextModel
 
+_MAX_NAME_CHARS = 256
+
 
 @dataclass(frozen=True)
 class LoadedHead:
@@ -61,6 +63,9 @@ class Scorer:
         return 1.0 / (1.0 + math.exp(-margin)), scored
 
     def _head(self, name: str) -> LoadedHead:
+        # An error quotes the name, and gRPC carries errors of a few kilobytes.
+        if len(name) > _MAX_NAME_CHARS:
+            raise TooLong("head", len(name), _MAX_NAME_CHARS, "characters")
         loaded = self.heads.get(name or self.default)
         if loaded is None:
             raise NoSuchHead(f"no head called {name!r} is loaded; loaded: {', '.join(self.heads)}", head=name)
