@@ -77,7 +77,7 @@ def test_a_new_version_speaks_within_a_second_of_the_decision_and_no_call_fails(
 
 
 def test_a_share_of_the_users_gets_the_canary_and_each_user_always_the_same(world: World) -> None:
-    """U15."""
+    """U15, and U16: each was counted once."""
     world.canary(world.versions[0], 0.5)
     client = world.client()
     wait_until(lambda: client.arms().canary_refused == "", "the lease")
@@ -88,8 +88,10 @@ def test_a_share_of_the_users_gets_the_canary_and_each_user_always_the_same(worl
     for user, first in arms.items():
         first.add(world.ask(asking(user_id=f"u{user}", sampling=Sampling(max_tokens=1)), client)[0].served.arm)
     assert all(len(seen) == 1 for seen in arms.values())
-    share = sum(seen == {ArmKind.CANARY} for seen in arms.values()) / len(arms)
-    assert 0.2 < share < 0.8
+    canaries = sum(seen == {ArmKind.CANARY} for seen in arms.values())
+    assert 0.2 < canaries / len(arms) < 0.8
+    counted = {(count.arm, count.weight): count.units for count in client.arms().assignments}
+    assert counted == {(ArmKind.STABLE, 0.5): len(arms) - canaries, (ArmKind.CANARY, 0.5): canaries}
 
 
 def test_a_lease_that_nobody_renews_ends_the_canary_and_a_renewal_brings_it_back(world: World) -> None:
@@ -113,9 +115,11 @@ def test_a_lease_of_before_the_start_serves_no_canary(world: World) -> None:
     world.canary(world.versions[0], 1.0, ttl_s=60.0)
     wait_until(lambda: client.arms().canary_refused == "", "the lease")
     assert world.policy is not None
+    epoch = client.arms().epoch
     world.policy.kill()
     world.start_policy()
     client = world.client(tries=8)
+    assert "" != client.arms().epoch != epoch
     wait_until(lambda: client.arms().canary_refused == "no_renewal", "the history")
     assert world.ask(asking(), client)[0].served.arm is ArmKind.STABLE
     world.renew()
