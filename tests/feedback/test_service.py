@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from rejoinder.core.clock import ManualClock
-from rejoinder.core.errors import FailedPrecondition, Fenced
+from rejoinder.core.errors import FailedPrecondition, Fenced, TooLong
 from rejoinder.core.metrics import Metrics
 from rejoinder.feedback.ingest import Ingest
 from rejoinder.feedback.service import FeedbackService
@@ -72,3 +72,11 @@ async def test_a_step_moves_records_and_positions_together_and_an_older_epoch_is
 async def test_a_log_without_followers_says_so() -> None:
     with pytest.raises(FailedPrecondition):
         await service_of(MemoryLog(ManualClock())).BeginEpoch(feedback_pb2.BeginEpochRequest(), CALL)
+
+
+async def test_a_transactional_id_longer_than_an_error_can_carry_is_too_long(log: SqliteLog) -> None:
+    service = service_of(log)
+    with pytest.raises(TooLong):
+        await service.BeginEpoch(feedback_pb2.BeginEpochRequest(transactional_id="x" * 257), CALL)
+    with pytest.raises(TooLong):
+        await service.CommitStep(feedback_pb2.CommitStepRequest(transactional_id="x" * 70_000), CALL)

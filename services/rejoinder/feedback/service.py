@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from google.protobuf.message import Message as ProtoMessage
 
 from rejoinder.core import codec, types
-from rejoinder.core.errors import FailedPrecondition, InvalidArgument
+from rejoinder.core.errors import FailedPrecondition, InvalidArgument, TooLong
 from rejoinder.feedback.ingest import Event, Ingest, ItemResult
 from rejoinder.runtime.call import Call
 from rejoinder.stream.port import NewRecord
@@ -16,6 +16,7 @@ from rejoinder.stream.sqlite import SqliteLog
 from rejoinder.v1 import error_reason_pb2, feedback_pb2, feedback_pb2_grpc
 
 _OUTCOME = feedback_pb2.RecordOutcome.DESCRIPTOR
+_MAX_NAME_CHARS = 256
 
 
 class FeedbackService(feedback_pb2_grpc.FeedbackServiceServicer):
@@ -38,10 +39,12 @@ class FeedbackService(feedback_pb2_grpc.FeedbackServiceServicer):
         return _encoded(results)
 
     async def BeginEpoch(self, request: feedback_pb2.BeginEpochRequest, call: Call) -> feedback_pb2.BeginEpochResponse:
+        _check_name(request.transactional_id)
         epoch = await asyncio.to_thread(self._followed().begin_epoch, request.transactional_id)
         return feedback_pb2.BeginEpochResponse(epoch=epoch)
 
     async def CommitStep(self, request: feedback_pb2.CommitStepRequest, call: Call) -> feedback_pb2.CommitStepResponse:
+        _check_name(request.transactional_id)
         records = [
             NewRecord(r.topic, r.key, r.value, tuple((h.name, h.value) for h in r.headers)) for r in request.records
         ]
@@ -55,6 +58,12 @@ class FeedbackService(feedback_pb2_grpc.FeedbackServiceServicer):
         if self._owned_log is None:
             raise FailedPrecondition("this log is not followed through its owner")
         return self._owned_log
+
+
+def _check_name(transactional_id: str) -> None:
+    # An error quotes the id, and gRPC carries errors of a few kilobytes.
+    if len(transactional_id) > _MAX_NAME_CHARS:
+        raise TooLong("transactional_id", len(transactional_id), _MAX_NAME_CHARS, "characters")
 
 
 def _decoded(events: Iterable[ProtoMessage], cls: type[Event]) -> list[tuple[str, Event | InvalidArgument]]:
