@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
 from rejoinder.core.errors import BadFile
+from rejoinder.observe import reader
 from rejoinder.observe.reader import Reading, conversations
 
 GOOD = {"id": "1", "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]}
@@ -41,6 +44,39 @@ def test_a_hostile_file_is_one_friendly_error(name: str, tmp_path: Path) -> None
         list(conversations(path, Reading(path)))
 
 
+@pytest.mark.parametrize("cut", [1, 8, 2000])
+def test_of_a_file_that_breaks_off_nothing_is_taken(cut: int, tmp_path: Path) -> None:
+    """Whoever takes conversations as they come must not have half a file when the end turns out to be missing."""
+    lines = [json.dumps({**GOOD, "id": str(number)}) for number in range(20_000)]
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(gzip.compress("\n".join(lines).encode())[:-cut])
+    taken = []
+    with pytest.raises(BadFile, match="damaged"):
+        taken.extend(conversations(path, Reading(path)))
+    assert taken == []
+
+
+def test_damage_in_the_middle_of_an_archive_is_a_friendly_error(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(json.dumps(GOOD).encode() * 200))
+    packed[30:60] = b"\xff" * 30
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(packed)
+    with pytest.raises(BadFile, match="damaged"):
+        list(conversations(path, Reading(path)))
+
+
+def test_of_a_file_whose_last_line_is_too_long_nothing_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "MAX_LINE_BYTES", 200)
+    path = tmp_path / "log.jsonl"
+    path.write_text(json.dumps(GOOD) + "\n" + "x" * 201, encoding="utf-8")
+    taken = []
+    with pytest.raises(BadFile, match="line 2 is longer than 200 bytes"):
+        taken.extend(conversations(path, Reading(path)))
+    assert taken == []
+
+
 def test_a_missing_file_and_a_folder_are_friendly_errors(tmp_path: Path) -> None:
     for path in (tmp_path / "none.jsonl", tmp_path):
         with pytest.raises(BadFile, match="cannot open"):
@@ -63,6 +99,15 @@ def test_plain_gzip_and_array_files_read_the_same(packed: bool, tmp_path: Path) 
         path = tmp_path / name
         path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
         assert [c.id for c in conversations(path, Reading(path))] == ["1"]
+
+
+def test_a_pipe_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=(json.dumps(GOOD) + "\n",))
+    writer.start()
+    assert [c.id for c in conversations(path, Reading(path))] == ["1"]
+    writer.join()
 
 
 def test_a_refusal_never_quotes_what_people_wrote(tmp_path: Path) -> None:

@@ -1,11 +1,17 @@
-"""Files of conversations, a line at a time: JSON Lines (plain or gzip) or one JSON array; bad lines are counted."""
+"""Files of conversations, a line at a time: JSON Lines (plain or gzip) or one JSON array; bad lines are counted.
+
+A file that cannot be read to its end is refused before its first conversation, so that nothing is taken of it: once
+through for the bytes, once for what they say.
+"""
 
 from __future__ import annotations
 
 import gzip
 import json
-from collections import Counter
+import zlib
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -63,31 +69,56 @@ def conversations(
 
 
 def _objects(path: Path, reading: Reading, on_bytes: Callable[[int], None]) -> Iterator[tuple[int, dict[str, Any]]]:
+    # A pipe is read once; half of it may be taken.
+    if path.is_file():
+        with _opened(path) as (_, file):
+            _check_whole(file, path)
+    with _opened(path) as (raw, file):
+        if _starts_an_array(file):
+            yield from _array(file, path, reading)
+            return
+        for number, line in _lines(file, path):
+            on_bytes(raw.tell() if raw.seekable() else 0)
+            if not line.strip():
+                continue
+            reading.lines += 1
+            value = _parse(line)
+            if not isinstance(value, dict):
+                reading.refuse(number, "no JSON object")
+                continue
+            yield number, value
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
+    """The file, and what it holds unpacked."""
     try:
         with path.open("rb") as raw:
             packed = raw.peek(2)[:2] == b"\x1f\x8b"
-            file: IO[bytes] = gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[assignment]
-            if _starts_an_array(file):
-                yield from _array(file, path, reading)
-                return
-            number = 0
-            while line := file.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                on_bytes(raw.tell())
-                if len(line) > MAX_LINE_BYTES:
-                    raise BadFile(f"{path.name} line {number} is longer than {MAX_LINE_BYTES} bytes", file=path.name)
-                if not line.strip():
-                    continue
-                reading.lines += 1
-                value = _parse(line)
-                if not isinstance(value, dict):
-                    reading.refuse(number, "no JSON object")
-                    continue
-                yield number, value
+            yield raw, gzip.GzipFile(fileobj=raw) if packed else raw  # type: ignore[misc]
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise BadFile(f"cannot open {path}: {error.strerror}", file=path.name) from None
-    except (gzip.BadGzipFile, EOFError, OSError) as error:
+    except (EOFError, zlib.error, OSError) as error:
         raise BadFile(f"{path.name} is damaged: {type(error).__name__}", file=path.name) from None
+
+
+def _check_whole(file: IO[bytes], path: Path) -> None:
+    """Reads to the end, and raises what is met on the way."""
+    if _starts_an_array(file):
+        while file.read(1024 * 1024):
+            pass
+    else:
+        deque(_lines(file, path), maxlen=0)
+
+
+def _lines(file: IO[bytes], path: Path) -> Iterator[tuple[int, bytes]]:
+    """Numbered from 1. Raises BadFile for one that is too long, before it is in memory."""
+    number = 0
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        if len(line) > MAX_LINE_BYTES:
+            raise BadFile(f"{path.name} line {number} is longer than {MAX_LINE_BYTES} bytes", file=path.name)
+        yield number, line
 
 
 def _starts_an_array(file: IO[bytes]) -> bool:
