@@ -25,145 +25,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
-from google.protobuf.message import Message
 from rejoinder.core.errors import RejoinderError
 from rejoinder.stream.follower import FollowerLog
 from rejoinder.stream.topics import TOPICS
-from rejoinder.v1 import common_pb2, events_pb2, feedback_pb2, ledger_pb2, policy_pb2, rerank_pb2, reward_pb2
-from rejoinder.v1 import rollouts_pb2 as ro
+from rejoinder.v1 import feedback_pb2, ledger_pb2, policy_pb2
 
 from tests.chaos.harness import wait_until
 from tests.hostile import mutate
 from tests.hostile.readers import READERS, Reader
-from tests.hostile.services import MESSAGE_BYTES, POLICY, Services
+from tests.hostile.seeds import SEEDS
+from tests.hostile.services import MESSAGE_BYTES, Services
 
-_ASKED = [common_pb2.Message(role="ROLE_USER", content="How warm is it?")]
-_CANDIDATES = [rerank_pb2.Candidate(id=id_, text=f"text {id_}") for id_ in "abc"]
-_SAMPLING = common_pb2.Sampling(temperature=1.0, top_p=0.9, top_k=5, max_tokens=4, seed=7, stop=["."])
-_RATING = events_pb2.Rating(name="overall", number=4, scale_min=1, scale_max=5)
-_SERVED = common_pb2.Served(policy=POLICY, version="assist-r0001", propensity=0.5)
-
-
-def _now(message: Message, name: str) -> Message:
-    getattr(message, name).GetCurrentTime()
-    return message
-
-
-#: Valid requests, `<process>.<method>` first: what mutation begins with.
-SEEDS: tuple[tuple[str, Message], ...] = (
-    (
-        "feedback.RecordFeedback",
-        feedback_pb2.RecordFeedbackRequest(
-            events=[
-                _now(events_pb2.Feedback(interaction_id="i", follow_up=events_pb2.FollowUp(text="no")), "occurred_at"),
-                events_pb2.Feedback(interaction_id="i", user_id="u", rating=_RATING),
-                events_pb2.Feedback(
-                    interaction_id="i", comparison=events_pb2.Comparison(other_interaction_id="j", choice=1)
-                ),
-            ]
-        ),
-    ),
-    (
-        "feedback.RecordInteractions",
-        feedback_pb2.RecordInteractionsRequest(
-            events=[
-                _now(
-                    events_pb2.Interaction(
-                        interaction_id="i",
-                        conversation_id="c",
-                        user_id="u",
-                        turn=1,
-                        messages=_ASKED,
-                        response="68 F",
-                        served=_SERVED,
-                        sampling=_SAMPLING,
-                        status=1,
-                    ),
-                    "occurred_at",
-                ),
-                events_pb2.Interaction(
-                    ranking=events_pb2.Ranking(
-                        query="q", candidates=[events_pb2.RankedCandidate(id="a", text="t", score=1, position=1)]
-                    )
-                ),
-            ]
-        ),
-    ),
-    ("feedback.BeginEpoch", feedback_pb2.BeginEpochRequest(transactional_id="fuzz")),
-    (
-        "feedback.CommitStep",
-        feedback_pb2.CommitStepRequest(
-            transactional_id="fuzz",
-            epoch=1,
-            records=[feedback_pb2.LogRecord(topic="deadletters", key=b"k", value=b"v")],
-        ),
-    ),
-    (
-        "rerank.Rerank",
-        _now(
-            rerank_pb2.RerankRequest(
-                query="warm",
-                candidates=_CANDIDATES,
-                user_context=_ASKED,
-                ranker="identity",
-                interaction_id="i",
-                conversation_id="c",
-                user_id="u",
-                temperature=0.5,
-                seed=3,
-                top_n=2,
-            ),
-            "conversation_started_at",
-        ),
-    ),
-    ("reward.Score", reward_pb2.ScoreRequest(messages=_ASKED, responses=["68 F", "20 C"])),
-    ("reward.Compare", reward_pb2.CompareRequest(messages=_ASKED, a="68 F", b="20 C")),
-    ("ledger.Trace", ledger_pb2.TraceRequest(tenant="default", id="i")),
-    ("ledger.Erase", ledger_pb2.EraseRequest(tenant="default", user_id="nobody")),
-    (
-        "ledger.GetSatisfaction",
-        _now(_now(ledger_pb2.GetSatisfactionRequest(group_by="day"), "since"), "until"),
-    ),
-    ("ledger.GetParity", ledger_pb2.GetParityRequest()),
-    ("ledger.ReadEvidence", ledger_pb2.ReadEvidenceRequest(reader="fuzz", acknowledged=0, limit=5)),
-    (
-        "ledger.ReadJudged",
-        _now(
-            ledger_pb2.ReadJudgedRequest(
-                policy=POLICY,
-                maturity_s=60.0,
-                unit="user",
-                limit=10,
-                judges=[ledger_pb2.Judge(extractor="minilm", version="1")],
-            ),
-            "after",
-        ),
-    ),
-    (
-        "policy.Generate",
-        _now(
-            policy_pb2.GenerateRequest(
-                policy=POLICY,
-                interaction_id="i",
-                conversation_id="c",
-                user_id="u",
-                turn=1,
-                messages=_ASKED,
-                sampling=_SAMPLING,
-                served=_SERVED,
-            ),
-            "conversation_started_at",
-        ),
-    ),
-    ("policy.Sample", policy_pb2.SampleRequest(messages=_ASKED, sampling=_SAMPLING, n=2, version="assist-r0001")),
-    ("policy.Likelihood", policy_pb2.LikelihoodRequest(messages=_ASKED, continuations=["68 F", "20 C"])),
-    ("policy.ListArms", policy_pb2.ListArmsRequest(policy=POLICY)),
-    ("rollouts.GetRollout", ro.GetRolloutRequest(policy=POLICY)),
-    ("rollouts.Start", ro.StartRequest(policy=POLICY, version="assist-r0001", plan='{"margin": 0.1, "steps": [1]}')),
-    ("rollouts.Promote", ro.PromoteRequest(policy=POLICY, generation=1)),
-    ("rollouts.Abort", ro.AbortRequest(policy=POLICY, generation=1)),
-    ("rollouts.Freeze", ro.FreezeRequest(policy=POLICY, generation=99, frozen=True)),
-)
 #: Statuses that a request alone may lead to; anything else is a bug of ours or a service that has gone away.
 ANSWERS = frozenset(
     {"INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "RESOURCE_EXHAUSTED", "ABORTED", "PERMISSION_DENIED"}

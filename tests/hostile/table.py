@@ -9,6 +9,7 @@ refused from the first.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import math
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from rejoinder.v1 import common_pb2, feedback_pb2, ledger_pb2, rerank_pb2, rewar
 
 from tests.hostile.readers import PAIR, PLAN, TURN
 from tests.hostile.services import MESSAGE_BYTES, POLICY
+from tests.observe.formats.test_contract import SAMPLES
 from tests.observe.test_reader import HOSTILE
 from tests.system.ingest.test_hostile import CASES as INGEST
 from tests.system.ingest.test_hostile import field
@@ -99,6 +101,11 @@ NOWHERE, STATE = "NOT_FOUND/NOT_FOUND", "FAILED_PRECONDITION/FAILED_PRECONDITION
 SETTINGS = "INVALID_ARGUMENT/BAD_SETTINGS"
 ROLE, FOREIGN = "PERMISSION_DENIED/ROLE_MISSING", "PERMISSION_DENIED/FOREIGN_TENANT"
 NOBODY = "UNAUTHENTICATED/UNAUTHENTICATED"
+
+#: Digits packed badly enough that what is left of them holds most of the conversations.
+BROKEN_OFF = gzip.compress(
+    b"".join(line({**SAMPLES["sharegpt"], "id": hashlib.sha256(b"%d" % n).hexdigest()}) for n in range(2000))
+)[:-100]
 
 REQUESTS = (
     ingest("no message", "bytes that are no message"),
@@ -222,6 +229,8 @@ FILES = (
     log_file("a damaged archive", "truncated gzip"),
     log_file("a damaged archive", "gzip magic and rubbish"),
     Row("a plan that is an archive", "a damaged archive", "rollout plan", gzip.compress(b"margin: 0.1"), "2/BAD_FILE"),
+    Row("an archive that breaks off behind two thousand conversations", "half a file", "import", BROKEN_OFF,
+        "2/BAD_FILE", was="what stood before the break was written"),
     log_file("nested too deep", "deep nesting"),
     Row("pairs nested too deep", "nested too deep", "reward pairs", b"[" * 100_000, "2/BAD_FILE"),
     log_file("nothing in it", "empty file"),
