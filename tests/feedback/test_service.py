@@ -74,9 +74,20 @@ async def test_a_log_without_followers_says_so() -> None:
         await service_of(MemoryLog(ManualClock())).BeginEpoch(feedback_pb2.BeginEpochRequest(), CALL)
 
 
-async def test_a_transactional_id_longer_than_an_error_can_carry_is_too_long(log: SqliteLog) -> None:
-    service = service_of(log)
+@pytest.mark.parametrize(
+    "long",
+    [
+        {"transactional_id": "x" * 257},
+        {"group": "x" * 70_000},
+        {"records": [{"topic": "x" * 70_000}]},
+        {"offsets": [{"topic": "x" * 70_000}]},
+    ],
+)
+async def test_a_name_longer_than_an_error_can_carry_is_too_long(log: SqliteLog, long: dict[str, object]) -> None:
     with pytest.raises(TooLong):
-        await service.BeginEpoch(feedback_pb2.BeginEpochRequest(transactional_id="x" * 257), CALL)
+        await service_of(log).CommitStep(feedback_pb2.CommitStepRequest(**long), CALL)
+
+
+async def test_an_epoch_of_a_name_too_long_is_not_begun(log: SqliteLog) -> None:
     with pytest.raises(TooLong):
-        await service.CommitStep(feedback_pb2.CommitStepRequest(transactional_id="x" * 70_000), CALL)
+        await service_of(log).BeginEpoch(feedback_pb2.BeginEpochRequest(transactional_id="x" * 257), CALL)

@@ -39,12 +39,17 @@ class FeedbackService(feedback_pb2_grpc.FeedbackServiceServicer):
         return _encoded(results)
 
     async def BeginEpoch(self, request: feedback_pb2.BeginEpochRequest, call: Call) -> feedback_pb2.BeginEpochResponse:
-        _check_name(request.transactional_id)
+        _check_name("transactional_id", request.transactional_id)
         epoch = await asyncio.to_thread(self._followed().begin_epoch, request.transactional_id)
         return feedback_pb2.BeginEpochResponse(epoch=epoch)
 
     async def CommitStep(self, request: feedback_pb2.CommitStepRequest, call: Call) -> feedback_pb2.CommitStepResponse:
-        _check_name(request.transactional_id)
+        for name, given in (("transactional_id", request.transactional_id), ("group", request.group)):
+            _check_name(name, given)
+        for record in request.records:
+            _check_name("records.topic", record.topic)
+        for offset in request.offsets:
+            _check_name("offsets.topic", offset.topic)
         records = [
             NewRecord(r.topic, r.key, r.value, tuple((h.name, h.value) for h in r.headers)) for r in request.records
         ]
@@ -60,10 +65,10 @@ class FeedbackService(feedback_pb2_grpc.FeedbackServiceServicer):
         return self._owned_log
 
 
-def _check_name(transactional_id: str) -> None:
-    # An error quotes the id, and gRPC carries errors of a few kilobytes.
-    if len(transactional_id) > _MAX_NAME_CHARS:
-        raise TooLong("transactional_id", len(transactional_id), _MAX_NAME_CHARS, "characters")
+def _check_name(field: str, name: str) -> None:
+    # An error quotes the name, and gRPC carries errors of a few kilobytes.
+    if len(name) > _MAX_NAME_CHARS:
+        raise TooLong(field, len(name), _MAX_NAME_CHARS, "characters")
 
 
 def _decoded(events: Iterable[ProtoMessage], cls: type[Event]) -> list[tuple[str, Event | InvalidArgument]]:
