@@ -1,0 +1,90 @@
+"""The demonstration's JSON as one page that needs nothing else: no request, no script, both colour schemes, a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rejoinder.simulate.report.costs import divergence, quality
+from rejoinder.simulate.report.curves import satisfaction
+from rejoinder.simulate.report.headline import summary, tiles
+from rejoinder.simulate.report.lineage import trace
+from rejoinder.simulate.report.markup import Child, Safe, el, join
+from rejoinder.simulate.report.numerals import count, named, seconds
+from rejoinder.simulate.report.style import CSS
+from rejoinder.simulate.report.tables import parity, pushes, rounds, timeline
+from rejoinder.simulate.report.verdicts import verdicts
+
+#: What a control run does to the evidence.
+CONTROLS = {
+    "permuted-followups": "users' replies were exchanged between conversations and kinds; little may be learnt from it",
+    "swapped": "chosen and rejected were exchanged by a fair coin; little may be learnt from it",
+    "no-training": "no round trained anything",
+    "sft": "rounds imitated the chosen answers and ignored the rejected ones",
+}
+
+
+def page(result: Mapping[str, Any]) -> str:
+    """The whole document. result: what the demonstration writes; parts that are absent or null are left out, and a
+    number that is not finite is written as a dash. The text is escaped wherever it came from."""
+    control = str(result.get("control") or "")
+    name = f"Rejoinder: demonstration, seed {named(result.get('seed'))}" + (f", control {control}" if control else "")
+    body = el(
+        "main",
+        el("header", el("h1", name), _warning(control), summary(result), tiles(result)),
+        _section("Satisfaction by round", satisfaction(result)) if result.get("rounds") else None,
+        _section("What it must not cost", el("div", quality(result), divergence(result), class_="grid pair"))
+        if result.get("rounds")
+        else None,
+        _section("Rounds", rounds(result)),
+        _section("Verdicts", verdicts(result), _VERDICTS),
+        _section("Versions pushed past the gate", pushes(result)),
+        _section("Where one answer came from", trace(result)),
+        _section("Parity", parity(result)),
+        _section("Time", timeline(result)),
+        _footer(result, control),
+    )
+    head = el(
+        "head",
+        el("meta", charset="utf-8"),
+        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        el("meta", name="color-scheme", content="light dark"),
+        el("title", name),
+        el("style", Safe(CSS)),
+    )
+    return "<!DOCTYPE html>\n" + el("html", head, el("body", body), lang="en") + "\n"
+
+
+_VERDICTS = (
+    "The line is the difference, the band its confidence sequence, which holds at every look; upright, where the "
+    "decision fell. Not worse: the band above −margin; worse: the band below zero. What decides is the E-values of the "
+    "same bets; the band is their picture."
+)
+
+
+def _section(title: str, content: Child, note: str = "") -> Safe | None:
+    if not content:
+        return None
+    return el("section", el("h2", title), el("p", note, class_="quiet") if note else None, content)
+
+
+def _warning(control: str) -> Safe | None:
+    if not control:
+        return None
+    return el("p", el("b", f"Control run, {control}: "), CONTROLS.get(control, "not the claim"), class_="control")
+
+
+def _footer(result: Mapping[str, Any], control: str) -> Safe:
+    machine = result.get("machine") or {}
+    facts = (
+        ("seed", named(result.get("seed"))),
+        ("control", control or "none"),
+        ("commit", named(result.get("commit"))),
+        ("machine", f"{named(machine.get('cpu'))}, {count(machine.get('cores'))} cores"),
+        ("took", f"{seconds(result.get('seconds'))}, {count(result.get('peak_mb'))} MB at most"),
+    )
+    return el(
+        "footer",
+        el("dl", [el("div", el("dt", key), el("dd", value)) for key, value in facts]),
+        el("p", join(["Simulated users, see ", el("code", "simulate/"), "."])),
+    )
