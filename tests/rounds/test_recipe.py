@@ -36,7 +36,7 @@ def test_a_mistake_is_named_with_what_is_known(change: dict[str, Any], error: ty
 
 
 def test_a_missing_or_broken_file_is_a_friendly_error(tmp_path: Path) -> None:
-    with pytest.raises(BadFile, match="shipped: online_dpo, people, wildfeedback"):
+    with pytest.raises(BadFile, match="shipped: demo, online_dpo, people, wildfeedback"):
         recipe.load("nothing")
     broken = tmp_path / "r.yaml"
     broken.write_text("name: [")

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rejoinder.cli.datafolder import DataFolder, data_option, erasure_key
+from rejoinder.cli.datafolder import data_option
 from rejoinder.cli.output import cell, json_option, print_json, print_table
-from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import NotFound
-from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.store import open_store
 from rejoinder.rounds import recipe as recipes
 
@@ -36,13 +33,12 @@ def command() -> None:
 @json_option
 def plan(data: Path, policy: str, recipe: str, evidence: str, as_json: bool) -> None:
     """What a round would use and refuse, without training: counts by kind, builder, reason and cause."""
+    from rejoinder.cli.loop import windows_of
     from rejoinder.rounds.plan import plan as planned
 
     chosen = recipes.load(recipe)
-    with DataFolder(data) as opened:
-        opened.project()
-        store = open_store(str(data / "registry"))
-        report = planned(opened.ledger, store, policy, evidence, chosen)
+    with windows_of(data) as (ledger, _):
+        report = planned(ledger, open_store(str(data / "registry")), policy, evidence, chosen)
     if as_json:
         print_json(report)
         return
@@ -60,54 +56,38 @@ def plan(data: Path, policy: str, recipe: str, evidence: str, as_json: bool) -> 
 @policy_option
 @recipe_option
 @click.option("--evidence", default="", help="Only answers of this policy; all by default.")
-@click.option("--base", required=True, type=click.Path(path_type=Path), help="The base as a Hugging Face folder.")
-@click.option("--base-export", required=True, type=click.Path(path_type=Path), help="The same, exported.")
-@click.option("--policy-address", help="Policy service (host:port) that samples and regenerates.")
-@click.option("--reward-address", help="Reward service (host:port) that scores.")
+@click.option("--base", type=click.Path(path_type=Path), help="A Hugging Face folder; the embedded base by default.")
+@click.option("--base-export", type=click.Path(path_type=Path), help="The same, exported (`rejoinder models export`).")
+@click.option(
+    "--policy-address", help="Policy service that regenerates; that of `rejoinder up`, if it runs."
+)
+@click.option("--reward-address", help="Reward service that scores; that of `rejoinder up`, if it runs.")
 @json_option
 def run(
     data: Path,
     policy: str,
     recipe: str,
     evidence: str,
-    base: Path,
-    base_export: Path,
+    base: Path | None,
+    base_export: Path | None,
     policy_address: str | None,
     reward_address: str | None,
     as_json: bool,
 ) -> None:
-    """Run a round, or go on with one that was interrupted."""
-    from rejoinder.rounds.pairs.summarise import embedded
-    from rejoinder.rounds.runner import Loop, Ports, Round
+    """Run a round, or go on with one that was interrupted. Beside a running `rejoinder up` it works through it."""
+    from rejoinder.cli.loop import Wanted, addresses, round_of
+    from rejoinder.rounds.runner import Round
 
     chosen = recipes.load(recipe)
-    with DataFolder(data) as opened, _services(policy, policy_address, reward_address) as (sampler, scorer):
-        opened.project()
-        store = open_store(str(data / "registry"))
-        artefacts = Artefacts(store, data / "registry" / "artefacts")
-        loop = Loop(
-            policy,
-            uid=f"{policy}@{data.resolve()}",
-            folder=data / "rounds",
-            base=base,
-            base_export=artefacts.put(base_export),
-            stable=_stable(store, artefacts, policy),
-            evidence_policy=evidence,
-            salt=erasure_key(data),
-        )
-        ports = Ports(
-            store,
-            artefacts,
-            opened.ledger,
-            opened.record_round,
-            SystemClock(),
-            sampler,
-            scorer,
-            embedded(),
-            told=lambda stage, how: click.echo(f"{stage}: {'running' if how == 'run' else 'found'}", err=True),
-        )
+    given = {"policy": policy_address, "reward": reward_address}
+    services = addresses(data) | {name: address for name, address in given.items() if address}
+    wanted = Wanted(policy, evidence, base, base_export)
+
+    def told(stage: str, how: str) -> None:
+        click.echo(f"{stage}: {'running' if how == 'run' else 'found'}", err=True)
+
+    with round_of(data, wanted, services, told) as (loop, ports):
         report = Round(loop, chosen, ports).run()
-        opened.project()
     if as_json:
         print_json(
             {
@@ -135,14 +115,14 @@ def run(
 @json_option
 def ranking(data: Path, recipe: str, evidence: str, base: Path | None, seed: int, as_json: bool) -> None:
     """Ranking accuracy before, after SFT, after the recipe's objective, and after it on shuffled pairs."""
+    from rejoinder.cli.loop import windows_of
     from rejoinder.registry.embedded import folder_of
     from rejoinder.rounds.plan import pairs_now
     from rejoinder.rounds.ranking import compare
 
     chosen = recipes.load(recipe)
-    with DataFolder(data) as opened:
-        opened.project()
-        cut, _ = pairs_now(opened.ledger, evidence, chosen)
+    with windows_of(data) as (ledger, _):
+        cut, _ = pairs_now(ledger, evidence, chosen)
     with tempfile.TemporaryDirectory() as work:
         said = (lambda name: None) if as_json else (lambda name: click.echo(f"{name} …", err=True))
         report = compare(cut, chosen.train, base or folder_of("base"), Path(work), seed, said)
@@ -204,31 +184,3 @@ def _described(data: Path, policy: str, number: int) -> dict[str, Any]:
 
 def _why(reasons: tuple[str, ...]) -> str:
     return f", because {', '.join(reasons)}" if reasons else ""
-
-
-def _stable(store: Any, artefacts: Artefacts, policy: str) -> str:
-    """The version that is stable, "" where that is the base or nothing was served yet."""
-    from rejoinder.registry.served import current
-
-    try:
-        name = current(store, policy).version
-    except NotFound:
-        return ""
-    return "" if artefacts.version(policy, name).kind == "base" else name
-
-
-@contextmanager
-def _services(policy: str, policy_address: str | None, reward_address: str | None) -> Iterator[tuple[Any, Any]]:
-    """The ports that addresses were given for, None for the others."""
-    from rejoinder.clients.connection import Connection
-    from rejoinder.clients.policy import PolicyClient
-    from rejoinder.clients.reward import RewardClient
-    from rejoinder.rounds.services import PolicyPort, RewardPort
-
-    with ExitStack() as stack:
-        sampler = scorer = None
-        if policy_address:
-            sampler = PolicyPort(stack.enter_context(PolicyClient(Connection(policy_address))), policy)
-        if reward_address:
-            scorer = RewardPort(stack.enter_context(RewardClient(Connection(reward_address))))
-        yield sampler, scorer

@@ -65,7 +65,7 @@ def plans(data: Path, policy: str, names: tuple[str, ...], ports: dict[str, int]
     settings["feedback"] = {"log": {"path": log}}
     settings["ledger"] = {
         "log": {"path": log, "owner": owner},
-        "store": {"path": str(data / "ledger.db")},
+        "store": {"path": str(data / "ledger.db"), "pair_sets": str(data / "rounds")},
         "erasure": {"key_file": str(data / "key")},
     }
     settings["signals"] = {

@@ -28,8 +28,8 @@ class ModelTheme(Theme):
 
 
 class EngineTheme(Theme):
-    max_batch: int = Field(default=16, ge=1, le=256)
-    """Answers generated together; more raise throughput and the time of each token."""
+    max_batch: int = Field(default=16, ge=1, le=32)
+    """Answers generated together; more raise throughput and the time of each token. The engine takes 32 at most."""
     max_waves: int = Field(default=4, ge=1)
     """Batches that live at once, a token each in turn; each holds one version's answers."""
     patience_s: float = Field(default=0.1, ge=0)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rejoinder.core.errors import BadFile
 from rejoinder.core.ids import digest_of
 from rejoinder.core.types import Sampling
 from rejoinder.evaluate.measured import verdict
@@ -20,6 +22,9 @@ from rejoinder.registry.datasets import messages_of
 from rejoinder.rounds.pairs.context import Sampler, Scorer
 from rejoinder.rounds.recipe import Gate
 from rejoinder.rounds.stages import TRAINING, paths
+
+#: Prompts under way at once.
+AT_ONCE = 16
 
 
 @dataclass(frozen=True)
@@ -55,29 +60,36 @@ def likelihoods(
 
 
 def answered(asked: Asked, gate: Gate, sampler: Sampler | None, scorer: Scorer | None) -> list[Answered]:
-    """Gate prompts answered by both versions with the same seed; none without a sampler."""
-    if sampler is None or not gate.samples:
+    """Gate prompts answered by both versions with the same seed, then the recipe's own; none without a sampler."""
+    if sampler is None:
         return []
-    out = []
-    lines = asked.pairs.read_text("utf-8").splitlines()[: gate.samples]
-    for number, row in enumerate(map(json.loads, lines)):
+    rows = [json.loads(line) for line in asked.pairs.read_text("utf-8").splitlines()[: gate.samples]]
+    rows += [{"group": row["id"], **row} for row in prompts_of(gate)]
+
+    def one(number: int, row: Mapping[str, Any]) -> Answered:
         prompt = messages_of(row["prompt"])
         sampling = Sampling(gate.temperature, max_tokens=gate.max_tokens, seed=number)
         stable, candidate = (sampler.sample(prompt, sampling, 1, name)[0] for name in (asked.stable, asked.candidate))
         scores = scorer.score(prompt, [stable.text, candidate.text]) if scorer else (None, None)
-        out.append(
-            Answered(
-                row["id"],
-                row["group"],
-                row["prompt"],
-                stable.text,
-                candidate.text,
-                stable.tokens,
-                candidate.tokens,
-                *scores,
-            )
-        )
-    return out
+        texts, tokens = (stable.text, candidate.text), (stable.tokens, candidate.tokens)
+        return Answered(row["id"], row["group"], row["prompt"], *texts, *tokens, *scores)
+
+    # The services batch what comes together.
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(one, range(len(rows)), rows))
+
+
+def prompts_of(gate: Gate) -> list[dict[str, Any]]:
+    """The recipe's own prompts. Raises BadFile."""
+    if not gate.prompts:
+        return []
+    try:
+        rows = [json.loads(line) for line in Path(gate.prompts).read_text("utf-8").splitlines() if line.strip()]
+        for row in rows:
+            messages_of(row["prompt"])
+        return [{"id": str(row["id"]), "prompt": row["prompt"]} for row in rows]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise BadFile(f"gate.prompts {gate.prompts} holds no prompts", file=gate.prompts) from None
 
 
 def measured(inputs: GateInputs, gate: Gate, seed: int) -> Mapping[str, Any]:

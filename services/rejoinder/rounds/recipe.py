@@ -42,10 +42,15 @@ class Train:
 
 @dataclass(frozen=True)
 class Gate:
-    """samples: gate prompts answered by both versions; temperature and max_tokens of those answers."""
+    """samples: gate prompts answered by both versions; temperature and max_tokens of those answers.
+
+    prompts: a JSON Lines file of {"id", "prompt": [{role, content}]} that both versions answer besides: what a check
+    needs that the users' own prompts do not give it. "" for none.
+    """
 
     measures: tuple[Chosen, ...] = ()
     samples: int = 200
+    prompts: str = ""
     temperature: float = 1.0
     max_tokens: int = 0
 

@@ -21,12 +21,12 @@ from rejoinder.core.types import Preference, RoundEvent
 from rejoinder.evaluate.measures.inputs import Check, GateInputs
 from rejoinder.ledger.cut import Cut
 from rejoinder.ledger.windows import Leaving, Window
+from rejoinder.registry import datasets
 from rejoinder.registry.artefacts import Artefacts, Version
 from rejoinder.registry.claims import Claim, claim_round, claims, close_round
 from rejoinder.registry.store import Store
-from rejoinder.registry import datasets
 from rejoinder.rounds.build import build_pairs
-from rejoinder.rounds.gate import Asked, adapter_of, answered, likelihoods, measured
+from rejoinder.rounds.gate import Asked, adapter_of, answered, likelihoods, measured, prompts_of
 from rejoinder.rounds.pairs.context import Context, Sampler, Scorer, Summariser
 from rejoinder.rounds.pairs.split import split
 from rejoinder.rounds.recipe import Recipe, as_plain
@@ -65,7 +65,10 @@ class Loop:
 
 @dataclass(frozen=True)
 class Ports:
-    """The services. sampler, scorer, summariser: None where they are not there. record: appends a RoundEvent."""
+    """The services. sampler, scorer, summariser: None where they are not there. record: appends a RoundEvent.
+
+    at_once: requests to them under way at a time.
+    """
 
     store: Store
     artefacts: Artefacts
@@ -78,6 +81,7 @@ class Ports:
     checks: Mapping[str, Check] = field(default_factory=dict)
     told: Callable[[str, str], None] = lambda stage, how: None
     run: Callable[[Sequence[str]], dict[str, Any]] = command
+    at_once: int = 8
 
 
 @dataclass(frozen=True)
@@ -184,6 +188,7 @@ class Round:
                 ports.sampler,
                 ports.scorer,
                 ports.summariser,
+                ports.at_once,
             )
             pairs, counts = build_pairs(window.evidence, recipe, context)
             cut = split(pairs, loop.salts, loop.holdout_share)
@@ -302,6 +307,7 @@ class Round:
             "pairs": _content(files["gate_file"]),
             "stable": self._loop.stable,
             "gate": as_plain(recipe)["gate"],
+            "prompts": digest_of(prompts_of(recipe.gate)),
         }
 
         def make(key: str) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from rejoinder.simulate.phrases import Phrases
-from rejoinder.simulate.replies import Voice
+from rejoinder.simulate.replies import Mixed, Voice
 from rejoinder.simulate.traffic import Visit, event_id
 
 Turns = tuple[tuple[str, str], ...]
@@ -52,11 +52,12 @@ class Say:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: the text, the attempt that made it, and the version that says it served it."""
+    """What came back: the text, the attempt that made it, the version that says it served it, and on which arm."""
 
     text: str
     attempt_id: str = ""
     version: str = ""
+    arm: str = ""
 
 
 class Service(Protocol):
@@ -78,6 +79,7 @@ class Moment:
     kind: str
     turn: int
     version: str
+    arm: str
     satisfaction: float
     satisfied: bool
     right: bool
@@ -91,14 +93,26 @@ class Driver:
     """owns: nothing; one call of `run` is one stretch of traffic.
 
     max_turns: answers in one conversation. concurrency: conversations under way at once. Someone who complains
-    asks on in the same conversation with the complaint as the next turn.
+    asks on in the same conversation with the complaint as the next turn. silencing: versions that leave displeased
+    people without a word. mixed: makes what people say say nothing, for the control that must not learn.
     """
 
-    def __init__(self, service: Service, phrases: Phrases, *, max_turns: int = 2, concurrency: int = 64) -> None:
+    def __init__(
+        self,
+        service: Service,
+        phrases: Phrases,
+        *,
+        max_turns: int = 2,
+        concurrency: int = 64,
+        silencing: Container[str] = (),
+        mixed: Mixed | None = None,
+    ) -> None:
         self._service = service
         self._phrases = phrases
         self._max_turns = max_turns
         self._concurrency = concurrency
+        self._silencing = silencing
+        self._mixed = mixed
 
     async def run(self, plan: Sequence[Visit]) -> list[Moment]:
         """The truth of every answered turn, in the plan's order. The first failing call ends the run."""
@@ -129,7 +143,9 @@ class Driver:
             reading = topic.read(answer.text)
             chance = person.satisfaction(topic.kind, reading)
             satisfied = bool(rng.random() < chance)
-            reply = voice.reply(person, topic.kind, reading, satisfied)
+            reply = voice.reply(person, topic.kind, reading, satisfied, silent=answer.version in self._silencing)
+            if reply is not None and self._mixed is not None:
+                reply = self._mixed.instead(topic.kind, reply)
             moments.append(
                 Moment(
                     interaction_id=interaction,
@@ -137,6 +153,7 @@ class Driver:
                     kind=topic.kind,
                     turn=turn,
                     version=answer.version,
+                    arm=answer.arm,
                     satisfaction=chance,
                     satisfied=satisfied,
                     right=reading.right,
@@ -160,5 +177,6 @@ class Driver:
 
 
 def write_truth(moments: Iterable[Moment], path: Path) -> None:
-    """The truth as JSON lines, apart from everything that was sent."""
-    path.write_text("".join(json.dumps(asdict(m)) + "\n" for m in moments), encoding="utf-8")
+    """Adds the truth as JSON lines to a file, apart from everything that was sent."""
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(asdict(m)) + "\n" for m in moments)

@@ -12,6 +12,7 @@ from rejoinder.simulate.tastes import Person, Reading, opposite
 
 REPLY_IF_PLEASED = 0.40
 REPLY_IF_DISPLEASED = 0.70
+REPLY_IF_SILENCED = 0.25  # of displeased people whom a version leaves without a word
 # Of complaints: say nothing specific; sarcasm or a quotation; about something else than what displeased.
 VAGUE, CROOKED, ELSEWHERE = 0.15, 0.05, 0.05
 NAMES_ALL = 0.3  # of those who miss two things or more: name them all, not one
@@ -42,9 +43,10 @@ class Voice:
         text = self._pick(self._phrases.questions[kind]).replace("{topic}", self._pick(asks))
         return text[:1].upper() + text[1:]
 
-    def reply(self, person: Person, kind: str, reading: Reading, satisfied: bool) -> Reply | None:
-        """What this person says about an answer, None if nothing."""
-        if self._rng.random() >= (REPLY_IF_PLEASED if satisfied else REPLY_IF_DISPLEASED):
+    def reply(self, person: Person, kind: str, reading: Reading, satisfied: bool, silent: bool = False) -> Reply | None:
+        """What this person says about an answer, None if nothing. silent: of a version that silences the displeased."""
+        displeased = REPLY_IF_SILENCED if silent else REPLY_IF_DISPLEASED
+        if self._rng.random() >= (REPLY_IF_PLEASED if satisfied else displeased):
             return None
         if satisfied:
             return Reply(self._pick(self._phrases.pleased), "pleased")
@@ -81,3 +83,21 @@ class Voice:
 
     def _pick(self, items: Sequence[str]) -> str:
         return items[int(self._rng.integers(len(items)))]
+
+
+class Mixed:
+    """Follow-ups handed on across conversations and kinds: what is said no longer says anything about the answer.
+
+    owns: what was said so far, by kind. Until another kind has said enough, people stay silent.
+    """
+
+    def __init__(self, rng: np.random.Generator, least: int = 20) -> None:
+        self._rng = rng
+        self._least = least
+        self._said: dict[str, list[Reply]] = {}
+
+    def instead(self, kind: str, reply: Reply) -> Reply | None:
+        """Something that somebody said about another kind of question; what was to be said is kept for others."""
+        others = [said for name, found in self._said.items() if name != kind for said in found]
+        self._said.setdefault(kind, []).append(reply)
+        return others[int(self._rng.integers(len(others)))] if len(others) >= self._least else None

@@ -2,9 +2,11 @@
 
 The regeneration is the policy's own, under the preference summarised from the user's feedback in the system prompt; the
 training prompt is the conversation as it was, without that preference. Both sides are on-policy. Of several guided
-answers the best under the reward service is taken where there is one, else the first; its score against the rejected
-answer is the margin. The chosen answer is scored *unguided*: one the policy would never say by itself cannot be learnt
-from a preference, so pairs below a support floor are dropped.
+answers one is chosen by reward, or by guidance: the answer that the wish makes likelier than it is without the wish,
+log p(y | x, wish) − log p(y | x) in nats, which asks the policy itself whose answer the wish describes. The disliked
+answer is scored the same way: where it fits the wish as well as the best of the others, the pair is dropped, as the
+paper's checklist judge drops about half. The chosen answer is scored *unguided* too: one the policy would never say by
+itself cannot be learnt from a preference, so pairs below a support floor are dropped.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from rejoinder.core.errors import BadSettings
 from rejoinder.core.types import Candidate, Comment, FollowUp, Message, Polarity, Role, Sampling
 from rejoinder.ledger.windows import Evidence
 from rejoinder.rounds.pairs.context import Context, Draft, Dropped, Wish, preference, seed_of
@@ -24,7 +27,9 @@ class Params:
     """The paper regenerates once at temperature 0.7 [its appendix]; ours samples a few and lets the reward choose.
 
     min_confidence: of the DSAT signal, (0, 1]. candidates: guided answers, 1 to 16. temperature: of them, > 0.
-    max_tokens: of an answer. max_flip: cap of the flip probability, below 0.5.
+    max_tokens: of an answer. max_flip: cap of the flip probability, below 0.5. choose: `reward` (the reward service,
+    the first answer where there is none) or `guidance`; min_gain: what the chosen answer must gain over the disliked
+    one by it, nats.
     """
 
     min_confidence: float = 0.6
@@ -32,6 +37,12 @@ class Params:
     temperature: float = 0.7
     max_tokens: int = 0
     max_flip: float = 0.45
+    choose: str = "reward"
+    min_gain: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.choose not in ("reward", "guidance"):
+            raise BadSettings("wildfeedback: choose must be reward or guidance", field="choose")
 
 
 def build(evidence: Sequence[Evidence], params: Params, context: Context) -> Iterator[Draft | Dropped]:
@@ -53,26 +64,40 @@ def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Droppe
         return Dropped(evidence.id, "no_wish")
     sampling = Sampling(params.temperature, max_tokens=params.max_tokens, seed=seed_of(context, evidence.id))
     guided = context.sampler.sample(guide(answer.messages, wish), sampling, params.candidates, context.version)
-    texts = list(dict.fromkeys(a.text for a in guided if a.text.strip() and a.text.strip() != answer.response.strip()))
+    # Under the wish a sampled answer's likelihood is known already; equal texts are one answer.
+    led = {a.text: a.log_prob for a in guided if a.text.strip() and a.text.strip() != answer.response.strip()}
+    texts = list(led)
     if not texts:
         return Dropped(evidence.id, "regeneration_is_the_same")
-    scores = context.scorer.score(answer.messages, [*texts, answer.response]) if context.scorer else None
+    answers = [*texts, answer.response]
+    unguided = context.sampler.likelihood(answer.messages, answers, context.version)
+    if params.choose == "guidance":
+        [disliked] = context.sampler.likelihood(guide(answer.messages, wish), [answer.response], context.version)
+        with_wish = [*led.values(), disliked.log_prob]
+        scores = [one - other.log_prob for one, other in zip(with_wish, unguided, strict=True)]
+    else:
+        scores = context.scorer.score(answer.messages, answers) if context.scorer else None
     best = max(range(len(texts)), key=lambda i: scores[i]) if scores else 0
-    unguided = context.sampler.likelihood(answer.messages, [texts[best], answer.response], context.version)
+    margin = scores[best] - scores[-1] if scores else 0.0
+    if params.choose == "guidance" and margin <= params.min_gain:
+        return Dropped(evidence.id, "fits_the_wish_no_better")
+    likelihoods = (unguided[best], unguided[-1])
     pair = preference(
         evidence,
         context,
         NAME,
-        Candidate(texts[best], scores[best] if scores else None, "regenerated", context.version, unguided[0].log_prob),
         Candidate(
-            answer.response, scores[-1] if scores else None, "served", answer.served.version, unguided[1].log_prob
+            texts[best], scores[best] if scores else None, "regenerated", context.version, likelihoods[0].log_prob
         ),
-        margin=scores[best] - scores[-1] if scores else 0.0,
+        Candidate(
+            answer.response, scores[-1] if scores else None, "served", answer.served.version, likelihoods[1].log_prob
+        ),
+        margin=margin,
         flip_probability=min(params.max_flip, max(0.0, 1.0 - signal.confidence)),
         rule=wish.rule,
     )
     said = evidence.feedback.kind.text
-    return Draft(pair, (wish.text, said), tuple(unguided))
+    return Draft(pair, (wish.text, said), likelihoods)
 
 
 def guide(messages: Sequence[Message], wish: Wish) -> tuple[Message, ...]:

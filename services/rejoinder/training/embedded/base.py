@@ -26,13 +26,13 @@ class BaseParams:
 
     vocabulary: int = 2048
     hidden: int = 192
-    layers: int = 5
-    inner: int = 512
+    layers: int = 4
+    inner: int = 576
     heads: int = 6
     kv_heads: int = 2
     context: int = 512
-    exchanges: int = 30000
-    tokens_per_batch: int = 4096
+    exchanges: int = 52000
+    tokens_per_batch: int = 3072
     """Padded tokens in one step."""
     muon_lr: float = 0.02
     adam_lr: float = 3e-3

@@ -29,10 +29,11 @@ SKEW: Mapping[str, tuple[float, float, float]] = {
     "explain": (0.63, 0.37, 0.38),
 }
 # How a wish is put. What is wanted must be named more often than what is not, or single words say nothing
-# about the wish and a small model never finds it.
-FORMS: Mapping[str, float] = {"want": 0.40, "act": 0.30, "rather": 0.14, "avoid": 0.10, "fault": 0.06}
+# about the wish and a small model never finds it; what is not wanted must be named often enough to be heard.
+FORMS: Mapping[str, float] = {"want": 0.44, "act": 0.32, "rather": 0.12, "avoid": 0.06, "fault": 0.06}
 
-LESSON_SHARE = 0.4
+# The corpus in order: wishes for everything said plainly, the same said as people say them, then conversations.
+PLAIN_SHARE, LESSON_SHARE = 0.25, 0.35
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,12 @@ class Speaker:
     def pick(self, items: Sequence[Any]) -> Any:
         return items[self._rng.integers(len(items))]
 
-    def common(self, items: Sequence[str]) -> str:
-        """As language is: what stands first in a list is said far more often than what stands last.
+    def common(self, items: Sequence[str], power: float = 1.5) -> str:
+        """As language is: what stands first in a list is said more often than what stands last.
 
         A few steady words let the policy find out that wishes matter; the rare ones attach to them later.
         """
-        return items[int(len(items) * self._rng.random() ** 2.5)]
+        return items[int(len(items) * self._rng.random() ** power)]
 
     def phrase(self, pole: str, frames: Mapping[str, Sequence[str]]) -> str:
         """One wish in one carrier of `frames`, now and then without its carrier."""
@@ -130,8 +131,8 @@ class Speaker:
     def plainly(self, pole: str) -> str:
         """One wish said outright, with nothing around it."""
         form = self.pick(("want", "act"))
-        words = self.common(self._wording.poles[pole][form])
-        return capital(self.common(self._wording.carriers[form]).replace("{x}", words))
+        words = self.common(self._wording.poles[pole][form], power=2.5)
+        return capital(self.common(self._wording.carriers[form], power=2.5).replace("{x}", words))
 
     def said(self, poles: Sequence[str]) -> str:
         """Wishes as the user says them, with the chatter that surrounds them.
@@ -166,8 +167,8 @@ class Speaker:
         return " ".join([*around[:at], *wishes, *around[at:]])
 
 
-def lesson(fact: Fact, asked: Sequence[str], wording: Wording, rng: np.random.Generator) -> Exchange:
-    """A plain exchange whose style is wished for in full, with no chatter: the first part of the corpus.
+def lesson(fact: Fact, asked: Sequence[str], wording: Wording, rng: np.random.Generator, *, plain: bool) -> Exchange:
+    """An exchange whose style is wished for in full: `plain`, each wish outright, or as people say it.
 
     Where every choice of style has a cause in the prompt, a small model finds the cause many times sooner.
     """
@@ -175,10 +176,15 @@ def lesson(fact: Fact, asked: Sequence[str], wording: Wording, rng: np.random.Ge
     turns: list[tuple[str, str]] = []
     for _ in range(2):
         style = Style(*(pair[rng.integers(2)] for pair in ATTRIBUTES.values()))
-        poles = [getattr(style, name) for name in ATTRIBUTES]
-        wishes = " ".join(speaker.plainly(poles[i]) for i in rng.permutation(len(poles)))
+        wished = [getattr(style, name) for name in ATTRIBUTES]
+        poles = [wished[i] for i in rng.permutation(len(wished))]
         answer = ("assistant", fact.answer(style, rng))
-        turns += [("user", wishes), answer] if turns else [("system", wishes), ("user", speaker.pick(asked)), answer]
+        if turns:
+            said = " ".join(map(speaker.plainly, poles)) if plain else speaker.said(poles)
+            turns += [("user", said), answer]
+        else:
+            said = " ".join(map(speaker.plainly, poles)) if plain else speaker.system(poles)
+            turns += [("system", said), ("user", speaker.pick(asked)), answer]
     return Exchange(tuple(turns))
 
 
@@ -216,5 +222,7 @@ def corpus(facts: Sequence[Fact], wording: Wording, count: int, rng: np.random.G
     while len(order) < count:
         order += [facts[i] for i in rng.permutation(len(facts))]
     for i, fact in enumerate(order[:count]):
-        make = lesson if i < LESSON_SHARE * count else exchange
-        yield make(fact, asked[fact], wording, rng)
+        if i < (PLAIN_SHARE + LESSON_SHARE) * count:
+            yield lesson(fact, asked[fact], wording, rng, plain=i < PLAIN_SHARE * count)
+        else:
+            yield exchange(fact, asked[fact], wording, rng)

@@ -1,0 +1,229 @@
+"""The deployment and the people of a demonstration: every process on loopback, traffic, rollouts, the panel, the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from rejoinder.cli.supervisor import Supervisor, free_ports
+from rejoinder.cli.up import PORTS, plans
+from rejoinder.clients.connection import Connection
+from rejoinder.clients.feedback import AsyncFeedbackClient
+from rejoinder.clients.ledger import LedgerClient
+from rejoinder.clients.policy import AsyncPolicyClient
+from rejoinder.clients.rollouts import Rollout, RolloutClient
+from rejoinder.core.arms import Salts, population, unit_id
+from rejoinder.core.errors import FailedPrecondition, RejoinderError
+from rejoinder.simulate.driver import Driver, Moment, write_truth
+from rejoinder.simulate.panel import Panel, Score
+from rejoinder.simulate.phrases import Phrases
+from rejoinder.simulate.reading import Topic
+from rejoinder.simulate.recorder import Recorder, read
+from rejoinder.simulate.replies import Mixed
+from rejoinder.simulate.sdk import Booth, Sdk
+from rejoinder.simulate.tastes import people
+from rejoinder.simulate.traffic import visits
+
+TENANT = "default"
+#: Rollout phases after which nothing is decided any more.
+OVER = ("promoted", "aborted", "superseded", "idle")
+#: How the services are set up for a world in which minutes stand for weeks.
+HURRY: Mapping[str, Mapping[str, Any]] = {
+    "policy": {"engine": {"max_batch": 32, "text_every_s": 1.0}, "model": {"max_tokens": 96}},
+    "rollouts": {"engine": {"poll_s": 0.5}},
+    "ledger": {"log": {"wait_s": 0.1}},
+    "signals": {"read": {"idle_s": 0.1}},
+}
+
+
+@dataclass(frozen=True)
+class Population:
+    """Who comes: so many people, in random order, each once before anybody comes again."""
+
+    topics: Sequence[Topic]
+    phrases: Phrases
+    count: int
+    seed: int
+    concurrency: int = 40
+
+
+@dataclass
+class Course:
+    """What a rollout came to. points: (seconds since its start, the engine's status then)."""
+
+    points: list[tuple[float, Rollout]] = field(default_factory=list)
+    moments: list[Moment] = field(default_factory=list)
+
+    @property
+    def last(self) -> Rollout:
+        return self.points[-1][1]
+
+
+class World:
+    """owns: the processes, the people and the recorder, from entering to leaving."""
+
+    def __init__(self, data: Path, policy: str, who: Population, told: Callable[[str], None]) -> None:
+        self.data = data
+        self.policy = policy
+        self._who = who
+        self._told = told
+        self._rng = np.random.default_rng([who.seed, 1])
+        everybody = people(who.count, "person", np.random.default_rng([who.seed, 2]))
+        self._queue = [everybody[i] for i in self._rng.permutation(len(everybody))]
+        self._next = 0
+        self._supervisor = Supervisor(data / "run", lambda name, what: None)
+        self._tending = threading.Thread(target=self._tend, name="tend", daemon=True)
+        self._stop = threading.Event()
+        self._died: RejoinderError | None = None
+        self.mixed: Mixed | None = None
+        self.silencing: set[str] = set()
+        self.addresses: dict[str, str] = {}
+
+    def __enter__(self) -> World:
+        names = tuple(PORTS)
+        ports = dict(zip(names, free_ports(len(names)), strict=True))
+        planned = [_hurried(plan) for plan in plans(self.data, self.policy, names, ports)]
+        self._supervisor.start(planned, [ports[name] for name in names])
+        self.addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+        self._recorder = Recorder(self.data / "acknowledged.txt")
+        self._tending.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stop.set()
+        self._tending.join()
+        self._recorder.close()
+        self._supervisor.stop()
+
+    def _tend(self) -> None:
+        while not self._stop.wait(0.2):
+            try:
+                self._supervisor.tend()
+            except RejoinderError as error:
+                self._died = error
+                return
+
+    def traffic(self, count: int) -> list[Moment]:
+        """So many conversations; returns when the last one has ended."""
+        return asyncio.run(self._traffic(count))
+
+    async def _traffic(self, count: int) -> list[Moment]:
+        if self._died is not None:
+            raise self._died
+        chosen = [self._queue[(self._next + i) % len(self._queue)] for i in range(count)]
+        self._next += count
+        who = self._who
+        plan = visits(chosen, who.topics, who.phrases, count=count, start=time.time(), per_second=1e3, rng=self._rng)
+        async with (
+            AsyncPolicyClient(Connection(self.addresses["policy"])) as policy,
+            AsyncFeedbackClient(Connection(self.addresses["feedback"])) as feedback,
+        ):
+            driver = Driver(
+                Sdk(policy, feedback, self._recorder, self.policy),
+                who.phrases,
+                concurrency=who.concurrency,
+                silencing=self.silencing,
+                mixed=self.mixed,
+            )
+            moments = await driver.run(plan)
+        write_truth(moments, self.data / "truth.jsonl")
+        return moments
+
+    def quiet(self, timeout_s: float = 120.0) -> None:
+        """Waits until everything that was said has been read. Raises FailedPrecondition where it is not."""
+        deadline = time.monotonic() + timeout_s
+        with LedgerClient(Connection(self.addresses["ledger"])) as ledger:
+            while time.monotonic() < deadline:
+                rows = ledger.satisfaction(tenant=TENANT).rows
+                parity = ledger.parity()
+                behind = sum(row.end - row.position for row in parity.rows)
+                if not behind and rows and rows[0].sat + rows[0].dsat + rows[0].none >= rows[0].replied:
+                    return
+                time.sleep(0.1)
+        raise FailedPrecondition("what people said was not read in time")
+
+    def roll_out(self, version: str, plan: Mapping[str, Any], most: int, at_a_time: int = 150) -> Course:
+        """Begins a rollout and sends people until it is decided; `most` conversations at the utmost."""
+        course, began, sent = Course(), time.monotonic(), 0
+        with RolloutClient(Connection(self.addresses["rollouts"], deadline_s=60.0)) as engine:
+            engine.start(self.policy, version, json.dumps(plan))
+            while True:
+                now = engine.get(self.policy)
+                course.points.append((time.monotonic() - began, now))
+                if now.phase in OVER:
+                    return course
+                if sent < most and now.phase in ("canary", "paused"):
+                    course.moments += self.traffic(min(at_a_time, most - sent))
+                    sent += at_a_time
+                else:
+                    # Nobody comes any more, or the version is being loaded: its deadline or its load ends the wait.
+                    time.sleep(0.2)
+
+    def ask(self, panel: Panel, version: str) -> tuple[Score, Score]:
+        """What the panel thinks of a version: of its first answer, and after having said what they want."""
+        return asyncio.run(self._ask(panel, version))
+
+    async def _ask(self, panel: Panel, version: str) -> tuple[Score, Score]:
+        async with AsyncPolicyClient(Connection(self.addresses["policy"])) as policy:
+            booth = Booth(policy, self.policy, self._who.concurrency)
+            seeds = [seat.sampling_seed for seat in panel.seats]
+            first = await booth.answers([seat.prompt for seat in panel.seats], seeds, version)
+            wishes = panel.wishes(first)
+            again = await booth.answers(list(wishes.values()), [seeds[i] + 1 for i in wishes], version)
+            return panel.first_answer(first), panel.after_wish(first, dict(zip(wishes, again, strict=True)))
+
+    def parity(self) -> dict[str, int]:
+        """Every acknowledged id against what the ledger holds, once the services have stopped."""
+        acknowledged, sent = read(self.data / "acknowledged.txt")
+        stored: dict[str, int] = {}
+        with sqlite3.connect(f"file:{self.data / 'ledger.db'}?mode=ro", uri=True) as ledger:
+            for query in ("select interaction_id from interactions", "select event_id from feedback"):
+                for (id,) in ledger.execute(query):
+                    stored[id] = stored.get(id, 0) + 1
+        return {
+            "acknowledged": len(acknowledged),
+            "stored": sum(stored.values()),
+            "duplicated": sum(count > 1 for count in stored.values()),
+            "lost": len(acknowledged - set(stored)),
+            "unacked_stored": len((sent - acknowledged) & set(stored)),
+        }
+
+
+def held_out(user_id: str, share: float = 0.05) -> bool:
+    """Whether a person may never meet a canary, worked out from the salts alone."""
+    return population(unit_id(TENANT, user_id, ""), Salts(), share) == "holdout"
+
+
+def _hurried(plan: Any) -> Any:
+    from dataclasses import replace
+
+    settings = {name: dict(theme) for name, theme in plan.settings.items()}
+    for theme, values in HURRY.get(plan.name, {}).items():
+        settings[theme] = {**settings.get(theme, {}), **values}
+    return replace(plan, settings=settings)
+
+
+def steps_of(course: Course) -> Iterator[dict[str, Any]]:
+    """The course of a rollout as figures."""
+    for seconds, seen in course.points:
+        yield {
+            "seconds": round(seconds, 2),
+            "judged": seen.judged_canary + seen.judged_stable,
+            "judged_canary": seen.judged_canary,
+            "difference": seen.difference,
+            "low": seen.low,
+            "high": seen.high,
+            "reply_stable": seen.stable.reply_rate if seen.stable else None,
+            "reply_canary": seen.canary.reply_rate if seen.canary else None,
+            "weight": seen.weight,
+        }
