@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
@@ -29,6 +32,17 @@ def status_of(error: RejoinderError) -> tuple[grpc.StatusCode, str, tuple[tuple[
     text = "internal error" if error.status == "INTERNAL" else error.message
     status = status_pb2.Status(code=code_pb2.Code.Value(error.status), message=text, details=details)
     return grpc.StatusCode[error.status], text, ((DETAILS, status.SerializeToString()),)
+
+
+def reason_in(trailing: Iterable[tuple[str, Any]]) -> str:
+    """The reason that one of our services gave; "" where gRPC itself or a proxy ended the call."""
+    for key, value in trailing:
+        if key == DETAILS:
+            for detail in status_pb2.Status.FromString(value).details:
+                info = error_details_pb2.ErrorInfo()
+                if detail.Unpack(info) and info.domain == DOMAIN:
+                    return info.reason
+    return ""
 
 
 def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.RetryInfo) -> AnyMessage:
