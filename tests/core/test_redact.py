@@ -56,6 +56,30 @@ def test_a_stack_is_places_without_the_words_of_the_error() -> None:
     assert " " not in text
 
 
+def test_a_stack_that_grew_with_every_row_that_shared_it_keeps_its_ends() -> None:
+    shared = ValueError(WORDS)
+
+    def row() -> None:
+        raise shared
+
+    for _ in range(2_000):
+        with pytest.raises(ValueError, match="doctor"):
+            row()
+    text = causes(shared)
+    assert len(text) < 4_000
+    assert text.endswith(":row)")
+    assert "_places>" in text
+    assert places(None) == ""
+
+
+def test_a_chain_of_causes_without_end_is_cut() -> None:
+    last = first = ValueError(WORDS)
+    for _ in range(1_000):
+        last.__cause__ = ValueError(WORDS)
+        last = last.__cause__
+    assert causes(first).count("ValueError") == 8
+
+
 def test_an_error_that_is_its_own_cause_ends() -> None:
     error = ValueError("x")
     error.__cause__ = error

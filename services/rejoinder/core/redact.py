@@ -17,6 +17,11 @@ _TOKEN = re.compile(r"[A-Za-z0-9_.:/@+=,*\-]{1,256}", re.ASCII)
 _SECRET = re.compile(r"token|secret|password|passwd|credential|(^|_)key$|dsn", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/@\s]*@")
 
+#: Places shown of one stack: the outermost, and those where it happened. An error that many rows share grows with each.
+_OUTER, _INNER = 8, 24
+#: Errors shown of a chain of causes.
+_CAUSES = 8
+
 #: Fact names whose value is words by definition, however short.
 WORDS = frozenset({"text", "content", "response", "message", "messages", "prompt", "query", "comment", "answer"})
 
@@ -44,13 +49,17 @@ def fact(name: str, value: Any) -> str:
 
 
 def places(trace: TracebackType | None) -> str:
-    """A stack as `file:line:function` joined by `>`, outermost first; neither source text nor values."""
+    """A stack as `file:line:function` joined by `>`, outermost first; neither source text nor values. Of a long one the
+    middle is a count."""
     out = []
     while trace is not None:
         code = trace.tb_frame.f_code
         path = code.co_filename.rsplit("/site-packages/", 1)[-1].rsplit("/services/", 1)[-1]
         out.append(f"{path}:{trace.tb_lineno}:{code.co_name}")
         trace = trace.tb_next
+    left_out = len(out) - _OUTER - _INNER
+    if left_out > 0:
+        out[_OUTER:-_INNER] = [f"<{left_out}_places>"]
     return ">".join(out)
 
 
@@ -58,7 +67,7 @@ def causes(error: BaseException) -> str:
     """An exception and those it came from as `Type(places)`, outermost first, joined by `<-`."""
     out, seen = [], set()
     current: BaseException | None = error
-    while current is not None and id(current) not in seen:
+    while current is not None and id(current) not in seen and len(out) < _CAUSES:
         seen.add(id(current))
         out.append(f"{type(current).__name__}({places(current.__traceback__)})")
         current = current.__cause__ or current.__context__
