@@ -1,0 +1,108 @@
+"""Chooses beta and lr of every arm: `python -m tests.miniatures.tune rdpo` prints each grid and what is best on it.
+
+On eight seeds of their own (1000 to 1007), every arm by the same rule within a row. What it chose stands in the
+miniatures as constants.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import product
+
+import torch
+
+from tests.miniatures import bandit, chat, contrast, ln_dpo, online, rankings, rdpo, wildfeedback
+from tests.miniatures.fitting import Arm
+
+SEEDS = range(1000, 1008)
+BETAS, RATES = (0.01, 0.03, 0.1, 0.3), (0.03, 0.1, 0.3, 1.0)
+
+
+def grid(arm: Arm, betas: Sequence[float], rates: Sequence[float]) -> Iterator[Arm]:
+    """The arm at every beta and lr; SFT has no beta."""
+    for beta, lr in product(betas if "beta" in arm.params else (0.0,), rates):
+        yield replace(arm, params={"beta": beta} if "beta" in arm.params else {}, lr=lr)
+
+
+def best(name: str, arms: Iterator[Arm], score: Callable[[Arm], float]) -> None:
+    found = [(score(arm), arm) for arm in arms]
+    for value, arm in found:
+        print(f"{name:18} {arm.params.get('beta', '-')!s:>5} lr {arm.lr:<5} {value:.4f}")
+    value, arm = max(found, key=lambda pair: pair[0])
+    print(f"{name:18} best: beta {arm.params.get('beta', '-')}, lr {arm.lr} ({value:.4f})")
+
+
+def tune_rdpo() -> None:
+    """Mean value less beta times KL; beta is what the claim holds fixed."""
+    world, rates = rdpo.world(SEEDS), (0.003, 0.01, 0.03, 0.1)
+
+    def of(arm: Arm, eps: Sequence[float]) -> float:
+        return sum(float(rdpo.regularised(world, rdpo.fit(world, arm, e, e)).mean()) for e in eps) / len(eps)
+
+    best("clean dpo", grid(rdpo.CLEAN, (rdpo.BETA,), rates), lambda arm: of(arm, (0.0,)))
+    best("dpo", grid(rdpo.DPO, (rdpo.BETA,), rates), lambda arm: of(arm, rdpo.EPS))
+    best("rdpo", grid(rdpo.RDPO, (rdpo.BETA,), rates), lambda arm: of(arm, rdpo.EPS))
+
+
+def tune_ln_dpo() -> None:
+    """Each arm's shortest and longest among its settings within two points of its most wins."""
+    world = ln_dpo.world(SEEDS)
+    for name, arms in (("dpo", ln_dpo.DPO_GRID), ("ln_dpo", ln_dpo.LN_GRID)):
+        fits = [(arm, ln_dpo.fit(world, arm)) for arm in arms]
+        found = [(arm, float(ln_dpo.win_rate(f).mean()), float(ln_dpo.length(f).mean())) for arm, f in fits]
+        for arm, wins, length in found:
+            print(f"{name:18} beta {arm.params['beta']:<6g} lr {arm.lr:<5} wins {wins:.4f} length {length:.2f}")
+        most = max(wins for _, wins, _ in found)
+        for end, pick in (("shortest", min), ("longest", max)):
+            arm, wins, length = pick((f for f in found if f[1] > most - 0.02), key=lambda f: f[2])
+            print(f"{name:18} {end}: beta {arm.params['beta']:g}, lr {arm.lr} (wins {wins:.4f}, length {length:.2f})")
+
+
+def tune_rankings() -> None:
+    """The objective's own loss at the end: both are to be trained out; beta is the sheet's."""
+    world = rankings.world(SEEDS)
+    for name, arm in (("dpo", rankings.DPO), ("sft", rankings.SFT)):
+        best(name, grid(arm, (rankings.BETA,), RATES), lambda arm: -rankings.loss(world, rankings.fit(world, arm), arm))
+
+
+def tune_plans(plans: Mapping[str, bandit.Plan]) -> None:
+    """Mean expected reward."""
+    for name, plan in plans.items():
+        arms = grid(plan.arm, BETAS, RATES)
+        best(name, arms, lambda arm, plan=plan: float(bandit.run(replace(plan, arm=arm), SEEDS).mean()))
+
+
+def tune_online() -> None:
+    tune_plans({"offline": online.OFFLINE, "online": online.ONLINE})
+
+
+def tune_wildfeedback() -> None:
+    """Satisfaction after the rounds, on three seeds: each round reads some eighty turns with the shipped extractor."""
+    world = chat.world()
+    count, users = wildfeedback.LOOP_ROUNDS, wildfeedback.LOOP_USERS
+
+    def reached(arm: Arm) -> float:
+        return sum(wildfeedback.rounds(world, users, count, seed, arm=arm)[-1] for seed in SEEDS[:3]) / 3
+
+    best("dpo", grid(wildfeedback.DPO, (0.1, 0.3, 1.0), (wildfeedback.DPO.lr,)), reached)
+
+
+def tune_contrast() -> None:
+    names = ("SFT", "ONLINE_SFT", "OFFLINE_ALIGNED", "ONLINE_ALIGNED")
+    tune_plans({name.lower(): getattr(contrast, name) for name in names})
+
+
+ROWS = {
+    "rdpo": tune_rdpo,
+    "ln_dpo": tune_ln_dpo,
+    "rankings": tune_rankings,
+    "online": tune_online,
+    "contrast": tune_contrast,
+    "wildfeedback": tune_wildfeedback,
+}
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    ROWS[sys.argv[1]]()
