@@ -9,9 +9,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
+from rejoinder.core import typed, yamlfile
 from rejoinder.core.errors import BadFile, BadSettings
+from rejoinder.core.ids import digest_of
+from rejoinder.core.table import Table
 from rejoinder.evaluate.measures import MEASURES
 from rejoinder.rounds.pairs import BUILDERS
 from rejoinder.rounds.pairs.guards import GuardSettings
@@ -74,37 +75,36 @@ def load(name_or_path: str) -> Recipe:
     shipped = {p.name.removesuffix(".yaml"): p for p in resources.files("rejoinder.rounds.recipes").iterdir()}
     path = shipped.get(name_or_path) or Path(name_or_path)
     try:
-        value = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError):
+        text = path.read_text("utf-8")
+    except (OSError, ValueError):
         known = ", ".join(sorted(n for n in shipped if not n.startswith("_")))
         raise BadFile(f"no recipe {name_or_path}; shipped: {known}", recipe=name_or_path) from None
-    except yaml.YAMLError:
-        raise BadFile(f"{name_or_path} is no YAML", recipe=name_or_path) from None
-    return of(value)
+    return of(yamlfile.parse(text, name_or_path))
 
 
 def of(value: Any) -> Recipe:
-    """A recipe from plain values, every row and parameter checked now and not in the middle of a round."""
-    plain = _closed(Recipe, value, "recipe")
-    builders = tuple(_chosen(item, "builders") for item in plain.pop("builders", ()))
+    """A recipe from plain values, every row and parameter checked now and not in the middle of a round.
+
+    Raises BadSettings, UnknownRow.
+    """
+    plain = _mapping(value, "recipe")
+    builders = _chosen(plain.pop("builders", ()), "builders", BUILDERS)
     if not builders:
         raise BadSettings("recipe: builders is empty")
-    for builder in builders:
-        _params(BUILDERS.resolve(builder.row), builder, "builders")
-    plain_gate = _closed(Gate, plain.pop("gate", {}), "gate")
-    measures = tuple(_chosen(item, "gate.measures") for item in plain_gate.pop("measures", ()))
-    for measure in measures:
-        _params(MEASURES.resolve(measure.row), measure, "gate.measures")
-    train = _closed(Train, plain.pop("train", {}), "train")
-    train["command"] = tuple(train.get("command", ()))
-    recipe = Recipe(
-        builders=builders,
-        guards=GuardSettings(**_closed(GuardSettings, plain.pop("guards", {}), "guards")),
-        train=Train(**train),
-        gate=Gate(measures=measures, **plain_gate),
-        **plain,
-    )
+    gate = _mapping(plain.pop("gate", {}), "gate")
+    measures = _chosen(gate.pop("measures", ()), "gate.measures", MEASURES)
+    made = {
+        "builders": builders,
+        "guards": _made(GuardSettings, plain.pop("guards", {}), "guards"),
+        "train": _made(Train, plain.pop("train", {}), "train"),
+        "gate": _made(Gate, {**gate, "measures": measures}, "gate"),
+    }
+    recipe = _made(Recipe, {**plain, **made}, "recipe")
     SUMMARISERS.resolve(recipe.summariser)
+    try:
+        digest_of(as_plain(recipe))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadSettings(f"recipe: a value is none of JSON's, so no stage can be named by it ({error})") from None
     return recipe
 
 
@@ -115,24 +115,28 @@ def as_plain(recipe: Recipe) -> dict[str, Any]:
     return plain
 
 
-def _chosen(value: Any, where: str) -> Chosen:
-    if isinstance(value, str):
-        return Chosen(value)
-    return Chosen(**_closed(Chosen, value, where))
+def _chosen(value: Any, where: str, table: Table) -> tuple[Chosen, ...]:
+    """Rows by name, or as {row, params}; each is there and takes its parameters."""
+    if not isinstance(value, (list, tuple)):
+        raise BadSettings(f"{where} must be a list")
+    found = tuple(Chosen(item) if isinstance(item, str) else _made(Chosen, item, where) for item in value)
+    for chosen in found:
+        row = table.resolve(chosen.row)
+        try:
+            row.with_params(chosen.params)
+        except (TypeError, ValueError) as error:
+            raise BadSettings(f"{where}: {chosen.row}: {error}") from None
+    return found
 
 
-def _params(row: Any, chosen: Chosen, where: str) -> None:
+def _made(cls: type[T], value: Any, where: str) -> T:
     try:
-        row.with_params(chosen.params)
+        return typed.make(cls, value)
     except TypeError as error:
-        raise BadSettings(f"{where}: {chosen.row}: {error}") from None
+        raise BadSettings(f"{where}: {error}") from None
 
 
-def _closed(cls: type[Any], value: Any, where: str) -> dict[str, Any]:
+def _mapping(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise BadSettings(f"{where} must be a mapping")
-    known = {f.name for f in dataclasses.fields(cls)}
-    unknown = sorted(map(str, set(value) - known))
-    if unknown:
-        raise BadSettings(f"{where}: unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}")
     return dict(value)

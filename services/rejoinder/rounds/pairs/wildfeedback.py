@@ -11,6 +11,7 @@ itself cannot be learnt from a preference, so pairs below a support floor are dr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,7 @@ class Params:
     max_flip: float = 0.45
     choose: str = "reward"
     min_gain: float = 0.0
+    min_support: float = -math.inf
 
     def __post_init__(self) -> None:
         if self.choose not in ("reward", "guidance"):
@@ -66,14 +68,17 @@ def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Droppe
     guided = context.sampler.sample(guide(answer.messages, wish), sampling, params.candidates, context.version)
     # Under the wish a sampled answer's likelihood is known already; equal texts are one answer.
     led = {a.text: a.log_prob for a in guided if a.text.strip() and a.text.strip() != answer.response.strip()}
-    texts = list(led)
+    texts, tokens = list(led), {a.text: max(a.tokens, 1) for a in guided}
     if not texts:
         return Dropped(evidence.id, "regeneration_is_the_same")
+    texts = [text for text in texts if led[text] >= params.min_support * tokens[text]]
+    if not texts:
+        return Dropped(evidence.id, "unsupported_under_the_wish")
     answers = [*texts, answer.response]
     unguided = context.sampler.likelihood(answer.messages, answers, context.version)
     if params.choose == "guidance":
         [disliked] = context.sampler.likelihood(guide(answer.messages, wish), [answer.response], context.version)
-        with_wish = [*led.values(), disliked.log_prob]
+        with_wish = [*(led[text] for text in texts), disliked.log_prob]
         scores = [one - other.log_prob for one, other in zip(with_wish, unguided, strict=True)]
     else:
         scores = context.scorer.score(answer.messages, answers) if context.scorer else None
