@@ -48,7 +48,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Found:
-    """What a miniature measured: the sheet's claims, the same claims of its sabotaged control, figures shown beside."""
+    """What a miniature measured: the row's claims, the same claims of its sabotaged control, figures shown beside."""
 
     claims: Sequence[Claim]
     control: Sequence[Claim]

@@ -26,7 +26,7 @@ SEEN = 0.5
 BETA = 0.1
 PARTS = 10
 
-#: `python -m tests.miniatures.tune rankings`: trained out at every lr on seeds 1000 to 1007; beta is the sheet's.
+#: `python -m tests.miniatures.tune rankings`: trained out at every lr; the claim fixes beta.
 DPO = Arm("dpo", {"beta": BETA}, lr=0.1, steps=400)
 SFT = Arm("sft", {}, lr=0.1, steps=400)
 TRAINED_OUT = Arm("dpo", {"beta": BETA}, lr=0.3, steps=800)

@@ -15,7 +15,7 @@ def found():
 
 
 def test_the_negative_gradient_and_fresh_samples_matter_where_reward_and_reference_disagree(found):
-    """The sheet's third claim, on where they agree, is measured and missed."""
+    """The row's third claim, on where they agree, is measured and missed."""
     assert shown(found.claims[:2]), said(found.claims)
 
 

@@ -61,7 +61,7 @@ def tune_ln_dpo() -> None:
 
 
 def tune_rankings() -> None:
-    """The objective's own loss at the end: both are to be trained out; beta is the sheet's."""
+    """The objective's own loss at the end: both are to be trained out; beta is what the claim fixes."""
     world = rankings.world(SEEDS)
     for name, arm in (("dpo", rankings.DPO), ("sft", rankings.SFT)):
         best(name, grid(arm, (rankings.BETA,), RATES), lambda arm: -rankings.loss(world, rankings.fit(world, arm), arm))

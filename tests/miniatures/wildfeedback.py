@@ -1,7 +1,7 @@
 """Row 15, WildFeedback (arXiv 2408.15549) in miniature: pairs made of what people say next, and four rounds of them.
 
-The follow-ups of chat.py go through the shipped extractor, the `wildfeedback` builder and its guards; (b) of the row is
-how the pairs agree with the tastes that nobody but the simulator knows, (c) what rounds of DPO on them do to the
+The follow-ups of chat.py go through the shipped extractor, the `wildfeedback` builder and its guards. Measured are
+how the pairs agree with the tastes that nobody but the simulator knows, and what rounds of DPO on them do to the
 satisfaction of fresh people.
 """
 
@@ -183,7 +183,7 @@ def loop_claims(gained: Floats, control: Floats) -> list[Claim]:
 
 
 def measure(world: World, seeds: Sequence[int]) -> Found:
-    """(b) of the sheet. The control joins answers with other conversations' follow-ups."""
+    """The labels. The control joins answers with other conversations' follow-ups."""
     got = labels(world, USERS, seeds)
     beside = {"unguided": got.unguided, "permuted follow-ups": got.permuted, "shuffled signals": got.shuffled}
     return Found(
@@ -194,7 +194,7 @@ def measure(world: World, seeds: Sequence[int]) -> Found:
 
 
 def measure_loop(world: World, seeds: Sequence[int]) -> Found:
-    """(c) of the sheet, on permuted follow-ups for the control: what they gain over themselves is nothing."""
+    """The rounds, on permuted follow-ups for the control: what they gain over themselves is nothing."""
     curves, control = (
         np.array([rounds(world, LOOP_USERS, LOOP_ROUNDS, seed, change) for seed in seeds])
         for change in (as_it_was, permuted)
