@@ -1,7 +1,8 @@
 """Row 15: what pairs from follow-ups know of hidden tastes, and what that does to satisfaction over rounds.
 
 The thresholds set beforehand (agreement .85, .15 over an unguided resample, a control within three points) are
-measured by `measure.py` and missed; what is held here is the weaker claim that does stand, against a control that must not.
+measured by `measure.py` and missed; what is held here is the weaker claim that does stand, against a control that must
+not.
 """
 
 import pytest
