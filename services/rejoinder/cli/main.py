@@ -14,6 +14,7 @@ from rejoinder.core.errors import RejoinderError
 
 #: Command → its module (attribute `command`) and the one line of `rejoinder --help`. Modules are imported when called.
 COMMANDS = {
+    "demo": ("rejoinder.cli.demo", "The whole loop with simulated people, and a report"),
     "up": ("rejoinder.cli.up", "Run every service on this machine"),
     "import": ("rejoinder.cli.import_", "Read chat logs into a data folder or a running service"),
     "satisfaction": ("rejoinder.cli.satisfaction", "How satisfied people are, by version, reason, source or day"),

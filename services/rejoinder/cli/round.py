@@ -58,9 +58,7 @@ def plan(data: Path, policy: str, recipe: str, evidence: str, as_json: bool) -> 
 @click.option("--evidence", default="", help="Only answers of this policy; all by default.")
 @click.option("--base", type=click.Path(path_type=Path), help="A Hugging Face folder; the embedded base by default.")
 @click.option("--base-export", type=click.Path(path_type=Path), help="The same, exported (`rejoinder models export`).")
-@click.option(
-    "--policy-address", help="Policy service that regenerates; that of `rejoinder up`, if it runs."
-)
+@click.option("--policy-address", help="Policy service that regenerates; that of `rejoinder up`, if it runs.")
 @click.option("--reward-address", help="Reward service that scores; that of `rejoinder up`, if it runs.")
 @json_option
 def run(

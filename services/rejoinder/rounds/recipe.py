@@ -33,12 +33,14 @@ class Chosen:
 class Train:
     """command: another program that keeps the stage contract (training/STAGE.md), as an argument list; empty: ours.
 
-    settings: the manifest's `train` section. min_pairs: fewer are not worth a round.
+    settings: the manifest's `train` section. min_pairs: fewer are not worth a round. swap_share: of the training pairs
+    so many have their sides exchanged, [0, 1]; 0.5 is the control that must learn nothing.
     """
 
     command: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     min_pairs: int = 20
+    swap_share: float = 0.0
 
 
 @dataclass(frozen=True)

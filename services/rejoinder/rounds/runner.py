@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from rejoinder.core.arms import Salts
+from rejoinder.core.arms import Salts, bucket
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import ClaimTaken, FailedPrecondition
 from rejoinder.core.ids import derived_id, digest_of
@@ -227,6 +227,8 @@ class Round:
             folders = [self._folder / f"{side}-{done.output['key'][:12]}"]
             folders += self._earlier(side) if earlier else []
             rows = {pair.id: datasets.training_row(pair) for folder in folders[::-1] for pair in datasets.read(folder)}
+            if name == "train_file":
+                _swap(rows.values(), self._recipe.train.swap_share, self._recipe.seed)
             files[name] = self._folder / f"{side}.jsonl"
             files[name].write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows.values()))
         return files
@@ -343,6 +345,13 @@ class Round:
         for kind in ("train", "export"):
             for folder in self._folder.glob(f"{kind}-*"):
                 shutil.rmtree(folder)
+
+
+def _swap(rows: Iterable[dict[str, Any]], share: float, seed: int) -> None:
+    """Exchanges the sides of a share of the rows in place, each by a coin of its own."""
+    for row in rows:
+        if bucket(row["id"], f"swap {seed}") < share:
+            row["chosen"], row["rejected"] = row["rejected"], row["chosen"]
 
 
 def _content(path: Path) -> str:

@@ -57,7 +57,7 @@ class Panel:
     def __init__(self, topics: Sequence[Topic], phrases: Phrases, *, count: int, seed: int) -> None:
         rng = np.random.default_rng([seed, 0x9A])
         self._voice_seed = [seed, 0x9B]
-        self._phrases = phrases
+        self.phrases = phrases
         voice = Voice(phrases, rng)
         kinds = list(NORMS)
         by_kind = {kind: [t for t in topics if t.kind == kind] for kind in kinds}
@@ -87,7 +87,7 @@ class Panel:
         for i, (seat, answer) in enumerate(zip(self.seats, answers, strict=True)):
             missed = seat.person.displeased_by(seat.topic.kind, seat.topic.read(answer))
             if missed:
-                voice = Voice(self._phrases, np.random.default_rng([*self._voice_seed, i]))
+                voice = Voice(self.phrases, np.random.default_rng([*self._voice_seed, i]))
                 prompts[i] = (*seat.prompt, ("assistant", answer), ("user", voice.wish(missed).text))
         return prompts
 

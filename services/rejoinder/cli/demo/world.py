@@ -1,4 +1,4 @@
-"""The deployment and the people of a demonstration: every process on loopback, traffic, rollouts, the panel, the end."""
+"""The deployment and people of a demonstration: every process on loopback, traffic, rollouts, the panel, the end."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class World:
         self._rng = np.random.default_rng([who.seed, 1])
         everybody = people(who.count, "person", np.random.default_rng([who.seed, 2]))
         self._queue = [everybody[i] for i in self._rng.permutation(len(everybody))]
-        self._next = 0
+        self._next = self._answers = 0
         self._supervisor = Supervisor(data / "run", lambda name, what: None)
         self._tending = threading.Thread(target=self._tend, name="tend", daemon=True)
         self._stop = threading.Event()
@@ -137,6 +137,7 @@ class World:
             )
             moments = await driver.run(plan)
         write_truth(moments, self.data / "truth.jsonl")
+        self._answers += len(moments)
         return moments
 
     def quiet(self, timeout_s: float = 120.0) -> None:
@@ -147,7 +148,8 @@ class World:
                 rows = ledger.satisfaction(tenant=TENANT).rows
                 parity = ledger.parity()
                 behind = sum(row.end - row.position for row in parity.rows)
-                if not behind and rows and rows[0].sat + rows[0].dsat + rows[0].none >= rows[0].replied:
+                read_all = rows and rows[0].sat + rows[0].dsat + rows[0].none >= rows[0].replied
+                if read_all and not behind and rows[0].interactions >= self._answers:
                     return
                 time.sleep(0.1)
         raise FailedPrecondition("what people said was not read in time")

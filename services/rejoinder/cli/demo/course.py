@@ -1,0 +1,329 @@
+"""The story of a demonstration: rounds that learn, versions pushed past the gate, and what all of it came to."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rejoinder.cli.demo.pushes import Push, pushed
+from rejoinder.cli.demo.world import Course, World, held_out, steps_of
+from rejoinder.cli.loop import Wanted, round_of
+from rejoinder.clients.connection import Connection
+from rejoinder.clients.ledger import LedgerClient
+from rejoinder.clients.rollouts import RolloutClient
+from rejoinder.rounds.recipe import Recipe
+from rejoinder.rounds.runner import Report, Round
+from rejoinder.simulate.driver import Moment
+from rejoinder.simulate.panel import Panel, Score
+from rejoinder.simulate.reading import Topic
+
+#: Minutes stand for weeks: nobody waits for a reply longer than this, and a step's deadline is a minute or two.
+ROLLOUT: Mapping[str, Any] = {
+    "steps": [
+        {"weight": 0.2, "duration_s": 4.0, "deadline_s": 60.0, "on_inconclusive": "advance"},
+        {"weight": 0.5, "duration_s": 0.0, "deadline_s": 150.0},
+    ],
+    "margin": 0.1,
+    "maturity_s": 2.0,
+    "min_units": 50,
+    "base_rate": 0.4,
+    "reply_rate": 0.55,
+    "watch_s": 0.0,
+    "load_deadline_s": 60.0,
+    "lease_ttl_s": 10.0,
+}
+CONTROLS = ("permuted-followups", "swapped", "no-training", "sft")
+BASE = "assist-base"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """visits: conversations between two rounds, at least. most: of one rollout. panel: evaluation users."""
+
+    rounds: int = 3
+    visits: int = 1500
+    most: int = 2400
+    panel: int = 1500
+    probes: int = 300
+    pushes: tuple[str, ...] = ("style", "silent", "harmless")
+
+
+@dataclass
+class Told:
+    """owns: the timeline. say: hears what happens."""
+
+    say: Callable[[str], None]
+    timeline: list[dict[str, Any]] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.say(name)
+        began = time.monotonic()
+        yield
+        self.timeline.append({"stage": name, "seconds": round(time.monotonic() - began, 2)})
+
+
+class Story:
+    """owns: nothing beyond what it has seen; the world is given."""
+
+    def __init__(
+        self, world: World, recipe: Recipe, sizes: Sizes, panel: Panel, topics: list[Topic], told: Told
+    ) -> None:
+        self._world = world
+        self._recipe = recipe
+        self._sizes = sizes
+        self._panel = panel
+        self._topics = topics
+        self._told = told
+        self._sent = 0
+        self._scores: dict[str, tuple[Score, Score]] = {}
+        self.rounds: list[dict[str, Any]] = []
+        self.verdicts: list[dict[str, Any]] = []
+        self.pushes: list[dict[str, Any]] = []
+        self.trace: dict[str, Any] = {}
+
+    def run(self, control: str) -> None:
+        """The rounds; then, where it is no control, the pushes and the trace."""
+        self._measured(
+            BASE, "", {"round": 0, "version": BASE, "promoted": True, "pairs": 0, "outcome": "", "reasons": []}
+        )
+        for number in range(1, self._sizes.rounds + 1):
+            self._visits(number)
+            if control == "no-training":
+                self._measured(BASE, "", self._row(number, None, promoted=False))
+                continue
+            with self._told.stage(f"round {number}: pairs, training, gate"):
+                report = self._round(number)
+            self._settle(number, report, control)
+        if not control:
+            for push in self._sizes.pushes:
+                self._push(push)
+            self._traced()
+
+    def _visits(self, number: int) -> None:
+        """Conversations until there are enough for a round; those of the rollout before count."""
+        missing = self._sizes.visits - self._sent
+        if missing > 0:
+            with self._told.stage(f"round {number}: {missing} conversations"):
+                self._world.traffic(missing)
+        self._sent = 0
+        self._world.quiet()
+
+    def _round(self, number: int) -> Report:
+        world = self._world
+        wanted = Wanted(world.policy, world.policy, checks={"facts": self._facts})
+        recipe = replace(self._recipe, gate=replace(self._recipe.gate, prompts=str(self._probes())))
+        with round_of(world.data, wanted, {"policy": world.addresses["policy"]}, lambda stage, how: None) as (
+            loop,
+            ports,
+        ):
+            return Round(loop, recipe, ports).run()
+
+    def _settle(self, number: int, report: Report, control: str) -> None:
+        """What becomes of a round's version: a rollout; in a control a person promotes it, whatever the gate said."""
+        row = self._row(number, report, promoted=False)
+        if report.version and control:
+            with self._told.stage(f"round {number}: promoted by hand, for the control"):
+                self._promote_by_hand(report.version)
+            row["promoted"] = True
+        elif report.outcome == "published":
+            with self._told.stage(f"round {number}: rollout of {report.version}"):
+                course = self._world.roll_out(report.version, ROLLOUT, self._sizes.most)
+            self._sent = len({moment.interaction_id for moment in course.moments if moment.turn == 0})
+            row["promoted"] = course.last.phase == "promoted"
+            self._judged(report.version, "round", course)
+        self._measured(report.version or BASE, report.version, row)
+
+    def _promote_by_hand(self, version: str) -> None:
+        with RolloutClient(Connection(self._world.addresses["rollouts"], deadline_s=60.0)) as engine:
+            engine.start(self._world.policy, version, json.dumps(ROLLOUT))
+            while engine.get(self._world.policy).phase not in ("canary", "paused"):
+                time.sleep(0.2)
+            engine.promote(self._world.policy, engine.get(self._world.policy).generation)
+
+    def _row(self, number: int, report: Report | None, *, promoted: bool) -> dict[str, Any]:
+        row: dict[str, Any] = {"round": number, "promoted": promoted, "pairs": 0, "outcome": "", "reasons": []}
+        if report is None:
+            return row
+        stages = report.stages
+        train = stages.get("train", {}).get("metrics", {})
+        return row | {
+            "version": report.version,
+            "outcome": report.outcome,
+            "reasons": list(report.reasons),
+            "pairs": stages["pairs"]["pairs"],
+            "trained_on": train.get("pairs", {}).get("trained", 0),
+            "counts": dict(stages["pairs"]["counts"]),
+            "kl": train.get("after", {}).get("kl_to_original_per_token"),
+            "gate": [
+                {name: measure[name] for name in ("name", "value", "low", "high", "n", "outcome")}
+                for measure in stages.get("gate", {}).get("measures", ())
+            ],
+        }
+
+    def _measured(self, name: str, version: str, row: dict[str, Any]) -> None:
+        """Adds a round's row with what the panel thinks of its version, person by person against the round before."""
+        if name not in self._scores:
+            with self._told.stage(f"panel of {len(self._panel.seats)} answers {name}"):
+                self._scores[name] = self._world.ask(self._panel, version)
+        first, after = self._scores[name]
+        earlier = [r for r in self.rounds if r["promoted"]]
+        gain = None
+        if earlier:
+            before = self._scores[earlier[-1]["version"]][0]
+            gain = estimate(first.satisfaction - before.satisfaction)
+        self.rounds.append(
+            {
+                "version": name,
+                "kl": 0.0,
+                **row,
+                "first_answer": estimate(first.satisfaction),
+                "after_wish": estimate(after.satisfaction),
+                "facts": float(first.right.mean()),
+                "words": float(first.words.mean()),
+                "paired_gain": gain,
+            }
+        )
+
+    def rise(self) -> dict[str, float] | None:
+        """From the untrained policy to the last promoted version, person by person."""
+        promoted = [row["version"] for row in self.rounds if row["promoted"]]
+        if len(promoted) < 2:
+            return None
+        last, first = (self._scores[name][0].satisfaction for name in (promoted[-1], promoted[0]))
+        return estimate(last - first)
+
+    def _judged(self, version: str, kind: str, course: Course) -> dict[str, Any]:
+        last, judged = course.last, [seen for _, seen in course.points if seen.verdict != "UNSPECIFIED"]
+        verdict = str(judged[-1].verdict).lower() if judged else "unmeasured"
+        action = {"promoted": "promoted", "aborted": "rolled back"}.get(last.phase, "held")
+        found = {
+            "version": version,
+            "kind": kind,
+            "margin": ROLLOUT["margin"],
+            "verdict": verdict,
+            "action": action,
+            "reason": last.reason,
+            "reasons": list(judged[-1].reasons) if judged else [],
+            "points": [point for point in steps_of(course) if point["judged"]],
+        }
+        self.verdicts.append(found)
+        return found
+
+    def _push(self, kind: str) -> None:
+        world = self._world
+        stable = [row for row in self.rounds if row["promoted"] and row["round"]]
+        if not stable:
+            # Nothing was learnt, so there is nothing to push worse, silent or harmless variants of.
+            self.pushes.append({"kind": kind, "verdict": "unmeasured", "action": "held", "reasons": ["no_version"]})
+            return
+        with self._told.stage(f"pushed past the gate: {kind}"):
+            push: Push = pushed(world.data, world.policy, stable[-1]["version"], kind)
+            if kind == "silent":
+                world.silencing.add(push.version)
+            course = world.roll_out(push.version, ROLLOUT, self._sizes.most)
+        found = self._judged(push.version, kind, course)
+        exposed = exposed_users(course.moments, push.version)
+        row = {name: found[name] for name in ("kind", "version", "verdict", "action", "reasons")}
+        self.pushes.append(
+            row
+            | {
+                "reason": found["reason"],
+                "judged": max((seen.judged_canary + seen.judged_stable for _, seen in course.points), default=0),
+                "exposed_users": len(exposed),
+                "holdout_exposed": sum(map(held_out, exposed)),
+                "override": push.override,
+            }
+        )
+
+    def _traced(self) -> None:
+        """One answer of the last learnt version, back to the events that made it."""
+        with self._told.stage("trace of one answer"):
+            learnt = [row["version"] for row in self.rounds if row["promoted"] and row["round"]]
+            wanted = learnt[-1] if learnt else BASE
+            moments = self._world.traffic(8)
+            chosen = next((m for m in moments if m.version == wanted), moments[0])
+            self._world.quiet()
+            with LedgerClient(Connection(self._world.addresses["ledger"])) as ledger:
+                nodes = ledger.trace(chosen.interaction_id)
+        self.trace = {
+            "id": chosen.interaction_id,
+            "nodes": [
+                {
+                    "kind": node.kind,
+                    "id": node.id,
+                    "digest": node.digest,
+                    "state": node.state,
+                    "at": node.at,
+                    "facts": dict(node.facts),
+                    "sources": list(node.sources),
+                }
+                for node in nodes
+            ],
+        }
+
+    def _facts(self, prompt: Any, answer: str) -> bool | None:
+        """The deployment's own check of facts: None for a question about nothing it knows."""
+        asked = prompt[-1]["content"].lower()
+        known = [
+            (max(map(len, said)), topic)
+            for topic in self._topics
+            if (said := [a for a in topic.asks if a.lower() in asked])
+        ]
+        return max(known, key=lambda pair: pair[0])[1].read(answer).right if known else None
+
+    def _probes(self) -> Path:
+        """Questions that the gate asks besides the users' own; nobody of the panel asks them."""
+        path = self._world.data / "probes.jsonl"
+        if not path.exists():
+            panel = Panel(self._topics, self._panel.phrases, count=self._sizes.probes, seed=990_001)
+            rows = [
+                {"id": f"probe-{i}", "prompt": [{"role": "user", "content": seat.question}]}
+                for i, seat in enumerate(panel.seats)
+            ]
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+
+def estimate(values: np.ndarray) -> dict[str, float]:
+    """Mean of one value a person, with its 95 % interval."""
+    half = 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5
+    mean = float(values.mean())
+    return {"value": mean, "low": mean - half, "high": mean + half}
+
+
+def exposed_users(moments: list[Moment], version: str) -> set[str]:
+    return {moment.user_id for moment in moments if moment.version == version}
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were made on."""
+    cpu = "unknown"
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return {"cpu": cpu, "cores": os.cpu_count() or 1}
+
+
+def commit() -> str:
+    """The commit this ran from, "" outside a checkout."""
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    here = Path(__file__).resolve().parent
+    found = subprocess.run(
+        [git, "-C", str(here), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return found.stdout.strip()
