@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from rejoinder.core.errors import BadSettings, ForeignTenant, RoleMissing, Unauthenticated
+from rejoinder.core.errors import BadFile, BadSettings, ForeignTenant, RoleMissing, Unauthenticated
 from rejoinder.runtime.auth import Listed, Open, authenticator, check_role, check_tenants
 from rejoinder.runtime.call import LOCAL, Principal
 from rejoinder.runtime.settings import AuthSettings
@@ -88,12 +88,32 @@ def test_a_changed_file_is_read_again_and_a_broken_one_keeps_the_old_and_is_told
         "- {principal: one, token: s3cret}",
         "- {principal: one, token: s3cret, roles: [root]}",
         "- {principal: one, token: s3cret, roles: [app], tenant: acme}",
+        "- {principal: one, token: s3cret, roles: [[app]]}",
+        "- {principal: one, token: s3cret, roles: -1.0e+308}",
+        "- {principal: one, token: s3cret, roles: app}",
+        "- {principal: one, token: s3cret, roles: [app], tenants: .nan}",
+        "- {principal: one, token: s3cret, roles: [app], tenants: [{}]}",
+        "- {principal: one, token: s3cret, roles: [app], tenants: acme}",
+        "- {principal: [one], token: s3cret, roles: [app]}",
+        "- {principal: one, peer: {s3cret: 1}, roles: [app]}",
+        # To YAML these are the numbers 83 and 12: the token nobody would ever send.
+        "- {principal: one, token: 0123, roles: [app]}",
+        "- {principal: one, sha256: 12, roles: [app]}",
     ],
 )
 def test_a_file_that_says_it_wrongly_is_refused_without_showing_a_token(tmp_path: Path, text: str) -> None:
     file = tmp_path / "principals.yaml"
     file.write_text(text)
     with pytest.raises(BadSettings) as raised:
+        Listed(file, Failures())
+    assert "s3cret" not in raised.value.message
+
+
+@pytest.mark.parametrize("text", ["- {principal: s3cret", "- 2024-99-99", "&a [*a]", "[" * 400])
+def test_a_file_that_is_no_yaml_is_a_bad_file(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "principals.yaml"
+    file.write_text(text)
+    with pytest.raises(BadFile, match=r"principals\.yaml") as raised:
         Listed(file, Failures())
     assert "s3cret" not in raised.value.message
 

@@ -56,6 +56,8 @@ def test_free_keys_are_free_below_a_mapping(tmp_path: Path) -> None:
         ("", {"REJOINDER_REWARD__SERVER__PORT": "lots"}, ("server.port",)),
         ("", {"REJOINDER_REWARD__SERVER__PORT": "70000"}, ("server.port",)),
         ("batch: {max_tokens: 0}", {}, ("batch.max_tokens",)),
+        ("", {"REJOINDER_REWARD__BATCH__NAMES": "[a"}, ("REJOINDER_REWARD__BATCH__NAMES", "YAML")),
+        ("", {"REJOINDER_REWARD__BATCH__BY_NAME": "{x: 2024-99-99}"}, ("REJOINDER_REWARD__BATCH__BY_NAME",)),
     ],
 )
 def test_what_no_field_has_is_an_error_that_names_it(
@@ -85,7 +87,7 @@ def test_other_services_and_what_kubernetes_sets_are_no_concern_of_ours(tmp_path
     assert read(tmp_path, **env) == Whole()
 
 
-@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "just words"])
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [", "just words", "server: 2024-99-99", "&a {k: *a}", "[" * 400])
 def test_a_file_that_is_no_mapping_is_a_bad_file(tmp_path: Path, text: str) -> None:
     with pytest.raises(BadFile):
         read(tmp_path, text)

@@ -17,15 +17,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from rejoinder.core import yamlfile
 from rejoinder.core.errors import BadSettings, RoleMissing, Unauthenticated
 from rejoinder.runtime.call import LOCAL, ROLES, Principal
 from rejoinder.runtime.files import WatchedFiles
 from rejoinder.runtime.roles import ROLES_OF
 from rejoinder.runtime.settings import AuthSettings
 
-_KEYS = {"principal", "token", "sha256", "peer", "roles", "tenants"}
+#: By what a caller is known: one of them.
+_WAYS = ("token", "sha256", "peer")
+_KEYS = {"principal", *_WAYS, "roles", "tenants"}
 
 
 class Open:
@@ -84,11 +85,8 @@ def check_tenants(caller: Principal, request: Any) -> None:
 
 
 def read_principals(file: Path) -> dict[str, Principal]:
-    """`token:<sha256>` or `peer:<name>` → principal. Raises BadSettings naming the entry, never the token."""
-    try:
-        entries = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadSettings(f"{file} cannot be read ({type(error).__name__})") from None
+    """`token:<sha256>` or `peer:<name>` → principal. Raises BadFile, BadSettings naming the entry, never the token."""
+    entries = yamlfile.read(file)
     if not isinstance(entries, list) or not entries:
         raise BadSettings(f"{file} holds no list of principals")
     return dict(_entry(number, entry) for number, entry in enumerate(entries, 1))
@@ -97,15 +95,23 @@ def read_principals(file: Path) -> dict[str, Principal]:
 def _entry(number: int, entry: Any) -> tuple[str, Principal]:
     if not isinstance(entry, Mapping) or set(entry) - _KEYS or not entry.get("principal"):
         raise BadSettings(f"principal {number} must have a name and no keys but {', '.join(sorted(_KEYS))}")
-    given = [key for key in ("token", "sha256", "peer") if entry.get(key)]
+    for key in ("principal", *_WAYS):
+        # A token of digits is a number to YAML, and one that begins with a nought another number.
+        if not isinstance(entry.get(key) or "", str):
+            raise BadSettings(f"principal {number}: {key} must be text: write it in quotes")
+    for key in ("roles", "tenants"):
+        listed = entry.get(key) or ()
+        if not isinstance(listed, (list, tuple)) or not all(isinstance(each, str) and each for each in listed):
+            raise BadSettings(f"principal {number}: {key} must be a list of names")
+    given = [key for key in _WAYS if entry.get(key)]
     roles = frozenset(entry.get("roles") or ())
     if len(given) != 1 or not roles or roles - ROLES:
         raise BadSettings(f"principal {number} must have one of token, sha256, peer, and roles of {sorted(ROLES)}")
     tenants = frozenset(entry.get("tenants") or ("default",))
-    caller = Principal(str(entry["principal"]), roles, None if "*" in tenants else tenants)
+    caller = Principal(entry["principal"], roles, None if "*" in tenants else tenants)
     if given == ["peer"]:
         return f"peer:{entry['peer']}", caller
-    return f"token:{entry['sha256'].lower() if 'sha256' in entry else _sha256(str(entry['token']))}", caller
+    return f"token:{entry['sha256'].lower() if given == ['sha256'] else _sha256(entry['token'])}", caller
 
 
 def _sha256(token: str) -> str:

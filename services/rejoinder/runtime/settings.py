@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from rejoinder.core import yamlfile
 from rejoinder.core.errors import BadFile, BadSettings
 
 #: Names that may stand between `REJOINDER_` and the first `__`.
@@ -82,7 +82,7 @@ def load(cls: type[T], service: str, file: Path | None = None, env: Mapping[str,
     values = _from_file(cls, file) if file is not None else {}
     for name, path, text in _from_env(service, env):
         _check_path(cls, path, f"environment variable {name}")
-        _put(values, path, yaml.safe_load(text) if text[:1] in "[{" and text else text)
+        _put(values, path, _plain(text, name))
     try:
         return cls.model_validate(values)
     except ValidationError as error:
@@ -92,16 +92,23 @@ def load(cls: type[T], service: str, file: Path | None = None, env: Mapping[str,
 
 
 def _from_file(cls: type[Theme], file: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadFile(f"{file} cannot be read as YAML ({type(error).__name__})", file=file) from None
+    values = yamlfile.read(file)
     values = {} if values is None else values
     if not isinstance(values, dict):
         raise BadFile(f"{file} holds no mapping", file=file)
     for path in _leaves(values, ()):
         _check_path(cls, path, f"key {'.'.join(path)} of {file}")
     return values
+
+
+def _plain(text: str, name: str) -> Any:
+    """A variable's value: lists and mappings are written as YAML, anything else is text."""
+    if not text.startswith(("[", "{")):
+        return text
+    try:
+        return yamlfile.parse(text, f"environment variable {name}")
+    except BadFile as error:
+        raise BadSettings(error.message) from None
 
 
 def _leaves(values: Mapping[Any, Any], above: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
