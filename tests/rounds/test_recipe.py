@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import math
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,26 @@ def test_every_shipped_recipe_loads(name: str) -> None:
         ({"guards": {"max_per_usr": 1}}, BadSettings, "max_per_usr"),
         ({"summariser": "oracle"}, UnknownRow, "known: embedded"),
         ({"train": []}, BadSettings, "mapping"),
+        ({"builders": 1.0}, BadSettings, "builders must be a list"),
+        ({"builders": "edits"}, BadSettings, "builders must be a list"),
+        ({"builders": [1]}, BadSettings, "builders: must be a mapping"),
+        ({"builders": [{"params": {}}]}, BadSettings, "row is missing"),
+        ({"builders": [{"row": []}]}, BadSettings, "row must be text"),
+        ({"builders": [{"row": True}]}, BadSettings, "row must be text"),
+        ({"builders": [{"row": "edits", "params": "text"}]}, BadSettings, "params must be a mapping"),
+        ({"builders": [{"row": "edits", "params": {"min_change": "x"}}]}, BadSettings, "min_change must be a number"),
+        ({"builders": [{"row": "edits", "params": {"min_change": math.nan}}]}, BadSettings, "min_change"),
+        ({"builders": ["nowhere.at_all:ROW"]}, BadSettings, "cannot be imported"),
+        ({"gate": {"measures": 120}}, BadSettings, "gate.measures must be a list"),
+        ({"gate": {"samples": "all"}}, BadSettings, "samples must be a whole number"),
+        ({"gate": {"temperature": math.inf}}, BadSettings, "JSON"),
+        ({"guards": {"support_floor": math.nan}}, BadSettings, "support_floor must be a number"),
+        ({"summariser": ["embedded"]}, BadSettings, "summariser must be text"),
+        ({"train": {"command": "python train.py"}}, BadSettings, "command must be a list of text"),
+        ({"train": {"settings": {"since": datetime.date(2024, 1, 1)}}}, BadSettings, "JSON"),
+        ({"train": {"settings": {1: 1, "a": 2}}}, BadSettings, "JSON"),
+        ({"name": None}, BadSettings, "name must be text"),
+        ({1: 2}, BadSettings, "unknown 1"),
     ],
 )
 def test_a_mistake_is_named_with_what_is_known(change: dict[str, Any], error: type[Exception], words: str) -> None:
@@ -35,13 +57,25 @@ def test_a_mistake_is_named_with_what_is_known(change: dict[str, Any], error: ty
         recipe.of({**GOOD, **change})
 
 
+@pytest.mark.parametrize("value", [None, [], "name: x", 1, {"builders": ["edits"]}])
+def test_what_is_no_recipe_at_all_is_said(value: Any) -> None:
+    with pytest.raises(BadSettings):
+        recipe.of(value)
+
+
+def test_a_floor_that_is_turned_off_is_no_fault() -> None:
+    made = recipe.of({**GOOD, "guards": {"support_floor": -math.inf}})
+    assert recipe.as_plain(made)["guards"]["support_floor"] == "-inf"
+
+
 def test_a_missing_or_broken_file_is_a_friendly_error(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="shipped: demo, online_dpo, people, wildfeedback"):
         recipe.load("nothing")
     broken = tmp_path / "r.yaml"
-    broken.write_text("name: [")
-    with pytest.raises(BadFile, match="no YAML"):
-        recipe.load(str(broken))
+    for text in ("name: [", "x: 2024-99-99", "&a {k: *a}", "[" * 400):
+        broken.write_text(text)
+        with pytest.raises(BadFile, match=r"r\.yaml"):
+            recipe.load(str(broken))
 
 
 def test_a_recipe_is_plain_json_for_its_key() -> None:

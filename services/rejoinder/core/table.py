@@ -2,7 +2,7 @@
 
 A room that grows (extractors, objectives, heads, rankers, strategies, measures, pair builders) lists its
 rows as one literal `Table("objective", Row(...), Row(...))`. An unknown name answers with the known ones;
-an unknown parameter is the TypeError of the row's own `Params` class.
+an unknown parameter, or one of another type, is a TypeError that names it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rejoinder.core.errors import UnknownRow
+from rejoinder.core import typed
+from rejoinder.core.errors import BadSettings, UnknownRow
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,13 @@ class Row:
     traits: Mapping[str, Any] = field(default_factory=dict)
 
     def with_params(self, values: Mapping[str, Any] | None = None) -> Any:
-        """The row's parameters from a mapping; TypeError on an unknown name."""
-        if self.params is None:
-            if values:
-                raise TypeError(f"{self.name} takes no parameters, got {sorted(values)}")
-            return None
-        return self.params(**dict(values or {}))
+        """The row's parameters from a mapping; TypeError on an unknown name or a value of another type, and whatever
+        the parameters' own class raises for a value out of its range."""
+        if self.params is not None:
+            return typed.make(self.params, {} if values is None else values)
+        if values:
+            raise TypeError(f"{self.name} takes no parameters")
+        return None
 
 
 class Table(Mapping[str, Row]):
@@ -66,11 +68,19 @@ class Table(Mapping[str, Row]):
         return name in self._rows
 
     def resolve(self, name: str) -> Row:
-        """A row by its name, or a user's private one as `module:ROW` (its digest goes into the manifest)."""
+        """A row by its name, or a user's private one as `module:ROW` (its digest goes into the manifest).
+
+        Raises UnknownRow where there is none, BadSettings where the module cannot be imported.
+        """
         if ":" not in name:
             return self[name]
         module, _, attribute = name.partition(":")
-        row = getattr(importlib.import_module(module), attribute, None)
+        try:
+            found = importlib.import_module(module)
+        except Exception as error:
+            # Whatever a private module does as it is imported: the cause is chained for whoever wrote it.
+            raise BadSettings(f"{self.kind} {name}: {module!r} cannot be imported ({type(error).__name__})") from error
+        row = getattr(found, attribute, None)
         if not isinstance(row, Row):
             raise UnknownRow(self.kind, name, tuple(self._rows))
         return row

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
+from rejoinder.core import typed
 from rejoinder.core.arms import UNITS
 from rejoinder.core.errors import BadSettings
 from rejoinder.rollout.vetoes import FAILURES, Veto
@@ -15,6 +15,8 @@ APPROVALS = ("none", "canary", "promotion")
 ON_DEADLINE = ("stable", "hold")
 ON_INCONCLUSIVE = ("pause", "advance")
 PROMOTE_ON = ("not_worse", "better")
+#: Where arithmetic ends, far beyond any plan: the least share or error, ten years, and counts.
+LEAST, LONGEST_S, MOST_STEPS, MOST_UNITS, MOST_TURNS = 1e-6, 10 * 365 * 86400.0, 100, 10_000_000, 10_000
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class PlanStep:
 
 @dataclass(frozen=True)
 class RolloutPlan:
-    """How a version comes to its users. Durations in seconds, shares and scores in [0, 1].
+    """How a version comes to its users. Durations in seconds, below ten years; shares and scores in (0, 1).
 
     steps: exposures, weights rising; promotion follows the last. alpha: error of the whole verdict. margin: the loss of
     satisfaction that counts as none. min_units: judged units per arm below which nothing is called measured.
@@ -64,10 +66,10 @@ class RolloutPlan:
     vetoes: tuple[Veto, ...] = field(default_factory=lambda: (Veto(FAILURES, 0.01),))
 
     def __post_init__(self) -> None:
-        if not self.steps:
-            raise BadSettings("rollout.steps must not be empty")
+        if not 1 <= len(self.steps) <= MOST_STEPS:
+            raise BadSettings(f"rollout.steps must be from 1 to {MOST_STEPS}")
         for i, step in enumerate(self.steps):
-            _within(f"steps[{i}].weight", step.weight, 0, 1)
+            _within(f"steps[{i}].weight", step.weight, 1)
             _positive(f"steps[{i}].deadline_s", step.deadline_s)
             if not 0 <= step.duration_s <= step.deadline_s:
                 raise BadSettings(f"rollout.steps[{i}].duration_s must lie in [0, deadline_s]")
@@ -77,17 +79,17 @@ class RolloutPlan:
         if self.steps[-1].on_inconclusive == "advance":
             raise BadSettings("rollout.steps: the last step never advances on an inconclusive verdict")
         for name in ("alpha", "margin", "reply_margin"):
-            _within(name, getattr(self, name), 0, 0.5)
+            _within(name, getattr(self, name), 0.5)
         for name in ("base_rate", "reply_rate"):
-            _within(name, getattr(self, name), 0, 1)
+            _within(name, getattr(self, name), 1)
         for name in ("maturity_s", "lease_ttl_s", "load_deadline_s"):
             _positive(name, getattr(self, name))
         for name in ("shadow_s", "watch_s"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise BadSettings(f"rollout.{name} must not be negative")
-        for name in ("min_units", "turns_cap"):
-            if getattr(self, name) < 1:
-                raise BadSettings(f"rollout.{name} must be at least 1")
+            if not 0 <= getattr(self, name) <= LONGEST_S:
+                raise BadSettings(f"rollout.{name} must lie in [0, {LONGEST_S:.0f}]")
+        for name, most in (("min_units", MOST_UNITS), ("turns_cap", MOST_TURNS)):
+            if not 1 <= getattr(self, name) <= most:
+                raise BadSettings(f"rollout.{name} must be from 1 to {most}")
         _one_of("unit", self.unit, UNITS)
         _one_of("on_deadline", self.on_deadline, ON_DEADLINE)
         _one_of("approval", self.approval, APPROVALS)
@@ -96,34 +98,35 @@ class RolloutPlan:
             raise BadSettings("rollout.vetoes: two share a name")
 
     @classmethod
-    def from_mapping(cls, value: Mapping[str, Any]) -> RolloutPlan:
+    def from_mapping(cls, value: Any) -> RolloutPlan:
         """From a recipe's `rollout:` block or a spec; an unknown key or a wrong type is BadSettings, named."""
+        if not isinstance(value, Mapping):
+            raise BadSettings("rollout must be a mapping")
         plain = dict(value)
         for name, make in (("steps", PlanStep), ("vetoes", Veto)):
+            given = plain.get(name, ())
+            if not isinstance(given, (list, tuple)):
+                raise BadSettings(f"rollout.{name} must be a list")
             if name in plain:
-                plain[name] = tuple(_record(f"{name}[{i}]", make, item) for i, item in enumerate(plain[name]))
-        return _record("", cls, plain)
+                plain[name] = tuple(_record(f"rollout.{name}[{i}]", make, item) for i, item in enumerate(given))
+        return _record("rollout", cls, plain)
 
 
-def _record(where: str, make: type, value: Mapping[str, Any]) -> Any:
-    unknown = set(value) - {f.name for f in fields(make)}
-    if unknown:
-        raise BadSettings(f"rollout.{where}: unknown {', '.join(sorted(unknown))}".replace(".:", ":"))
+def _record(where: str, make: type, value: Any) -> Any:
     try:
-        return make(**value)
+        return typed.make(make, value)
     except TypeError as error:
-        at = f"rollout.{where}" if where else "rollout"
-        raise BadSettings(f"{at} has a value of the wrong type or lacks one") from error
+        raise BadSettings(f"{where}: {error}") from None
 
 
-def _within(name: str, value: float, low: float, high: float) -> None:
-    if not low < value < high:
-        raise BadSettings(f"rollout.{name} must lie in ({low}, {high})")
+def _within(name: str, value: float, high: float) -> None:
+    if not LEAST <= value <= high - LEAST:
+        raise BadSettings(f"rollout.{name} must lie in (0, {high})")
 
 
 def _positive(name: str, value: float) -> None:
-    if not 0 < value < math.inf:
-        raise BadSettings(f"rollout.{name} must be above 0 and finite")
+    if not LEAST <= value <= LONGEST_S:
+        raise BadSettings(f"rollout.{name} must be above 0 and at most {LONGEST_S:.0f}")
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
