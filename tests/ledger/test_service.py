@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from rejoinder.clients.ledger import WindowEvidence
 from rejoinder.core.codec import from_proto
-from rejoinder.core.errors import EmptyField, InvalidArgument, Loading, LogReplaced, LogUnavailable, NotFound
+from rejoinder.core.errors import (
+    BadEncoding,
+    EmptyField,
+    InvalidArgument,
+    Loading,
+    LogReplaced,
+    LogUnavailable,
+    NotFound,
+)
 from rejoinder.ledger.cut import Cut
-from rejoinder.ledger.service import LedgerService, follow
+from rejoinder.ledger.service import MAX_PARTITIONS, MOST_S, LedgerService, follow
 from rejoinder.runtime.call import Call
 from rejoinder.v1 import ledger_pb2
 
@@ -83,12 +94,75 @@ async def test_whoever_is_held_out_or_rolled_back_stays_out_of_a_window_over_the
         assert head.counts["evidence"] == 0
 
 
+def cut_of(**ends: object) -> str:
+    return json.dumps({"topic_ids": {topic: topic for topic in ends}, "ends": ends})
+
+
 @pytest.mark.parametrize(
-    "asked", [{"number": -1}, {"number": 1, "cut": "{"}, {"number": 1, "cut": "[]"}, {"number": 1}]
+    "asked",
+    [
+        {"number": -1},
+        {"number": 1},
+        *(
+            {"number": 1, "cut": text}
+            for text in ("{", "[]", "{}", "null", "[" * 5000, '{"ends": {}, "topic_ids": [1]}')
+        ),
+        *({"number": 1, "cut": cut_of(feedback={"0": end})} for end in (-1, 2**63, 1.5, math.nan, True, "1", None)),
+        *({"number": 1, "cut": cut_of(feedback={part: 0})} for part in ("-1", "x", str(2**63))),
+        {"number": 1, "cut": cut_of(feedback=[0])},
+        {"number": 1, "cut": cut_of(**{"\ud800": {"0": 0}})},
+        {"number": 1, "cut": cut_of(feedback={str(part): 0 for part in range(MAX_PARTITIONS + 1)})},
+        *({"leaving": {"holdout_share": share}} for share in (math.nan, math.inf, -0.1, 1.1)),
+    ],
 )
 async def test_a_window_that_is_none_is_refused_in_words(service, asked) -> None:
     with pytest.raises(InvalidArgument):
         await window_of(service, **asked)
+
+
+async def test_the_widest_cut_that_is_taken_can_be_asked_about(service) -> None:
+    cut = cut_of(feedback={str(part): 0 for part in range(MAX_PARTITIONS)})
+    head, pieces = await window_of(service, number=1, cut=cut)
+    assert (head.counts["evidence"], pieces) == (0, [])
+
+
+JUDGED = {"policy": "p", "maturity_s": 60.0, "unit": "user", "limit": 10, "judges": [{"extractor": "e"}]}
+
+
+@pytest.mark.parametrize(
+    "time", [Timestamp(seconds=2**62), Timestamp(seconds=1, nanos=-1), Timestamp(seconds=-(2**62))]
+)
+async def test_a_time_that_is_none_is_refused_in_words(service, time: Timestamp) -> None:
+    for name in ("since", "until"):
+        with pytest.raises(BadEncoding, match=name):
+            await service.GetSatisfaction(ledger_pb2.GetSatisfactionRequest(tenant="t", **{name: time}), CALL)
+    with pytest.raises(BadEncoding, match="after"):
+        await service.ReadJudged(ledger_pb2.ReadJudgedRequest(**JUDGED, after=time), CALL)
+
+
+async def test_every_time_that_protobuf_knows_bounds_a_satisfaction(service) -> None:
+    ends = {"since": Timestamp(seconds=-62_135_596_800), "until": Timestamp(seconds=253_402_300_799, nanos=999_999_999)}
+    found = await service.GetSatisfaction(ledger_pb2.GetSatisfactionRequest(tenant="t", **ends), CALL)
+    assert found.rows[0].interactions == 1
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *({"maturity_s": wait} for wait in (math.inf, -math.inf, math.nan, 1e308, -1e308, 0.0, MOST_S * 1.01)),
+        {"after": Timestamp(seconds=253_402_300_799, nanos=999_999_999)},
+    ],
+)
+async def test_a_wait_or_a_beginning_beyond_all_calendars_is_refused_in_words(service, asked) -> None:
+    with pytest.raises(InvalidArgument):
+        await service.ReadJudged(ledger_pb2.ReadJudgedRequest(**{**JUDGED, **asked}), CALL)
+
+
+@pytest.mark.parametrize("after", [None, Timestamp(seconds=-62_135_596_800), Timestamp(seconds=int(MOST_S))])
+@pytest.mark.parametrize("wait", [1e-6, MOST_S])
+async def test_the_utmost_that_is_taken_can_be_answered(service, after: Timestamp | None, wait: float) -> None:
+    found = await service.ReadJudged(ledger_pb2.ReadJudgedRequest(**{**JUDGED, "maturity_s": wait}, after=after), CALL)
+    assert found.HasField("matured_to")
 
 
 async def test_a_cut_waits_for_a_ledger_that_is_behind_and_says_so(bench) -> None:

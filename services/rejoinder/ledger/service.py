@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from rejoinder.core.codec import from_proto, to_proto
-from rejoinder.core.errors import EmptyField, InvalidArgument, Loading, Unavailable
+from rejoinder.core.errors import EmptyField, InvalidArgument, Loading, TooLong, Unavailable
 from rejoinder.ledger.book import Ledger
 from rejoinder.ledger.cut import Cut
 from rejoinder.ledger.erase import Append
-from rejoinder.ledger.judged import Asked, Judge, Mark, mark, reached, read_judged
+from rejoinder.ledger.judged import Asked, Mark, mark, reached, read_judged
 from rejoinder.ledger.projector import Readable
 from rejoinder.ledger.rows import DEFAULT_TENANT
 from rejoinder.ledger.windows import Leaving
@@ -26,8 +26,20 @@ MAX_EVIDENCE = 1000
 WINDOW_PAGE = 50
 #: How long a call waits for the ledger to read what the log held when it came, and how often it looks.
 CATCH_UP_S, LOOK_S = 5.0, 0.02
+#: Seconds since the epoch (the year 5138), and of a wait for a reply: sums of two are still times.
+MOST_S = 1e11
+#: Partitions in one cut: the database nests a condition for each.
+MAX_PARTITIONS = 500
 #: Between two sweeps of the stores beyond the ledger for users who are to be forgotten.
 SWEEP_S = 1.0
+
+
+@dataclass(frozen=True)
+class Period:
+    """since, until: seconds since the epoch, None for no bound."""
+
+    since: float | None
+    until: float | None
 
 
 class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
@@ -65,9 +77,8 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
         self, request: ledger_pb2.GetSatisfactionRequest, call: Call
     ) -> ledger_pb2.GetSatisfactionResponse:
         tenant = request.tenant or DEFAULT_TENANT
-        since = request.since.ToMicroseconds() / 1_000_000 if request.HasField("since") else None
-        until = request.until.ToMicroseconds() / 1_000_000 if request.HasField("until") else None
-        rows = await asyncio.to_thread(self._ledger.satisfaction, tenant, request.group_by, since, until)
+        asked = from_proto(request, Period)
+        rows = await asyncio.to_thread(self._ledger.satisfaction, tenant, request.group_by, asked.since, asked.until)
         joining = await asyncio.to_thread(self._ledger.joining, tenant)
         return ledger_pb2.GetSatisfactionResponse(
             rows=[ledger_pb2.SatisfactionRow(**asdict(row)) for row in rows],
@@ -105,14 +116,11 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
         )
 
     async def ReadJudged(self, request: ledger_pb2.ReadJudgedRequest, call: Call) -> ledger_pb2.ReadJudgedResponse:
-        asked = Asked(
-            request.policy,
-            request.after.ToMicroseconds() / 1_000_000,
-            request.maturity_s,
-            tuple(from_proto(judge, Judge) for judge in request.judges),
-            request.unit,
-            request.limit,
-        )
+        asked = from_proto(request, Asked)
+        asked = replace(asked, after=asked.after or 0.0)
+        for name in ("after", "maturity_s"):
+            if getattr(asked, name) > MOST_S:
+                raise InvalidArgument(f"{name} must be at most {MOST_S:.0f} seconds", field=name)
         store, clock = self._ledger.store, self._ledger.clock
         marked = await asyncio.to_thread(mark, store, self._log, clock.now())
         await self._caught_up(marked, call)
@@ -140,6 +148,9 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
         if request.number < 0:
             raise InvalidArgument("number must not be negative", field="number", value=request.number)
         said = request.leaving
+        # Written so that a NaN is out of range too: nobody would be held out.
+        if not 0 <= said.holdout_share <= 1:
+            raise InvalidArgument("leaving.holdout_share must lie in [0, 1]", field="leaving.holdout_share")
         leaving = Leaving(said.holdout_salt, said.holdout_share, frozenset(said.rolled_back))
         if request.number:
             cut = _cut(request.cut)
@@ -171,10 +182,20 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
 
 
 def _cut(text: str) -> Cut:
+    """A cut that the database can be asked about. Raises InvalidArgument, TooLong."""
     try:
-        return Cut.from_json(text)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise InvalidArgument("cut must be as GetCut gave it", field="cut") from None
+        cut = Cut.from_json(text)
+        for name in (*cut.topic_ids, *cut.topic_ids.values(), *cut.ends):
+            name.encode("utf-8")
+        counts = [count for ends in cut.ends.values() for place in ends.items() for count in place]
+        known = all(type(count) is int and 0 <= count < 2**63 for count in counts)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        known, counts = False, []
+    if not known:
+        raise InvalidArgument("cut must be as GetCut gave it", field="cut")
+    if len(counts) > 2 * MAX_PARTITIONS:
+        raise TooLong("cut", len(counts) // 2, MAX_PARTITIONS, "partitions")
+    return cut
 
 
 async def follow(
