@@ -97,6 +97,11 @@ def test_without_traffic_there_is_a_count_and_no_date() -> None:
     assert report["steps"][0]["days"] is None
 
 
+def test_a_date_that_leaves_the_calendar_is_no_date() -> None:
+    assert planned(PLAN, {"judged_per_day": 0.1, "satisfaction": 0.8}, 0.05, NOW)["expected_at"] > "2029"
+    assert planned(PLAN, {"judged_per_day": 1e-5, "satisfaction": 0.8}, 0.05, NOW)["expected_at"] is None
+
+
 def test_a_plan_command_reads_the_rate_off_a_data_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from rejoinder.cli.datafolder import DataFolder
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rejoinder.core.errors import ClaimTaken, DataLoss, NotFound
+from rejoinder.core.errors import ClaimTaken, DataLoss, InvalidArgument, NotFound
 from rejoinder.registry.artefacts import Artefacts, Version, folder_digest
 from rejoinder.registry.store import FolderStore
 
@@ -51,3 +51,13 @@ def test_a_version_name_is_never_used_twice(artefacts: Artefacts) -> None:
     assert [v.version for v in artefacts.versions("assist")] == ["assist-base", "assist-r0001"]
     with pytest.raises(NotFound):
         artefacts.path("d1")
+
+
+@pytest.mark.parametrize("name", ["", "x" * 300, "\x00", "a/b", "../assist-r0001", "..", ".hidden", "é", "a b", "a\n"])
+def test_a_name_that_could_be_no_files_is_no_versions(artefacts: Artefacts, name: str) -> None:
+    artefacts.publish(Version("assist", "assist-r0001", "d1"))
+    with pytest.raises(NotFound):
+        artefacts.version("assist", name)
+    with pytest.raises(InvalidArgument):
+        artefacts.publish(Version("assist", name, "d2"))
+    assert [v.version for v in artefacts.versions("assist")] == ["assist-r0001"]

@@ -77,6 +77,14 @@ async def test_a_persons_decisions_pass_through(world) -> None:
         (pb.StartRequest(policy="assist", version="r42", plan="{"), BadSettings),
         (pb.StartRequest(policy="assist", version="r42", plan="[]"), BadSettings),
         (pb.StartRequest(policy="assist", version="r42", plan='{"alpha": 7}'), BadSettings),
+        (pb.StartRequest(policy="assist", version="r42", plan='{"steps": 5}'), BadSettings),
+        (pb.StartRequest(policy="assist", version="r42", plan='{"steps": [5]}'), BadSettings),
+        (pb.StartRequest(policy="assist", version="r42", plan="[" * 5000), BadSettings),
+        (pb.StartRequest(policy="assist", version="r42", plan='{"lease_ttl_s": 1}'), BadSettings),
+        (pb.StartRequest(policy="assist", version="r42", plan='{"maturity_s": 1e300}'), BadSettings),
+        (pb.StartRequest(policy="assist", version="x" * 300), NotFound),
+        (pb.StartRequest(policy="assist", version="\x00"), NotFound),
+        (pb.StartRequest(policy="assist", version="../../served/assist/1"), NotFound),
         (pb.StartRequest(policy="other", version="r42"), NotFound),
         (pb.StartRequest(policy="assist", version="r99"), NotFound),
     ],
@@ -85,6 +93,8 @@ async def test_what_cannot_be_started_has_its_reason(world, request_, error) -> 
     rollouts, _ = service(world)
     with pytest.raises(error):
         await rollouts.Start(request_, CALL)
+    found = await rollouts.GetRollout(pb.GetRolloutRequest(policy="assist"), CALL)
+    assert (found.phase, found.canary_version) == ("idle", "")
 
 
 async def test_another_policy_is_not_known_here(world) -> None:

@@ -22,6 +22,7 @@ def test_the_defaults_hold_and_carry_both_vetoes() -> None:
         (RolloutsSettings(plan={"lease_ttl_s": 3.0}), "poll_s"),
         (RolloutsSettings(plan={"vetoes": [{"name": "refusal"}]}), "nothing measures refusal"),
         (RolloutsSettings(plan={"shadow_s": 1.0}), "shadow_s"),
+        (RolloutsSettings(plan={"steps": 5}), "steps"),
     ],
 )
 def test_what_cannot_be_kept_is_named(settings: RolloutsSettings, words: str) -> None:

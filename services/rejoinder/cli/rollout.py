@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from rejoinder.cli.datafolder import DataFolder, data_option, tenant_option
 from rejoinder.cli.output import json_option, print_json, print_table
 from rejoinder.clients.rollouts import Rollout, RolloutClient
+from rejoinder.core import yamlfile
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import BadFile, NotFound
 
@@ -130,17 +130,18 @@ def freeze(data: Path, policy: str, address: str | None, generation: int | None,
 def planned(plan: Any, recent: Mapping[str, float], holdout: float, now: float) -> dict[str, Any]:
     """What a plan would take. recent: judged users a day and their mean satisfaction, 0 without any."""
     from rejoinder.rollout.forecast import Scores, forecast
-    from rejoinder.rollouts.report import needed
+    from rejoinder.rollouts.report import foreseen, needed
 
     rate = recent["judged_per_day"] * (1 - holdout)
     mean = recent["satisfaction"] or plan.base_rate
     scores = Scores.coin(min(max(mean, 0.01), 0.99))
     dated = forecast(plan, now=now, judged_per_day=rate, scores=scores)
+    at = foreseen(dated.at, now)
     return {
         "judged_per_day": rate,
         "satisfaction": mean,
         "judged_needed": _whole(needed(plan, scores=scores).judged_needed),
-        "expected_at": None if dated.at is None else _iso(dated.at),
+        "expected_at": None if at is None else _iso(at),
         "canary_to_catch_10_points": _whole(dated.canary_to_catch),
         "steps": [
             {
@@ -228,10 +229,7 @@ def _plan(file: Path | None) -> dict[str, Any]:
     """A plan, or the `rollout` block of a recipe. Raises BadFile."""
     if file is None:
         return {}
-    try:
-        value = yaml.safe_load(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadFile(f"{file} cannot be read as YAML ({type(error).__name__})", file=file) from None
+    value = yamlfile.read(file)
     value = value.get("rollout", value) if isinstance(value, dict) else value
     if not isinstance(value, dict):
         raise BadFile(f"{file} holds no mapping", file=file)

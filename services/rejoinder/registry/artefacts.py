@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rejoinder.core.errors import DataLoss, NotFound
+from rejoinder.core.errors import DataLoss, InvalidArgument, NotFound
 from rejoinder.core.ids import digest_of
 from rejoinder.registry.store import Store, create_json, read_json
+
+#: What a version may be called: its name becomes a path.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 
 def file_digest(path: Path) -> str:
@@ -92,10 +96,16 @@ class Artefacts:
         return target
 
     def publish(self, version: Version) -> None:
-        """Makes a version known. Raises ClaimTaken when the name was used before."""
+        """Makes a version known. Raises ClaimTaken when the name was used before, InvalidArgument for one that could
+        be no file's."""
+        if not _NAME.fullmatch(version.version):
+            raise InvalidArgument("a version is called by up to 128 of A-Z a-z 0-9 . _ -", field="version")
         create_json(self.store, f"versions/{version.policy}/{version.version}.json", asdict(version))
 
     def version(self, policy: str, name: str) -> Version:
+        """A version by its name. Raises NotFound, also for a name that could be no file's."""
+        if not _NAME.fullmatch(name):
+            raise NotFound("no version has such a name", policy=policy, size=len(name))
         return Version(**read_json(self.store, f"versions/{policy}/{name}.json"))
 
     def versions(self, policy: str) -> list[Version]:

@@ -55,13 +55,14 @@ class Ports:
 @dataclass(frozen=True)
 class Rules:
     """plan: of a rollout that names none, as a mapping. judges: names of extractors. behind_s: an extractor further
-    behind than this is away. holdout_share: of a policy's first table."""
+    behind than this is away. holdout_share: of a policy's first table. poll_s: between two looks."""
 
     policy: str
     plan: Mapping[str, Any]
     judges: tuple[str, ...]
     behind_s: float = 300.0
     holdout_share: float = 0.05
+    poll_s: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,9 @@ class Engine:
             if trial is None or not trial.open or trial.status.canary.version != version:
                 self._check_free(version, served)
                 asked = {**self._rules.plan, **(plan or {})}
-                judges, now = self._rules.judges, self._now()
+                judges, now, poll_s = self._rules.judges, self._now(), self._rules.poll_s
                 wanted = Version(version, made.digest)
-                self._trial = begin(self._ports.memory, asked, wanted, served, judges, self._salts, now)
+                self._trial = begin(self._ports.memory, asked, wanted, served, judges, self._salts, now, poll_s)
                 self._events.info("rollout_started", version=version, digest=made.digest)
             self._turn(())
 

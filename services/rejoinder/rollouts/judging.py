@@ -31,16 +31,20 @@ MEASURED = (FAILURES, LENGTH)
 _SCORES = {Polarity.SAT: 1.0, Polarity.DSAT: 0.0}
 #: Answers of one page, and pages of one look: a renewal must not wait for a backlog.
 PAGE, PAGES = 2_000, 5
+#: Looks that fit into a lease at least, so that renewals are never late.
+LOOKS = 6
 
 
-def check_kept(plan: RolloutPlan) -> None:
+def check_kept(plan: RolloutPlan, poll_s: float) -> None:
     """BadSettings for a plan that asks for what this engine does not do: unmeasured, a veto would never fire, and its
-    silence would read as consent."""
+    silence would read as consent; and a lease, renewed at every look, must outlive several. poll_s: between looks."""
     unknown = [veto.name for veto in plan.vetoes if veto.name not in MEASURED]
     if unknown:
         raise BadSettings(f"rollout.vetoes: nothing measures {', '.join(unknown)}; there are {', '.join(MEASURED)}")
     if plan.shadow_s:
         raise BadSettings("rollout.shadow_s must be 0: answers that are scored and not shown are not built")
+    if poll_s * LOOKS > plan.lease_ttl_s:
+        raise BadSettings(f"rollout.lease_ttl_s must be at least {LOOKS} times engine.poll_s, {LOOKS * poll_s:g}")
 
 
 class Ledger(Protocol):

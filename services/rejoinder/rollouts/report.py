@@ -17,6 +17,8 @@ from rejoinder.rollouts.trial import Trial
 DAY_S = 86_400.0
 #: A log E-value beyond it is shown as this one: a float has an end.
 LOG_MOST = math.log(1e300)
+#: A rollout that would end later than this has no date: it would leave the calendar, and nobody's patience is as long.
+FORESEEN_S = 100 * 365 * DAY_S
 
 
 def report(seen: Seen) -> Rollout:
@@ -80,7 +82,12 @@ def outlook(trial: Trial, now: float) -> Forecast:
     spent = trial.reading.after - status.steps[0].since if status.steps else 0.0
     rate = judged / spent * DAY_S if judged and spent > 0 else 0.0
     dated = forecast(trial.plan, now=now, judged_per_day=rate, evidence=trial.evidence, status=status)
-    return replace(dated, judged_needed=needed(trial.plan, trial, now).judged_needed)
+    return replace(dated, judged_needed=needed(trial.plan, trial, now).judged_needed, at=foreseen(dated.at, now))
+
+
+def foreseen(at: float | None, now: float) -> float | None:
+    """A date that can be told; None for one that cannot."""
+    return at if at is not None and at - now <= FORESEEN_S else None
 
 
 def needed(plan: RolloutPlan, trial: Trial | None = None, now: float = 0.0, scores: Scores | None = None) -> Forecast:

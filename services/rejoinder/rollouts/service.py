@@ -77,7 +77,7 @@ def _plan(text: str) -> Mapping[str, Any] | None:
         return None
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadSettings("plan is no JSON") from None
     if not isinstance(value, dict):
         raise BadSettings("plan must be a JSON object")

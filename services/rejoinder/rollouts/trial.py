@@ -57,11 +57,12 @@ def begin(
     judges: Sequence[str],
     salts: Random,
     now: float,
+    poll_s: float,
 ) -> Trial:
     """A new rollout, remembered; the one before is forgotten. Raises BadSettings for a plan that is none, or
-    that this engine cannot keep."""
+    that this engine, which looks every poll_s seconds, cannot keep."""
     plan = RolloutPlan.from_mapping(asked)
-    check_kept(plan)
+    check_kept(plan, poll_s)
     status = Status(f"{salts.getrandbits(128):032x}", served.version, version, served.generation, now)
     trial = Trial(dict(asked), plan, status, Reading(now, tuple(Judge(name) for name in judges)), Evidence(plan))
     values = {"plan": trial.asked, "status": status.as_dict()}
