@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from rejoinder.cli.supervisor import Plan, Supervisor, free_ports
+from rejoinder.cli.supervisor import HEALTHY_S, PAUSES_S, Child, Plan, Supervisor, free_ports
+from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import FailedPrecondition
 
 #: A process that writes its ready file and sleeps, or ends as its settings say.
@@ -61,6 +62,49 @@ def test_a_killed_process_comes_back_on_its_port(supervisor: Supervisor, said: l
         time.sleep(0.01)
     assert child.port == port
     assert [what for _, what in said][1:] == ["died", "started again (2)"]
+
+
+def test_the_pause_grows_while_a_process_does_not_last_and_begins_anew_after_health(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sleeper.py").write_text(PROGRAM)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    clock = ManualClock()
+    supervisor = Supervisor(tmp_path / "run", lambda name, what: None, clock=clock)
+    try:
+        supervisor.start([Plan("one", "sleeper")], free_ports(1))
+        (child,) = supervisor.children
+        pauses = []
+        for lived in (0.0, HEALTHY_S - 0.1, HEALTHY_S, 0.0):
+            supervisor.tend()
+            clock.advance(lived)
+            pauses.append(pause_after_a_kill(supervisor, child, clock))
+        assert pauses == [*PAUSES_S[:2], *PAUSES_S[:2]]
+    finally:
+        supervisor.stop()
+
+
+def pause_after_a_kill(supervisor: Supervisor, child: Child, clock: ManualClock) -> float:
+    """Seconds by the clock until it is started again; on return it serves."""
+    starts, pid = child.starts, child.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: child.pid is None)
+    supervisor.tend()
+    tenths = 0
+    while child.starts == starts:
+        clock.advance(0.1001)
+        tenths += 1
+        supervisor.tend()
+    wait_until(lambda: child.ready)
+    return tenths / 10
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def test_a_process_with_wrong_settings_is_not_started_again(supervisor: Supervisor) -> None:

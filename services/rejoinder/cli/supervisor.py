@@ -1,7 +1,8 @@
 """The processes of a laptop: started in order, started again when they die, stopped in the other order.
 
 Each gets a settings file of its own under `<data>/run`, a port that stays its own for life, and a ready file. A process
-that dies is started again with a growing pause; one that ends with a person's mistake (exit status 2) is not.
+that dies is started again with a pause that grows while it does not last; one that ends with a person's mistake (exit
+status 2) is not.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from typing import Any
 
 import yaml
 
+from rejoinder.core.clock import Clock, SystemClock
 from rejoinder.core.errors import FailedPrecondition
 
 #: Exit status of a process whose settings are wrong: starting it again would change nothing.
 MISTAKE = 2
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+#: Whoever has served for so long and dies has begun anew: its next pause is the shortest.
+HEALTHY_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,10 @@ def free_ports(count: int) -> list[int]:
 
 
 class Child:
-    """One process and its successors. owns: the process group, its files under `folder`."""
+    """One process and its successors. owns: the process group, its files under `folder`.
+
+    starts: all of them. Times are readings of a monotonic clock.
+    """
 
     def __init__(self, plan: Plan, port: int, folder: Path, grace_s: float) -> None:
         self.name = plan.name
@@ -59,7 +66,9 @@ class Child:
         self._module = plan.module
         self._grace_s = grace_s
         self._process: subprocess.Popen[bytes] | None = None
-        self._again_at = 0.0
+        self._again_at: float | None = None
+        self._pauses = 0
+        self._serves_since: float | None = None
         server = {**plan.settings.get("server", {}), "port": port, "ready_file": str(self._ready)}
         self._settings.write_text(yaml.safe_dump({**plan.settings, "server": server}, sort_keys=True))
 
@@ -88,16 +97,24 @@ class Child:
 
     def tend(self, now: float) -> str:
         """Starts it again when it died; answers what happened: "" | died | started. Raises FailedPrecondition."""
-        if self._process is None or self._process.poll() is None:
+        if self._process is None:
+            return ""
+        if self._process.poll() is None:
+            if self._serves_since is None and self.ready:
+                self._serves_since = now
             return ""
         if self._process.returncode == MISTAKE:
             raise FailedPrecondition(f"{self.name} cannot start: {self.last_line()}", process=self.name)
-        if not self._again_at:
-            self._again_at = now + PAUSES_S[min(self.starts - 1, len(PAUSES_S) - 1)]
+        if self._again_at is None:
+            lasted = 0.0 if self._serves_since is None else now - self._serves_since
+            self._pauses = 0 if lasted >= HEALTHY_S else self._pauses
+            self._again_at = now + PAUSES_S[min(self._pauses, len(PAUSES_S) - 1)]
+            self._pauses += 1
+            self._serves_since = None
             return "died"
         if now < self._again_at:
             return ""
-        self._again_at = 0.0
+        self._again_at = None
         self.start()
         return "started"
 
@@ -123,10 +140,13 @@ class Child:
 class Supervisor:
     """owns: the children. told: hears (process, what happened)."""
 
-    def __init__(self, folder: Path, told: Callable[[str, str], None], grace_s: float = 10.0) -> None:
+    def __init__(
+        self, folder: Path, told: Callable[[str, str], None], grace_s: float = 10.0, clock: Clock | None = None
+    ) -> None:
         self._folder = folder
         self._told = told
         self._grace_s = grace_s
+        self._clock = clock or SystemClock()
         self.children: list[Child] = []
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -137,7 +157,7 @@ class Supervisor:
                 child = Child(plan, port, self._folder, self._grace_s)
                 self.children.append(child)
                 child.start()
-                self._wait(child, time.monotonic() + timeout_s)
+                self._wait(child, self._clock.monotonic() + timeout_s)
                 self._told(child.name, f"serves on 127.0.0.1:{port}")
         except BaseException:
             self.stop()
@@ -147,16 +167,16 @@ class Supervisor:
 
     def _wait(self, child: Child, deadline: float) -> None:
         while not child.ready:
-            if child.tend(time.monotonic()) == "died":
+            if child.tend(self._clock.monotonic()) == "died":
                 self._told(child.name, f"died at its start: {child.last_line()}")
-            if time.monotonic() > deadline:
+            if self._clock.monotonic() > deadline:
                 raise FailedPrecondition(f"{child.name} does not serve: {child.last_line()}", process=child.name)
             time.sleep(0.02)
 
     def tend(self) -> None:
         """One look at every child: those that died are started again after a pause."""
         for child in self.children:
-            happened = child.tend(time.monotonic())
+            happened = child.tend(self._clock.monotonic())
             if happened:
                 self._told(child.name, "died" if happened == "died" else f"started again ({child.starts})")
 
