@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-OTHER_RINGS = ("contracts", "system", "chaos")
+#: Folders that are no room's mirror.
+OTHER_RINGS = ("contracts", "system", "hostile", "chaos")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def rings() -> tuple[Ring, ...]:
     return (
         Ring("unit", tuple(rooms), 480),
         Ring("contract", ("tests/contracts",), 120),
-        Ring("system", ("tests/system",), 360),
+        Ring("system", ("tests/system", "tests/hostile"), 420),
         Ring("chaos", ("tests/chaos",), 300),
     )
 

@@ -159,6 +159,9 @@ def _swap_field(rng: random.Random, made: Message) -> None:
             getattr(made, field.name).extend([_scalar(rng, field) for _ in range(rng.choice((0, 1, 2, 20, 300)))])
     elif rng.random() < 0.1:
         made.ClearField(field.name)
+    elif field.cpp_type == field.CPPTYPE_STRING and getattr(made, field.name)[:1] == "{" and rng.random() < 0.7:
+        # A document in a field: what is wrong may lie inside.
+        setattr(made, field.name, json.dumps(swapped(rng, json.loads(getattr(made, field.name)))))
     else:
         setattr(made, field.name, _scalar(rng, field))
 

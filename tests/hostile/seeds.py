@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 from google.protobuf.message import Message
 from rejoinder.v1 import common_pb2, events_pb2, feedback_pb2, ledger_pb2, policy_pb2, rerank_pb2, reward_pb2
 from rejoinder.v1 import rollouts_pb2 as ro
 
+from tests.hostile.readers import PLAN
 from tests.hostile.services import POLICY
 
 _ASKED = [common_pb2.Message(role="ROLE_USER", content="How warm is it?")]
 _CANDIDATES = [rerank_pb2.Candidate(id=id_, text=f"text {id_}") for id_ in "abc"]
 _SAMPLING = common_pb2.Sampling(temperature=1.0, top_p=0.9, top_k=5, max_tokens=4, seed=7, stop=["."])
 _RATING = events_pb2.Rating(name="overall", number=4, scale_min=1, scale_max=5)
+_CUT = '{"topic_ids": {"feedback": "x"}, "ends": {"feedback": {"0": 0}}}'
+#: Refused at the last look (a shadow phase is not built): a rollout once begun asks no later plan anything.
+_PLAN = json.dumps({**PLAN, "approval": "canary", "shadow_s": 1.0})
 _SERVED = common_pb2.Served(policy=POLICY, version="assist-r0001", propensity=0.5)
 
 
@@ -110,6 +116,16 @@ SEEDS: tuple[tuple[str, Message], ...] = (
             "after",
         ),
     ),
+    ("ledger.GetCut", ledger_pb2.GetCutRequest()),
+    (
+        "ledger.BuildWindow",
+        ledger_pb2.BuildWindowRequest(
+            loop="fuzz",
+            policy=POLICY,
+            leaving=ledger_pb2.Leaving(holdout_salt="salt", holdout_share=0.1, rolled_back=["assist-r0001"]),
+        ),
+    ),
+    ("ledger.BuildWindow", ledger_pb2.BuildWindowRequest(loop="fuzz", number=1, cut=_CUT)),
     (
         "policy.Generate",
         _now(
@@ -130,7 +146,7 @@ SEEDS: tuple[tuple[str, Message], ...] = (
     ("policy.Likelihood", policy_pb2.LikelihoodRequest(messages=_ASKED, continuations=["68 F", "20 C"])),
     ("policy.ListArms", policy_pb2.ListArmsRequest(policy=POLICY)),
     ("rollouts.GetRollout", ro.GetRolloutRequest(policy=POLICY)),
-    ("rollouts.Start", ro.StartRequest(policy=POLICY, version="assist-r0001", plan='{"margin": 0.1, "steps": [1]}')),
+    ("rollouts.Start", ro.StartRequest(policy=POLICY, version="assist-r0001", plan=_PLAN)),
     ("rollouts.Promote", ro.PromoteRequest(policy=POLICY, generation=1)),
     ("rollouts.Abort", ro.AbortRequest(policy=POLICY, generation=1)),
     ("rollouts.Freeze", ro.FreezeRequest(policy=POLICY, generation=99, frozen=True)),

@@ -41,7 +41,7 @@ SERVICES: dict[str, tuple[str, ModuleType]] = {
     "ledger": ("LedgerService", ledger_pb2),
     "rollouts": ("RolloutService", rollouts_pb2),
 }
-STREAMS = frozenset({"policy.Generate"})
+STREAMS = frozenset({"policy.Generate", "ledger.BuildWindow"})
 #: `all` may do everything for every tenant; `round` is a job of ours, `app` an application, each of one tenant.
 PRINCIPALS = """
 - {principal: all, token: all-token, roles: [app, internal, admin, auditor], tenants: ["*"]}

@@ -94,6 +94,9 @@ def test_a_request_gets_its_status_and_reason_and_leaves_nothing(services: Servi
 SHORT = 400
 FUZZED = [f"feedback.{m}" for m in ("RecordFeedback", "RecordInteractions", "BeginEpoch", "CommitStep")]
 FUZZED += ["rerank.Rerank", "reward.Score", "reward.Compare", "policy.Generate"]
+FUZZED += [f"ledger.{m}" for m in ("Trace", "GetSatisfaction", "GetParity", "ReadEvidence", "ReadJudged")]
+FUZZED += ["ledger.GetCut", "ledger.BuildWindow"]
+FUZZED += [f"rollouts.{m}" for m in ("GetRollout", "Start", "Promote", "Abort", "Freeze")]
 
 
 def test_some_hundred_seeded_requests_find_nothing(services: Services, tmp_path: Path) -> None:
@@ -105,8 +108,7 @@ def test_some_hundred_seeded_requests_find_nothing(services: Services, tmp_path:
 
 def test_some_hundred_seeded_files_find_nothing(tmp_path: Path) -> None:
     found = Found(tmp_path)
-    sound = {name: READERS[name] for name in ("import", "phrases", "reward pairs", "labelled turns")}
-    assert fuzz_readers(sound, tmp_path, found, seed=1, most=SHORT) == SHORT
+    assert fuzz_readers(READERS, tmp_path, found, seed=1, most=SHORT) == SHORT
     assert found.findings == {}
 
 
