@@ -10,6 +10,7 @@ from rejoinder.core.errors import Unavailable
 from rejoinder.simulate.driver import Answer, Driver, write_truth
 from rejoinder.simulate.phrases import load
 from rejoinder.simulate.reading import load_topics
+from rejoinder.simulate.replies import Mixed
 from rejoinder.simulate.tastes import people
 from rejoinder.simulate.traffic import visits
 from rejoinder.training.embedded.facts import ATTRIBUTES, FACTS, Style
@@ -22,9 +23,9 @@ STYLES = list(ATTRIBUTES.values())
 class Product:
     """Answers rightly in one style, keeps what it was sent. owns: the two lists and the high-water mark."""
 
-    def __init__(self, style=Style("detailed", "bullets", "imperial"), down_after=10**9):
+    def __init__(self, style=Style("detailed", "bullets", "imperial"), down_after=10**9, arm=""):
         self.asks, self.said, self.now, self.most = [], [], 0, 0
-        self._style, self._down_after = style, down_after
+        self._style, self._down_after, self._arm = style, down_after, arm
         self._rng = np.random.default_rng(0)
 
     async def chat(self, ask):
@@ -39,7 +40,7 @@ class Product:
         question = ask.turns[0][1].lower()
         named = [f for f in facts() if any(t.lower() in question for t in f.topics)]
         fact = max(named, key=lambda f: len(f.topics[0]))
-        return Answer(fact.answer(self._style, self._rng), attempt, "assist-r0001")
+        return Answer(fact.answer(self._style, self._rng), attempt, "assist-r0001", self._arm)
 
     async def feedback(self, said):
         self.said.append(said)
@@ -125,3 +126,45 @@ async def test_a_product_that_pleases_hears_fewer_complaints():
 async def test_a_product_that_is_away_ends_the_run_with_its_own_error():
     with pytest.raises(Unavailable):
         await drive(Product(down_after=10))
+
+
+async def test_the_truth_says_on_which_arm_an_answer_was_served():
+    assert {m.arm for m in await drive(Product(arm="canary"))} == {"canary"}
+    assert {m.arm for m in await drive(Product())} == {""}
+
+
+async def test_a_silencing_version_hears_less_from_the_displeased_and_as_much_from_the_pleased():
+    """Silent complaints: whoever still replies is more pleased on average, and nobody is."""
+    loud, quiet, other = [
+        [m for m in await drive(Product(), count=600, silencing=silencing, max_turns=1)]
+        for silencing in (set(), {"assist-r0001"}, {"assist-r0002"})
+    ]
+    assert loud == other, "another version silences nobody"
+    assert [m.satisfied for m in loud] == [m.satisfied for m in quiet]
+
+    def heard(moments, satisfied):
+        return np.mean([m.reply != "" for m in moments if m.satisfied is satisfied])
+
+    assert heard(quiet, True) == heard(loud, True)
+    assert heard(quiet, False) + 0.3 < heard(loud, False)
+    among_repliers = [np.mean([m.satisfied for m in found if m.reply]) for found in (loud, quiet)]
+    assert among_repliers[0] < among_repliers[1]
+
+
+async def test_with_mixed_follow_ups_nobody_says_what_their_own_answer_made_them_say():
+    """Control that must not learn: the wish that is sent says nothing about what this person misses."""
+    suits = []
+    for mixed in (None, Mixed(np.random.default_rng(3))):
+        moments = [m for m in await drive(Product(), count=800, mixed=mixed) if m.turn == 0 and m.wished]
+        assert len(moments) > 50
+        suits.append(np.mean([set(m.wished) <= set(m.missed) for m in moments]))
+    assert suits[0] == 1.0
+    assert suits[1] < 0.8
+
+
+async def test_the_truth_of_the_next_stretch_is_added_to_that_of_the_one_before(tmp_path):
+    stretches = [await drive(Product(), count=count) for count in (5, 7)]
+    for moments in stretches:
+        write_truth(moments, tmp_path / "truth.jsonl")
+    rows = [json.loads(line) for line in (tmp_path / "truth.jsonl").read_text().splitlines()]
+    assert [r["interaction_id"] for r in rows] == [m.interaction_id for found in stretches for m in found]

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from rejoinder.simulate.phrases import load
-from rejoinder.simulate.replies import Voice
+from rejoinder.simulate.replies import Mixed, Reply, Voice
 from rejoinder.simulate.tastes import NORMS, Person, Reading, opposite
 
 PERSON = Person("u", NORMS, (0.6, 0.6, 0.6))
@@ -71,3 +71,63 @@ def test_the_same_seed_says_the_same_words():
     first, again, other = (replies(LONG_WAY_OFF, False, 50, seed) for seed in (5, 5, 6))
     assert first == again
     assert first != other
+
+
+def test_a_version_that_silences_leaves_three_of_four_displeased_people_without_a_word():
+    voice = Voice(load(), np.random.default_rng(0))
+    displeased = [voice.reply(PERSON, "howto", LONG_WAY_OFF, False, silent=True) for _ in range(6000)]
+    assert np.mean([r is not None for r in displeased]) == pytest.approx(0.25, abs=0.02)
+
+
+def test_a_version_that_silences_changes_nothing_for_the_pleased():
+    """Else more than the silence of the displeased would tell the versions apart."""
+    voice, silenced = (Voice(load(), np.random.default_rng(0)) for _ in range(2))
+    plain = [voice.reply(PERSON, "howto", GOOD, True) for _ in range(500)]
+    assert plain == [silenced.reply(PERSON, "howto", GOOD, True, silent=True) for _ in range(500)]
+
+
+KINDS = tuple(NORMS)
+
+
+def mixed(count=4000, seed=0):
+    """(the kind asked about, what was to be said, what was said instead): pleased about one kind alone."""
+    hands = Mixed(np.random.default_rng(seed))
+    out = []
+    for i in range(count):
+        kind = KINDS[i % len(KINDS)]
+        meant = Reply(f"{kind} {i}", "pleased" if kind == "measure" else "wish")
+        out.append((kind, meant, hands.instead(kind, meant)))
+    return out
+
+
+def test_a_mixed_follow_up_was_said_before_about_another_kind_of_question():
+    said = {}
+    for i, (kind, meant, instead) in enumerate(mixed()):
+        if instead is not None:
+            assert instead.text.split()[0] != kind
+            assert said[instead.text] < i
+        said[meant.text] = i
+
+
+def test_people_stay_silent_until_others_have_said_enough_about_another_kind():
+    hands = Mixed(np.random.default_rng(0), least=3)
+    own = [hands.instead("howto", Reply(f"h{i}", "wish")) for i in range(10)]
+    assert own == [None] * 10, "nothing was said about another kind yet"
+    assert hands.instead("measure", Reply("m", "wish")).text.startswith("h")
+    assert hands.instead("howto", Reply("h", "wish")) is None, "one is not enough"
+
+
+def test_mixed_follow_ups_say_nothing_about_the_answer():
+    """Control of the control: unmixed, the kind gives away who is pleased; mixed, it must not (its own kind apart)."""
+    found = [row for row in mixed() if row[2] is not None]
+    for kind in KINDS:
+        meant = [m.kind == "pleased" for k, m, _ in found if k == kind]
+        assert np.mean(meant) == (1.0 if kind == "measure" else 0.0)
+    pleased = {kind: np.mean([i.kind == "pleased" for k, _, i in found if k == kind]) for kind in KINDS}
+    assert pleased.pop("measure") == 0
+    assert all(share == pytest.approx(1 / 3, abs=0.05) for share in pleased.values())
+
+
+def test_the_same_seed_hands_on_the_same_follow_ups():
+    assert mixed(400) == mixed(400)
+    assert mixed(400) != mixed(400, seed=1)
