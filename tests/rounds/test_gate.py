@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+from rejoinder.core.errors import BadFile
 from rejoinder.core.types import Message, Sampling
 from rejoinder.evaluate.measures.inputs import GateInputs
-from rejoinder.rounds.gate import Asked, answered, likelihoods, measured
+from rejoinder.rounds.gate import Asked, answered, likelihoods, measured, prompts_of
 from rejoinder.rounds.pairs.context import Likelihood, Sampled
 from rejoinder.rounds.recipe import Chosen, Gate
 
@@ -51,3 +53,61 @@ def test_an_unmeasured_veto_keeps_the_gate_shut(tmp_path: Path) -> None:
     report = measured(GateInputs(), Gate(measures=(Chosen("length"), Chosen("pair_accuracy"))), 0)
     assert not report["passed"]
     assert report["reasons"] == ["length:unmeasured"]
+
+
+def with_prompts(path: Path, *lines: str) -> Gate:
+    path.write_text("".join(line + "\n" for line in lines))
+    return Gate(samples=2, prompts=str(path))
+
+
+def own(name: object, text: str) -> str:
+    return json.dumps({"id": name, "prompt": [{"role": "user", "content": text}]})
+
+
+def test_the_recipes_own_prompts_are_answered_by_both_versions_after_the_users(tmp_path: Path) -> None:
+    policy = FakePolicy()
+    gate = with_prompts(tmp_path / "probes.jsonl", own("probe-0", "how high"), "", own(7, "how deep"))
+    found = answered(asked(tmp_path, 5), gate, policy, None)
+    assert [a.prompt_id for a in found] == ["0", "1", "probe-0", "7"]
+    assert [(a.stable, a.candidate) for a in found[2:]] == [
+        ("one: how high", "two: how high"),
+        ("one: how deep", "two: how deep"),
+    ]
+    assert sorted(policy.asked[-4:], key=lambda a: a[1]) == [("one", 2), ("two", 2), ("one", 3), ("two", 3)]
+
+
+def test_each_of_the_recipes_own_prompts_is_a_group_of_its_own(tmp_path: Path) -> None:
+    """Intervals are by group: prompts that share nobody must not share one."""
+    gate = with_prompts(tmp_path / "probes.jsonl", own("a", "x"), own("b", "y"))
+    assert [a.group for a in answered(asked(tmp_path, 2), gate, FakePolicy(), None)] == ["g", "g", "a", "b"]
+
+
+def test_without_users_prompts_the_recipes_own_are_answered_all_the_same(tmp_path: Path) -> None:
+    gate = with_prompts(tmp_path / "probes.jsonl", own("a", "x"))
+    assert [a.prompt_id for a in answered(asked(tmp_path, 0), gate, FakePolicy(), None)] == ["a"]
+    assert answered(asked(tmp_path, 0), Gate(), FakePolicy(), None) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "my doctor says",
+        '["my doctor says"]',
+        '"my doctor says"',
+        '{"id": "a"}',
+        '{"prompt": [{"role": "user", "content": "my doctor says"}]}',
+        '{"id": "a", "prompt": "my doctor says"}',
+        '{"id": "a", "prompt": [{"role": "my doctor says", "content": "x"}]}',
+        '{"id": "a", "prompt": [{"role": "user"}]}',
+    ],
+)
+def test_a_file_that_holds_no_prompts_is_named_and_not_quoted(line: str, tmp_path: Path) -> None:
+    gate = with_prompts(tmp_path / "probes.jsonl", own("fine", "x"), line)
+    with pytest.raises(BadFile, match=r"probes\.jsonl") as found:
+        prompts_of(gate)
+    assert "doctor" not in str(found.value)
+
+
+def test_a_prompts_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadFile, match="nowhere"):
+        prompts_of(Gate(prompts=str(tmp_path / "nowhere")))

@@ -248,3 +248,56 @@ def test_any_program_that_keeps_the_contract_can_train(tmp_path: Path) -> None:
     report = world.run(training, recipe={"train": {"command": ["my-trainer"], "min_pairs": 20}})
     assert report.outcome == "published"
     assert training.commands[0] == "my-trainer"
+
+
+def swapped(rows: list[dict[str, Any]]) -> dict[str, bool]:
+    return {row["id"]: row["chosen"].startswith("bad") for row in rows}
+
+
+def a_swapped_round(folder: Path, share: float = 0.5, **changes: Any) -> FakeTraining:
+    training = FakeTraining()
+    World(folder).run(training, recipe={"train": {"min_pairs": 20, "swap_share": share}, **changes})
+    return training
+
+
+def test_a_share_of_one_half_exchanges_the_sides_of_about_half_the_training_pairs(tmp_path: Path) -> None:
+    """The control that must learn nothing: each pair by a coin of its own."""
+    found = swapped(a_swapped_round(tmp_path).seen["pairs"])
+    assert len(found) > 200
+    assert sum(found.values()) / len(found) == pytest.approx(0.5, abs=0.1)
+    rows = a_swapped_round(tmp_path / "again").seen["pairs"]
+    assert {frozenset((row["chosen"].split()[0], row["rejected"].split()[0])) for row in rows} == {
+        frozenset(("good", "bad"))
+    }, "both sides are still there"
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.0, {False}), (1.0, {True})])
+def test_without_a_share_no_pair_is_exchanged_and_with_all_of_it_every_one(
+    share: float, expected: set[bool], tmp_path: Path
+) -> None:
+    assert set(swapped(a_swapped_round(tmp_path, share).seen["pairs"]).values()) == expected
+
+
+def test_the_same_pairs_are_exchanged_every_time_and_others_under_another_seed(tmp_path: Path) -> None:
+    one, same, other = (
+        swapped(a_swapped_round(tmp_path / str(i), seed=seed).seen["pairs"]) for i, seed in enumerate((4, 4, 5))
+    )
+    assert one == same
+    assert one.keys() == other.keys()
+    assert one != other
+
+
+def test_a_pair_of_an_earlier_round_stays_exchanged_in_later_ones(tmp_path: Path) -> None:
+    world, recipe_of = World(tmp_path), {"train": {"min_pairs": 20, "swap_share": 0.5}}
+    one, two = FakeTraining(), FakeTraining()
+    world.run(one, recipe=recipe_of)
+    world.run(two, recipe=recipe_of)
+    first, both = swapped(one.seen["pairs"]), swapped(two.seen["pairs"])
+    assert first.items() <= both.items()
+    assert len(both) > len(first)
+
+
+def test_the_gate_measures_on_pairs_as_they_are_whatever_was_trained_on(tmp_path: Path) -> None:
+    found = swapped(a_swapped_round(tmp_path).seen["gate"])
+    assert found
+    assert not any(found.values())
