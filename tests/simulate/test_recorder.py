@@ -1,4 +1,4 @@
-"""simulate/recorder: the other side of every claim of no loss is itself not lost (U01)."""
+"""simulate/recorder: the other side of every claim of no loss is itself not lost (F06)."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ async def test_a_conversation_began_when_its_first_turn_was_sent_whatever_the_pl
 
 
 async def test_an_answer_that_breaks_off_is_in_doubt_and_not_acknowledged(tmp_path: Path) -> None:
-    """U01: what was never acknowledged may be stored at most once; it is not counted as lost."""
+    """F06: what was never acknowledged may be stored at most once; it is not counted as lost."""
     desk = Desk(tmp_path, Generate=broken_off)
     with pytest.raises(Unavailable):
         await desk.sdk.chat(ASK)

@@ -147,7 +147,7 @@ def test_a_reward_that_knows_nothing_of_the_wish_takes_another_answer(make_evide
 
 
 def test_a_disliked_answer_that_fits_the_wish_as_well_makes_no_pair(make_evidence: Make, context: Context) -> None:
-    """U14: somebody who complains about something else than what the wish names."""
+    """Somebody who complains about something else than what the wish names."""
     fits = USUAL | {SERVED: (-6.0, -1.0)}
     assert guided(make_evidence, context, fits, choose="guidance") == Dropped("f1", "fits_the_wish_no_better")
     assert isinstance(guided(make_evidence, context, fits, choose="reward"), Draft), "control: a reward does not ask"
