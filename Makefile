@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 UV := $(shell command -v uv || echo .venvs/uv/bin/uv)
 SEED ?= 0
+CONTROLS := permuted-followups swapped no-training sft
 
 ##@ Start
 help: ## This list
@@ -25,6 +26,9 @@ read: .venv/.ready
 observe: read ## The main job: real conversations in, satisfaction by reason and a round's plan out
 	@$(PY) -m rejoinder.cli.main import tests/data/hh/excerpt.jsonl.gz --data build/observed
 	@$(PY) -m rejoinder.cli.main round plan --data build/observed
+
+demo: setup ## The whole loop with simulated people: three rounds, three pushes, reports/demo.html
+	@$(PY) -m rejoinder.cli.main demo --seed $(or $(filter-out 0,$(SEED)),1) --json reports/demo.json --report reports/demo.html
 
 up: setup ## Every service on this machine, until Ctrl-C
 	@$(PY) -m rejoinder.cli.main up
@@ -50,13 +54,17 @@ reviewable: gen check ## Regenerate everything and fail on a difference
 	@git diff --exit-code --stat
 
 ##@ Prove
-test: read check ## Every ring in short form, with its budget, as a table
+test: setup check ## Every ring in short form, with its budget, as a table
 	@$(PY) tests/rings.py
 
-proof: read ## The long forms; reports are kept in reports/
-	@$(PY) tests/rings.py --proof
+proof: setup ## The long forms, the demonstration with three seeds and all its controls; kept in reports/
+	@MINIATURES=long $(PY) tests/rings.py --proof
+	@for seed in 1 2 3; do for control in "" $(CONTROLS); do \
+	  $(PY) -m rejoinder.cli.main demo --seed $$seed $${control:+--control $$control} \
+	    --json reports/demo-$$seed$${control:+-$$control}.json --report reports/demo-$$seed$${control:+-$$control}.html || exit 1; \
+	done; done
 
 sim-rollout: .venv/.ready ## The verdict's error rates and speed by simulation: reports/rollout.json
 	@$(PY) -m rejoinder.evaluate.sim_rollout --out reports/rollout.json
 
-.PHONY: help setup read observe up gen lock check reviewable test proof sim-rollout
+.PHONY: help setup read observe demo up gen lock check reviewable test proof sim-rollout

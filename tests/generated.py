@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 #: Top folders under tests/ that mirror no room.
-RINGS = {"contracts", "system", "chaos", "data"}
+RINGS = {"contracts", "system", "chaos", "data", "miniatures", "hostile"}
 #: Suites over a whole folder: every row, equality with another library, somebody else's program, shipped weights.
 WHOLE = {"contract", "parity", "external", "shipped"}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from rejoinder.cli.demo import _cleared, _controlled, command, show
+from rejoinder.cli.demo import MARK, _cleared, _controlled, command, show
 from rejoinder.core.errors import FailedPrecondition
 from rejoinder.rounds import recipe as recipes
 from rejoinder.rounds.recipe import Recipe
@@ -67,7 +67,7 @@ def test_what_an_earlier_run_left_is_removed(tmp_path: Path) -> None:
     for name in ("truth.jsonl", "acknowledged.txt", "log.db"):
         (data / name).write_text("old")
     _cleared(data)
-    assert list(data.iterdir()) == []
+    assert [path.name for path in data.iterdir()] == [MARK]
 
 
 def test_an_empty_folder_is_taken_and_a_missing_one_made(tmp_path: Path) -> None:

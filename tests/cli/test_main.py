@@ -48,7 +48,7 @@ def test_help_imports_no_model_runtime() -> None:
         (["satisfaction", "--data", "{tmp}/none"], "no data folder yet"),
         (["satisfaction", "--by", "mood"], "Invalid value"),
         (["trace", "x", "--data", "{tmp}/none"], "no data folder yet"),
-        (["round", "plan", "--data", "{tmp}/none", "--recipe", "magic"], "shipped: online_dpo, people, wildfeedback"),
+        (["round", "plan", "--data", "{tmp}/none", "--recipe", "magic"], "shipped: demo, online_dpo"),
         (["round", "diff", "1", "two"], "not a valid integer"),
         (["import", "x", "--address", "127.0.0.1:1", "--format", "tape"], "Invalid value"),
     ],

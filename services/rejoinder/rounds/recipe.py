@@ -42,6 +42,10 @@ class Train:
     min_pairs: int = 20
     swap_share: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.swap_share <= 1:
+            raise BadSettings("train: swap_share must lie in [0, 1]", field="swap_share")
+
 
 @dataclass(frozen=True)
 class Gate:

@@ -193,6 +193,6 @@ class Batcher(Generic[T, R]):
 
 
 def _fail(done: asyncio.Future[R], error: Exception) -> None:
-    """Answers a row unless its caller has gone: a cancelled caller's row leaves the queue one turn of the loop later."""
+    """Answers a row unless its caller has gone: a cancelled caller's row leaves the queue a turn of the loop later."""
     if not done.done():
         done.set_exception(error)

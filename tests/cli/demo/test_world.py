@@ -32,7 +32,7 @@ def ended(folder: Path, acknowledged: Sequence[str], in_doubt: Sequence[str], st
         for id in stored:
             ledger.execute(f"insert into {'feedback' if id.startswith('f') else 'interactions'} values (?)", (id,))
     who = Population((), phrases.load(), 4, 0)
-    return World(folder, "assist", who, lambda what: None).parity()
+    return World(folder, "assist", who).parity()
 
 
 def test_where_everything_acknowledged_is_stored_once_nothing_is_lost_or_twice_there(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def naming(folder: Path) -> list[int]:
 
 
 #: So few people that their wishes may be too few for a round, and enough of them for a version and its rollout.
-@pytest.fixture(scope="module", params=["0.2", pytest.param("0.3", marks=pytest.mark.proof)])
+@pytest.fixture(scope="module", params=["0.1", pytest.param("0.3", marks=pytest.mark.proof)])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
     built()
     command = [sys.executable, "-m", "rejoinder.cli.main"]

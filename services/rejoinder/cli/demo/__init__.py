@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -17,7 +19,8 @@ import click
 from rejoinder.cli.output import print_table
 from rejoinder.core.errors import FailedPrecondition
 
-KEPT = ("result.json", "report.html")
+#: Stands in every folder that a demonstration made, and in no other: what may be removed.
+MARK = "demonstration"
 
 
 @click.command()
@@ -56,6 +59,7 @@ def command(
     """Serve, listen, learn, prove, roll out: three rounds and three pushes with simulated people, then a report."""
     from rejoinder.simulate.report import page
 
+    signal.signal(signal.SIGTERM, _ended)
     result = run(seed, phrases, control or "", data, rounds, scale, anchor)
     for path, text in (
         (json_file, json.dumps(result, indent=1) + "\n"),
@@ -96,12 +100,16 @@ def run(
     who = Population(topics, said, 6000, seed)
     import numpy as np
 
+    world = World(data, "assist", who)
     with Peak() as peak:
-        with World(data, "assist", who, told.say) as world:
-            if control == "permuted-followups":
-                world.mixed = Mixed(np.random.default_rng([seed, 7]))
-            story = Story(world, recipe, sizes, panel, topics, told)
-            story.run(control)
+        try:
+            with world:
+                if control == "permuted-followups":
+                    world.mixed = Mixed(np.random.default_rng([seed, 7]))
+                story = Story(world, recipe, sizes, panel, topics, told)
+                story.run(control)
+        finally:
+            world.end()
         parity = world.parity()
     ceilings = panel.ceilings()
     return {
@@ -146,10 +154,16 @@ def _controlled(recipe: Any, control: str, anchor: float | None, seed: int) -> A
 def _cleared(data: Path) -> None:
     """An empty folder of ours. Raises FailedPrecondition for one that holds anything else than an earlier run."""
     if data.exists() and any(data.iterdir()):
-        if not (data / "truth.jsonl").exists() and not (data / "run").exists():
+        if not (data / MARK).exists():
             raise FailedPrecondition(f"{data} holds something that no demonstration left; give another --data")
         shutil.rmtree(data)
     data.mkdir(parents=True, exist_ok=True)
+    (data / MARK).touch()
+
+
+def _ended(signum: int, frame: FrameType | None) -> None:
+    """Whoever ends us ends every process we started, as Ctrl-C does."""
+    raise KeyboardInterrupt
 
 
 def show(result: dict[str, Any]) -> None:

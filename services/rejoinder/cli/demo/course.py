@@ -42,7 +42,6 @@ ROLLOUT: Mapping[str, Any] = {
     "load_deadline_s": 60.0,
     "lease_ttl_s": 10.0,
 }
-CONTROLS = ("permuted-followups", "swapped", "no-training", "sft")
 BASE = "assist-base"
 
 
@@ -54,7 +53,7 @@ class Sizes:
     visits: int = 1500
     most: int = 2400
     panel: int = 1500
-    probes: int = 300
+    probes: int = 900
     pushes: tuple[str, ...] = ("style", "silent", "harmless")
 
 
@@ -71,6 +70,10 @@ class Told:
         began = time.monotonic()
         yield
         self.timeline.append({"stage": name, "seconds": round(time.monotonic() - began, 2)})
+
+    def part(self, name: str, how: str) -> None:
+        """A round's stage begins."""
+        self.say(f"  {name}")
 
 
 class Story:
@@ -123,7 +126,7 @@ class Story:
         world = self._world
         wanted = Wanted(world.policy, world.policy, checks={"facts": self._facts})
         recipe = replace(self._recipe, gate=replace(self._recipe.gate, prompts=str(self._probes())))
-        with round_of(world.data, wanted, {"policy": world.addresses["policy"]}, lambda stage, how: None) as (
+        with round_of(world.data, wanted, {"policy": world.addresses["policy"]}, self._told.part) as (
             loop,
             ports,
         ):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from safetensors.numpy import load_file, save_file
 
+from rejoinder.core.errors import NotFound
 from rejoinder.registry.artefacts import Artefacts, Version
 from rejoinder.registry.store import open_store
 from rejoinder.rounds.runner import ADAPTER_FILE
@@ -34,6 +35,8 @@ def pushed(data: Path, policy: str, learnt: str, kind: str) -> Push:
     store = open_store(str(data / "registry"))
     artefacts = Artefacts(store, data / "registry" / "artefacts")
     source = artefacts.version(policy, learnt)
+    if "train" not in source.facts:
+        raise NotFound(f"{learnt} was trained by no round", version=learnt)
     export = artefacts.path(source.base_digest)
     with tempfile.TemporaryDirectory() as work:
         adapter = Path(work) / "adapter"

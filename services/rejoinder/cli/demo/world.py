@@ -7,7 +7,7 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -36,7 +36,7 @@ from rejoinder.simulate.traffic import visits
 
 TENANT = "default"
 #: Rollout phases after which nothing is decided any more.
-OVER = ("promoted", "aborted", "superseded", "idle")
+OVER = ("promoted", "aborted", "superseded")
 #: How the services are set up for a world in which minutes stand for weeks.
 HURRY: Mapping[str, Mapping[str, Any]] = {
     "policy": {"engine": {"max_batch": 32, "text_every_s": 1.0}, "model": {"max_tokens": 96}},
@@ -72,11 +72,10 @@ class Course:
 class World:
     """owns: the processes, the people and the recorder, from entering to leaving."""
 
-    def __init__(self, data: Path, policy: str, who: Population, told: Callable[[str], None]) -> None:
+    def __init__(self, data: Path, policy: str, who: Population) -> None:
         self.data = data
         self.policy = policy
         self._who = who
-        self._told = told
         self._rng = np.random.default_rng([who.seed, 1])
         everybody = people(who.count, "person", np.random.default_rng([who.seed, 2]))
         self._queue = [everybody[i] for i in self._rng.permutation(len(everybody))]
@@ -93,7 +92,11 @@ class World:
         names = tuple(PORTS)
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         planned = [_hurried(plan) for plan in plans(self.data, self.policy, names, ports)]
-        self._supervisor.start(planned, [ports[name] for name in names])
+        try:
+            self._supervisor.start(planned, [ports[name] for name in names])
+        except BaseException:
+            self.end()
+            raise
         self.addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
         self._recorder = Recorder(self.data / "acknowledged.txt")
         self._tending.start()
@@ -103,6 +106,10 @@ class World:
         self._stop.set()
         self._tending.join()
         self._recorder.close()
+        self.end()
+
+    def end(self) -> None:
+        """Stops every process; again does no harm. For whoever was told to end between starting and entering."""
         self._supervisor.stop()
 
     def _tend(self) -> None:
