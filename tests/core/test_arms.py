@@ -126,3 +126,10 @@ def test_a_user_a_conversation_and_another_tenants_user_of_one_name_are_three_un
 def test_the_weight_in_force_is_that_of_the_last_step_before():
     steps = (Step(0.05, 10.0), Step(0.2, 20.0))
     assert [weight_at(steps, at) for at in (9.9, 10.0, 19.9, 20.0, 99.0)] == [0.0, 0.05, 0.05, 0.2, 0.2]
+
+
+def test_no_tenant_is_the_default_tenant_wherever_a_user_is_cut() -> None:
+    """Serving knows the tenant as it came, the ledger as it is kept: both must hold out the same people (F05)."""
+    for kind, names in (("user", ("ann", "")), ("conversation", ("", "c1"))):
+        assert unit_id("", *names, kind=kind) == unit_id("default", *names, kind=kind)
+    assert unit_id("", "ann", "") != unit_id("other", "ann", "")

@@ -144,8 +144,11 @@ def bucket(unit: str, salt: str) -> float:
 def unit_id(tenant: str, user_id: str, conversation_id: str, interaction_id: str = "", kind: str = "user") -> str:
     """Whom a hash is about: the user, or the conversation where that is the unit or no user is known.
 
-    A caller that names neither is cut by interaction. The prefix keeps a user and a conversation of one name apart.
+    A caller that names neither is cut by interaction. The prefix keeps a user and a conversation of one name apart. No
+    tenant is the tenant "default", as in the ledger: who is held out where answers are served must be held out where
+    pairs are made.
     """
+    tenant = tenant or "default"
     if kind == "user" and user_id:
         return f"{tenant}\x00u\x00{user_id}"
     if conversation_id:

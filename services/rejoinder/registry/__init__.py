@@ -1,4 +1,5 @@
-"""What was made, who claimed what, who is served: read store.py (exclusive create), artefacts.py, served.py, claims.py.
+"""What was made, who claimed what, who is served: read store.py (exclusive create), artefacts.py, served.py, claims.py,
+datasets.py (a round's pair sets).
 
 Layout under one root (a folder, or any fsspec address whose store can create exclusively):
 

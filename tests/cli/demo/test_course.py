@@ -150,7 +150,7 @@ def test_the_demonstrations_rollout_is_a_plan_that_the_engine_takes() -> None:
     """Its lease must outlive several looks at the pace that the demonstration sets."""
     plan = RolloutPlan.from_mapping({**RolloutsSettings().plan, **ROLLOUT})
     check_kept(plan, HURRY["rollouts"]["engine"]["poll_s"])
-    assert [step.weight for step in plan.steps] == [0.2, 0.5]
+    assert [step.weight for step in plan.steps] == [0.5]
     with pytest.raises(BadSettings, match="lease_ttl_s"):
         check_kept(replace(plan, lease_ttl_s=2.0), HURRY["rollouts"]["engine"]["poll_s"])
 

@@ -29,10 +29,7 @@ from rejoinder.simulate.reading import Topic
 
 #: Minutes stand for weeks: nobody waits for a reply longer than this, and a step's deadline is a minute or two.
 ROLLOUT: Mapping[str, Any] = {
-    "steps": [
-        {"weight": 0.2, "duration_s": 4.0, "deadline_s": 60.0, "on_inconclusive": "advance"},
-        {"weight": 0.5, "duration_s": 0.0, "deadline_s": 150.0},
-    ],
+    "steps": [{"weight": 0.5, "duration_s": 0.0, "deadline_s": 200.0}],
     "margin": 0.1,
     "maturity_s": 2.0,
     "min_units": 50,
@@ -51,7 +48,7 @@ class Sizes:
 
     rounds: int = 3
     visits: int = 1500
-    most: int = 2400
+    most: int = 3000
     panel: int = 1500
     probes: int = 900
     pushes: tuple[str, ...] = ("style", "silent", "harmless")
