@@ -36,7 +36,12 @@ def test_a_canary_whose_displeased_users_fall_silent_is_never_promoted(town: Tow
     town.start("r42", steps=[{"weight": 0.5, "duration_s": 1.0, "deadline_s": 15.0}])
     town.wait_for_table(lambda table: table.canary is not None and town.replica.view.grant().ok)
     silent = town.until(lambda status: status.reasons == ("response_rate",) or status.reason, tastes, rng)
-    assert (silent.verdict, silent.reasons) == ("INCONCLUSIVE", ("response_rate",))
+    assert current(town.store, POLICY).version == "base"
+    if silent.verdict == "WORSE":
+        # What people still say may show the harm before the silence does: by chance of the assignment, and rightly.
+        assert silent.reason.startswith("worse:")
+        return
+    assert (silent.verdict, silent.reasons) == ("INCONCLUSIVE", ("response_rate",)), silent
     assert silent.canary.mean > silent.stable.mean - 0.1
     assert silent.canary.reply_rate < silent.stable.reply_rate - 0.2
     assert silent.canary.low < silent.canary.mean - 0.2
