@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rejoinder.cli.datafolder import DataFolder, erasure_key
+from rejoinder.cli.supervisor import addresses
 from rejoinder.clients.connection import Connection
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import NotFound
@@ -32,14 +32,6 @@ class Wanted:
     base: Path | None = None
     base_export: Path | None = None
     checks: Mapping[str, Callable[..., bool | None]] = field(default_factory=dict)
-
-
-def addresses(data: Path) -> dict[str, str]:
-    """Service → host:port of the `rejoinder up` that runs for this folder; empty when none does."""
-    try:
-        return json.loads((data / "run" / "addresses.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import click
 
 from rejoinder.cli.datafolder import DataFolder, data_option, tenant_option
 from rejoinder.cli.output import json_option, print_json, print_table
+from rejoinder.cli.supervisor import addresses
 from rejoinder.clients.rollouts import Rollout, RolloutClient
 from rejoinder.core import yamlfile
 from rejoinder.core.clock import SystemClock
@@ -236,18 +237,11 @@ def _plan(file: Path | None) -> dict[str, Any]:
     return value
 
 
-def _addresses(data: Path) -> dict[str, str]:
-    try:
-        return json.loads((data / "run" / "addresses.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-
-
 @contextmanager
 def _engine(data: Path, address: str | None) -> Iterator[RolloutClient]:
     from rejoinder.clients.connection import Connection
 
-    found = address or _addresses(data).get("rollouts")
+    found = address or addresses(data).get("rollouts")
     if not found:
         raise NotFound(f"no rollout engine runs for {data}; start it with `rejoinder up`, or give --address")
     # A person waits: a version may be loaded meanwhile, and a service that is away is said soon.
@@ -258,7 +252,7 @@ def _engine(data: Path, address: str | None) -> Iterator[RolloutClient]:
 def _recent(data: Path, tenant: str, address: str | None, now: float) -> dict[str, float]:
     """Judged users a day over the last days that had any, and how satisfied they were."""
     since = now - RECENT_DAYS * DAY_S
-    found = address or _addresses(data).get("ledger")
+    found = address or addresses(data).get("ledger")
     if found:
         from rejoinder.clients.connection import Connection
         from rejoinder.clients.ledger import LedgerClient

@@ -73,7 +73,8 @@ def run(
     as_json: bool,
 ) -> None:
     """Run a round, or go on with one that was interrupted. Beside a running `rejoinder up` it works through it."""
-    from rejoinder.cli.loop import Wanted, addresses, round_of
+    from rejoinder.cli.loop import Wanted, round_of
+    from rejoinder.cli.supervisor import addresses
     from rejoinder.rounds.runner import Round
 
     chosen = recipes.load(recipe)

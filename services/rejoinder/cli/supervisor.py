@@ -27,6 +27,8 @@ from rejoinder.core.errors import FailedPrecondition
 
 #: Exit status of a process whose settings are wrong: starting it again would change nothing.
 MISTAKE = 2
+#: Under `<data>/run`: where each service is found while they run.
+ADDRESSES = "addresses.json"
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 #: Whoever has served for so long and dies has begun anew: its next pause is the shortest.
 HEALTHY_S = 30.0
@@ -48,6 +50,14 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         return [each.getsockname()[1] for each in sockets]
+
+
+def addresses(data: Path) -> dict[str, str]:
+    """Service → host:port of the `rejoinder up` that runs for a data folder; empty when none does."""
+    try:
+        return json.loads((data / "run" / ADDRESSES).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 class Child:
@@ -162,8 +172,8 @@ class Supervisor:
         except BaseException:
             self.stop()
             raise
-        addresses = {child.name: f"127.0.0.1:{child.port}" for child in self.children}
-        (self._folder / "addresses.json").write_text(json.dumps(addresses, indent=1) + "\n")
+        found = {child.name: f"127.0.0.1:{child.port}" for child in self.children}
+        (self._folder / ADDRESSES).write_text(json.dumps(found, indent=1) + "\n")
 
     def _wait(self, child: Child, deadline: float) -> None:
         while not child.ready:
@@ -186,4 +196,4 @@ class Supervisor:
             child.stop()
             self._told(child.name, "stopped")
         self.children = []
-        (self._folder / "addresses.json").unlink(missing_ok=True)
+        (self._folder / ADDRESSES).unlink(missing_ok=True)

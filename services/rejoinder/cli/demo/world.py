@@ -150,13 +150,13 @@ class World:
     def quiet(self, timeout_s: float = 120.0) -> None:
         """Waits until everything that was said has been read. Raises FailedPrecondition where it is not."""
         deadline = time.monotonic() + timeout_s
-        with LedgerClient(Connection(self.addresses["ledger"])) as ledger:
+        with LedgerClient(Connection(self.addresses["ledger"], deadline_s=timeout_s, tries=100)) as ledger:
             while time.monotonic() < deadline:
+                # Answers once the ledger has read what the log holds now; unlike parity it digests nothing.
+                ledger.cut()
                 rows = ledger.satisfaction(tenant=TENANT).rows
-                parity = ledger.parity()
-                behind = sum(row.end - row.position for row in parity.rows)
                 read_all = rows and rows[0].sat + rows[0].dsat + rows[0].none >= rows[0].replied
-                if read_all and not behind and rows[0].interactions >= self._answers:
+                if read_all and rows[0].interactions >= self._answers:
                     return
                 time.sleep(0.1)
         raise FailedPrecondition("what people said was not read in time")
