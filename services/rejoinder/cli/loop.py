@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,17 +62,24 @@ def windows_of(data: Path) -> Iterator[tuple[Windows, Callable[[RoundEvent], Non
 
 @contextmanager
 def round_of(
-    data: Path, wanted: Wanted, services: Mapping[str, str], told: Callable[[str, str], None]
+    data: Path,
+    wanted: Wanted,
+    services: Mapping[str, str],
+    told: Callable[[str, str], None],
+    run: Callable[[Sequence[str]], dict[str, Any]] | None = None,
 ) -> Iterator[tuple[Loop, Ports]]:
-    """The loop and the ports of its next round. services: addresses of policy and reward where they are there."""
+    """The loop and the ports of its next round. services: addresses of policy and reward where they are there. run: who
+    runs the stages' commands; None: a process that warms up while pairs are built, for this round alone."""
     from rejoinder.clients.policy import PolicyClient
     from rejoinder.clients.reward import RewardClient
     from rejoinder.rounds.pairs.summarise import embedded
     from rejoinder.rounds.services import PolicyPort, RewardPort
+    from rejoinder.rounds.warm import Warm
 
     store = open_store(str(data / "registry"))
     artefacts = Artefacts(store, data / "registry" / "artefacts")
     with ExitStack() as stack:
+        run = run or stack.enter_context(Warm())
         windows, record = stack.enter_context(windows_of(data))
         sampler = scorer = None
         if "policy" in services:
@@ -101,6 +108,7 @@ def round_of(
             embedded(),
             wanted.checks,
             told,
+            run,
             at_once=AT_ONCE,
         )
         yield loop, ports

@@ -19,12 +19,12 @@ from rejoinder.evaluate.measures import MEASURES
 from rejoinder.evaluate.measures.inputs import Answered, GateInputs
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.datasets import messages_of
-from rejoinder.rounds.pairs.context import Sampler, Scorer
+from rejoinder.rounds.pairs.context import Sampled, Sampler, Scorer
 from rejoinder.rounds.recipe import Gate
 from rejoinder.rounds.stages import TRAINING, paths
 
 #: Prompts under way at once.
-AT_ONCE = 16
+AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,26 @@ def answered(asked: Asked, gate: Gate, sampler: Sampler | None, scorer: Scorer |
     rows = [json.loads(line) for line in asked.pairs.read_text("utf-8").splitlines()[: gate.samples]]
     rows += [{"group": row["id"], **row} for row in prompts_of(gate)]
 
-    def one(number: int, row: Mapping[str, Any]) -> Answered:
-        prompt = messages_of(row["prompt"])
-        sampling = Sampling(gate.temperature, max_tokens=gate.max_tokens, seed=number)
-        stable, candidate = (sampler.sample(prompt, sampling, 1, name)[0] for name in (asked.stable, asked.candidate))
-        scores = scorer.score(prompt, [stable.text, candidate.text]) if scorer else (None, None)
-        texts, tokens = (stable.text, candidate.text), (stable.tokens, candidate.tokens)
-        return Answered(row["id"], row["group"], row["prompt"], *texts, *tokens, *scores)
+    prompts = [messages_of(row["prompt"]) for row in rows]
 
-    # The services batch what comes together.
+    def sampled(version: str, number: int) -> Sampled:
+        sampling = Sampling(gate.temperature, max_tokens=gate.max_tokens, seed=number)
+        return sampler.sample(prompts[number], sampling, 1, version)[0]
+
+    def scored(number: int, stable: Sampled, candidate: Sampled) -> Sequence[float | None]:
+        return scorer.score(prompts[number], [stable.text, candidate.text]) if scorer else (None, None)
+
+    numbers = range(len(rows))
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return list(pool.map(one, range(len(rows)), rows))
+        # One version after the other: the services batch what comes together, and a batch is of one version.
+        stable, candidate = (
+            list(pool.map(sampled, [version] * len(rows), numbers)) for version in (asked.stable, asked.candidate)
+        )
+        scores = list(pool.map(scored, numbers, stable, candidate))
+    return [
+        Answered(row["id"], row["group"], row["prompt"], one.text, two.text, one.tokens, two.tokens, *judged)
+        for row, one, two, judged in zip(rows, stable, candidate, scores, strict=True)
+    ]
 
 
 def prompts_of(gate: Gate) -> list[dict[str, Any]]:

@@ -59,17 +59,23 @@ def paths(**named: Path) -> list[str]:
 
 
 def command(arguments: Sequence[str], cwd: Path | None = None) -> dict[str, Any]:
-    """Runs a stage's process; answers its last line of JSON. Raises FailedPrecondition with its own last words.
+    """Runs a stage's process; answers its last line of JSON. Raises FailedPrecondition with its own last words."""
+    done = subprocess.run(list(arguments), cwd=cwd, env=environment(), capture_output=True, text=True, check=False)
+    return outcome(arguments[0], done.returncode, done.stdout, done.stderr)
 
-    Models' processes get no network: what they need is on the disk. Their threads wait asleep unless somebody said
-    otherwise: beside busy services, spinning ones made training about ten times slower.
-    """
-    env = {"OMP_WAIT_POLICY": "passive"} | dict(os.environ) | {"HF_HUB_OFFLINE": "1"}
-    done = subprocess.run(list(arguments), cwd=cwd, env=env, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = done.stderr.strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
-        raise FailedPrecondition(f"the stage's command failed: {said[0]}", command=arguments[0], status=done.returncode)
-    for line in reversed(done.stdout.strip().splitlines()):
+
+def environment() -> dict[str, str]:
+    """Of a stage's process. Models get no network: what they need is on the disk. Their threads wait asleep unless
+    somebody said otherwise: beside busy services, spinning ones made training about ten times slower."""
+    return {"OMP_WAIT_POLICY": "passive"} | dict(os.environ) | {"HF_HUB_OFFLINE": "1"}
+
+
+def outcome(program: str, status: int, out: str, err: str) -> dict[str, Any]:
+    """The last line of JSON that a process wrote. Raises FailedPrecondition where its exit status is not 0."""
+    if status:
+        said = err.strip().splitlines()[-1:] or [f"exit status {status}"]
+        raise FailedPrecondition(f"the stage's command failed: {said[0]}", command=program, status=status)
+    for line in reversed(out.strip().splitlines()):
         try:
             value = json.loads(line)
         except ValueError:

@@ -24,7 +24,12 @@ def main(arguments: list[str]) -> int:
     parity = commands.add_parser("parity", help="compare the export with torch")
     _paths(parity, "export", "base", "pairs")
     _paths(parity, "adapter", "onnx-adapter", required=False)
+    commands.add_parser("warm", help="wait for commands on stdin, each run in a process forked from this one")
     options = vars(parser.parse_args(arguments))
+    if options["command"] == "warm":
+        from rejoinder.training.warm import serve
+
+        return serve(main)
     try:
         print(json.dumps(_COMMANDS[options.pop("command")](**options), sort_keys=True), flush=True)
     except RejoinderError as error:

@@ -112,6 +112,31 @@ def test_likelihood_is_the_log_probability_that_sampling_reported(engine: GenaiE
     assert found == pytest.approx([a.log_prob for a in whole], abs=1e-3)
 
 
+def test_likelihoods_of_many_requests_are_computed_together_and_are_those_computed_alone(
+    engine: GenaiEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches: list[int] = []
+    plain = engine._log_probs
+
+    def counted(rows: list, adapter: str) -> list[float]:
+        batches.append(len(rows))
+        return plain(rows, adapter)
+
+    monkeypatch.setattr(engine, "_log_probs", counted)
+    asked = [(tokens, [[5, 6, 7], [9] * 4]) for tokens in prompts(6, seed=4)]
+    alone = [engine.likelihood(*each).done.result(20) for each in asked]
+    assert batches == [2] * 6
+    batches.clear()
+    gate = Gate()
+    held = row(prompts(1)[0], on_text=gate)
+    engine.submit([held])
+    assert gate.reached.wait(20)
+    together = [engine.likelihood(*each) for each in asked]
+    gate.open.set()
+    assert [value for each in together for value in each.done.result(20)] == pytest.approx([value for each in alone for value in each], abs=1e-4)
+    assert batches == [8, 4]
+
+
 def test_likelihood_is_what_the_model_says_token_by_token(engine: GenaiEngine) -> None:
     """By another route: the runtime's own generator, one row, one token at a time."""
     model = og.Model(str(tiny_policy() / "export"))

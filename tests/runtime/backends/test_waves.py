@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rejoinder.core.types import Sampling
-from rejoinder.runtime.backends.rows import Row
-from rejoinder.runtime.backends.waves import next_rows
+from rejoinder.runtime.backends.rows import Row, Scoring
+from rejoinder.runtime.backends.waves import next_rows, next_scored
 
 
 def row(prompt: int, answer: int, adapter: str = "") -> Row:
@@ -34,3 +34,23 @@ def test_the_longest_prompt_and_the_longest_answer_must_fit_together() -> None:
 def test_a_row_that_fills_the_context_goes_alone() -> None:
     alone = row(99, 50)
     assert next_rows([alone, row(98, 2)], 4, 100) == [alone]
+
+
+def scoring(adapter: str, *lengths: int, done: int = 0) -> Scoring:
+    return Scoring([((1,), (1,) * (n - 1)) for n in lengths], adapter, values=[0.0] * done)
+
+
+def test_likelihoods_of_one_version_are_scored_together_in_order() -> None:
+    one, other, two = scoring("a", 5, 6, 7, done=1), scoring("b", 5), scoring("a", 4)
+    found = next_scored([one, other, two], 8, 100)
+    assert found == [(one, one.rows[1]), (one, one.rows[2]), (two, two.rows[0])]
+    assert next_scored([], 8, 100) == []
+
+
+def test_no_more_likelihoods_are_taken_than_rows_or_padded_tokens_allow() -> None:
+    asked = scoring("a", 10, 10, 40, 10)
+    assert len(next_scored([asked], 2, 1000)) == 2
+    # Three rows of 40 would be 120 padded tokens; the third starts the next turn.
+    assert len(next_scored([asked], 8, 100)) == 2
+    # One that is too long by itself is scored all the same.
+    assert len(next_scored([scoring("a", 500, 5)], 8, 100)) == 1

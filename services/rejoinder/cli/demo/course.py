@@ -23,6 +23,7 @@ from rejoinder.clients.ledger import LedgerClient
 from rejoinder.clients.rollouts import RolloutClient
 from rejoinder.rounds.recipe import Recipe
 from rejoinder.rounds.runner import Report, Round
+from rejoinder.rounds.warm import Warm
 from rejoinder.simulate.driver import Moment
 from rejoinder.simulate.panel import Panel, Score
 from rejoinder.simulate.reading import Topic
@@ -94,6 +95,10 @@ class Story:
 
     def run(self, control: str) -> None:
         """The rounds; then, where it is no control, the pushes and the trace."""
+        with Warm() as self._stages:
+            self._run(control)
+
+    def _run(self, control: str) -> None:
         self._measured(
             BASE, "", {"round": 0, "version": BASE, "promoted": True, "pairs": 0, "outcome": "", "reasons": []}
         )
@@ -123,10 +128,8 @@ class Story:
         world = self._world
         wanted = Wanted(world.policy, world.policy, checks={"facts": self._facts})
         recipe = replace(self._recipe, gate=replace(self._recipe.gate, prompts=str(self._probes())))
-        with round_of(world.data, wanted, {"policy": world.addresses["policy"]}, self._told.part) as (
-            loop,
-            ports,
-        ):
+        services = {"policy": world.addresses["policy"]}
+        with round_of(world.data, wanted, services, self._told.part, self._stages) as (loop, ports):
             return Round(loop, recipe, ports).run()
 
     def _settle(self, number: int, report: Report, control: str) -> None:

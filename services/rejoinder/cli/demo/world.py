@@ -39,7 +39,7 @@ TENANT = "default"
 OVER = ("promoted", "aborted", "superseded")
 #: How the services are set up for a world in which minutes stand for weeks.
 HURRY: Mapping[str, Mapping[str, Any]] = {
-    "policy": {"engine": {"max_batch": 32, "text_every_s": 1.0}, "model": {"max_tokens": 96}},
+    "policy": {"engine": {"max_batch": 32, "patience_s": 1.0, "text_every_s": 1.0}, "model": {"max_tokens": 96}},
     "rollouts": {"engine": {"poll_s": 0.5}},
     "ledger": {"log": {"wait_s": 0.1}},
     "signals": {"read": {"idle_s": 0.1}},
@@ -54,7 +54,7 @@ class Population:
     phrases: Phrases
     count: int
     seed: int
-    concurrency: int = 40
+    concurrency: int = 96
 
 
 @dataclass

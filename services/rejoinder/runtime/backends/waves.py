@@ -1,13 +1,13 @@
-"""Rows that are generated together: which go together, and a token for each at a time."""
+"""Rows that are worked on together: which go together, and a token for each at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from rejoinder.runtime.backends.rows import Progress, Row
+from rejoinder.runtime.backends.rows import Progress, Row, Scoring
 from rejoinder.runtime.backends.sampling import choose
 
 
@@ -27,6 +27,25 @@ def next_rows(queue: Sequence[Row], most: int, context: int) -> list[Row]:
             continue
         prompt, answer = longest
         found.append(row)
+    return found
+
+
+def next_scored(
+    queue: Iterable[Scoring], most: int, tokens: int
+) -> list[tuple[Scoring, tuple[Sequence[int], Sequence[int]]]]:
+    """Rows to score together: of the oldest scoring and of those of its version behind it, in order, until they are
+    `most` or their padded tokens (rows × the longest) pass `tokens`; never none of a queue that holds some."""
+    found: list[tuple[Scoring, tuple[Sequence[int], Sequence[int]]]] = []
+    longest = 0
+    for asked in queue:
+        if found and asked.adapter != found[0][0].adapter:
+            continue
+        for row in asked.rows[len(asked.values) :]:
+            longer = max(longest, len(row[0]) + len(row[1]))
+            if found and (len(found) >= most or longer * (len(found) + 1) > tokens):
+                return found
+            longest = longer
+            found.append((asked, row))
     return found
 
 

@@ -1,0 +1,138 @@
+"""rounds/warm: commands of the training room in forks of a process that is ready; none outlives whoever asked."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rejoinder.core.errors import FailedPrecondition
+from rejoinder.rounds import warm
+from rejoinder.rounds.stages import TRAINING
+from rejoinder.rounds.warm import Warm
+
+#: Stands for the training room: the same serving, commands of ours, nothing read beforehand.
+ROOM = """
+import json, os, sys, time
+from rejoinder.training.warm import serve
+
+def main(words):
+    if words[0] == "say":
+        print("noise"); print(json.dumps({"said": words[1:], "pid": os.getpid(), "host": os.getppid()}))
+    elif words[0] == "fail":
+        print("first", file=sys.stderr); print("last words", file=sys.stderr); return 2
+    elif words[0] == "crash":
+        raise RuntimeError("crashed")
+    elif words[0] == "die":
+        os.abort()
+    elif words[0] == "wait":
+        open(words[1], "w").write(str(os.getpid())); time.sleep(600)
+    return 0
+
+sys.exit(serve(main, lambda: print("begun", file=open(sys.argv[1], "a"))))
+"""
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Callable[..., dict[str, Any]], Path]]:
+    script, begun = tmp_path / "room.py", tmp_path / "begun"
+    script.write_text(ROOM)
+    program = (sys.executable, str(script), str(begun))
+    monkeypatch.setattr(warm, "TRAINING", program)
+    with Warm() as run:
+        yield lambda *words: run([*program, *words]), begun
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    # A zombie whose parent is gone, too, until it is collected.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_commands_run_in_processes_of_their_own_and_what_they_need_is_read_once(room: Any) -> None:
+    run, begun = room
+    first, second = run("say", "a b", "ä"), run("say", "c")
+    assert first["said"] == ["a b", "ä"]
+    assert second["said"] == ["c"]
+    assert first["pid"] != second["pid"]
+    assert begun.read_text() == "begun\n"
+
+
+def test_a_command_that_fails_is_told_with_its_last_words_and_the_next_one_runs(room: Any) -> None:
+    run, begun = room
+    for words, said in (("fail",), "last words"), (("crash",), "RuntimeError: crashed"), (("die",), "exit status -6"):
+        with pytest.raises(FailedPrecondition, match=said):
+            run(*words)
+    assert run("say", "still")["said"] == ["still"]
+    assert begun.read_text() == "begun\n"
+
+
+def test_a_host_that_was_killed_is_begun_again(room: Any) -> None:
+    run, begun = room
+    host = run("say", "once")["host"]
+    os.kill(host, signal.SIGKILL)
+    wait_for(lambda: gone(host))
+    assert run("say", "again")["said"] == ["again"]
+    assert begun.read_text() == "begun\nbegun\n"
+
+
+def test_another_program_runs_as_ever(room: Any, tmp_path: Path) -> None:
+    with Warm() as run:
+        assert run([sys.executable, "-c", "print('{\"x\": 1}')"]) == {"x": 1}
+
+
+ASKER = """
+import sys
+from rejoinder.rounds import warm
+warm.TRAINING = tuple(sys.argv[1:4])
+with warm.Warm() as run:
+    run([*warm.TRAINING, "wait", sys.argv[4]])
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_no_command_outlives_whoever_asked_for_it(tmp_path: Path, end: int) -> None:
+    """Also after kill -9, when nobody is left to clean up: the host sees its stdin end."""
+    import subprocess
+
+    script, waiting = tmp_path / "room.py", tmp_path / "pid"
+    script.write_text(ROOM)
+    asker = subprocess.Popen(
+        [sys.executable, "-c", ASKER, sys.executable, str(script), str(tmp_path / "begun"), str(waiting)],
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for(lambda: waiting.exists() and bool(waiting.read_text()))
+    command = int(waiting.read_text())
+    host = int(Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()[1])
+    assert not gone(command)
+    asker.send_signal(end)
+    asker.wait(20)
+    wait_for(lambda: gone(command) and gone(host))
+
+
+def test_the_training_room_answers_from_a_warm_process(tmp_path: Path) -> None:
+    """The real one: an error of its own comes through, and the second command has nothing left to read."""
+    with Warm() as run:
+        asked = [*TRAINING, "export-adapter", "--export", str(tmp_path), "--adapter", str(tmp_path)]
+        asked += ["--out", str(tmp_path / "a")]
+        with pytest.raises(FailedPrecondition, match=r"rejoinder\.json is missing"):
+            run(asked)
+        began = time.monotonic()
+        with pytest.raises(FailedPrecondition, match=r"rejoinder\.json is missing"):
+            run(asked)
+        assert time.monotonic() - began < 1.0
