@@ -133,7 +133,9 @@ def test_likelihoods_of_many_requests_are_computed_together_and_are_those_comput
     assert gate.reached.wait(20)
     together = [engine.likelihood(*each) for each in asked]
     gate.open.set()
-    assert [value for each in together for value in each.done.result(20)] == pytest.approx([value for each in alone for value in each], abs=1e-4)
+    assert [value for each in together for value in each.done.result(20)] == pytest.approx(
+        [value for each in alone for value in each], abs=1e-4
+    )
     assert batches == [8, 4]
 
 
