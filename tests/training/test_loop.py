@@ -9,6 +9,7 @@ from rejoinder.training.loop import Resume, learning_rate, step_loss, steps, tra
 from rejoinder.training.objectives import OBJECTIVES
 from rejoinder.training.pack import pack
 from rejoinder.training.parallel import Team
+from rejoinder.training.references import References
 from rejoinder.training.settings import LoraSettings, TrainSettings
 
 SETTINGS = TrainSettings(
@@ -171,7 +172,8 @@ def test_under_a_bfloat16_base_the_gradient_keeps_its_direction(base_dir, exampl
 
     def gradient(dtype):
         model = fresh(load_base(base_dir, dtype, torch.device("cpu")), SETTINGS.lora, 0)
-        loss, _ = step_loss(view_of(model, packed, row, SETTINGS), row, row.with_params(), 0.0)
+        theirs = References(model, examples, SETTINGS, Team()).of(range(len(examples)), packed)
+        loss, _ = step_loss(view_of(model, packed, theirs), row, row.with_params(), 0.0)
         loss.backward()
         assert all(p.dtype == torch.float32 for p in trainable(model).values())
         return torch.cat([p.grad.flatten() for p in trainable(model).values()])
@@ -179,3 +181,11 @@ def test_under_a_bfloat16_base_the_gradient_keeps_its_direction(base_dir, exampl
     cosine = torch.nn.functional.cosine_similarity(gradient("float32"), gradient("bfloat16"), dim=0).item()
     print(f"bfloat16 gradient cosine {cosine:.5f}")
     assert cosine >= 0.99
+
+
+def test_max_steps_ends_a_run_early_with_its_schedule(run):
+    whole, cut = run()[0], run(dataclasses.replace(SETTINGS, max_steps=3), name="cut")[0]
+    assert len(whole) > 3
+    assert [line["steps"] for line in cut] == [3, 3, 3]
+    # The rate falls to a tenth of the peak at the last step that there is.
+    assert cut[-1]["lr"] == pytest.approx(SETTINGS.lr / 10)

@@ -36,11 +36,15 @@ HEALTHY_S = 30.0
 
 @dataclass(frozen=True)
 class Plan:
-    """One process. settings: as its YAML file has them, `server.port` and `server.ready_file` filled in here."""
+    """One process. settings: as its YAML file has them, `server.port` and `server.ready_file` filled in here.
+
+    service: what it is a replica of, where its own name is another.
+    """
 
     name: str
     module: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    service: str = ""
 
 
 def free_ports(count: int) -> list[int]:
@@ -53,7 +57,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def addresses(data: Path) -> dict[str, str]:
-    """Service → host:port of the `rejoinder up` that runs for a data folder; empty when none does."""
+    """Service → gRPC target in the `rejoinder up` that runs for a data folder; empty when none does."""
     try:
         return json.loads((data / "run" / ADDRESSES).read_text("utf-8"))
     except (OSError, ValueError):
@@ -68,6 +72,7 @@ class Child:
 
     def __init__(self, plan: Plan, port: int, folder: Path, grace_s: float) -> None:
         self.name = plan.name
+        self.service = plan.service or plan.name
         self.port = port
         self.starts = 0
         self._ready = folder / f"{plan.name}.ready"
@@ -172,8 +177,12 @@ class Supervisor:
         except BaseException:
             self.stop()
             raise
-        found = {child.name: f"127.0.0.1:{child.port}" for child in self.children}
-        (self._folder / ADDRESSES).write_text(json.dumps(found, indent=1) + "\n")
+        found: dict[str, list[str]] = {}
+        for child in self.children:
+            found.setdefault(child.service, []).append(f"127.0.0.1:{child.port}")
+        # Several addresses in one target: gRPC spreads the calls over them.
+        targets = {name: at[0] if len(at) == 1 else f"ipv4:{','.join(at)}" for name, at in found.items()}
+        (self._folder / ADDRESSES).write_text(json.dumps(targets, indent=1) + "\n")
 
     def _wait(self, child: Child, deadline: float) -> None:
         while not child.ready:

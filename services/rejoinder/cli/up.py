@@ -34,11 +34,14 @@ OBSERVE = ("feedback", "ledger", "signals")
 @data_option
 @click.option("--policy", default="assist", show_default=True, help="The line of versions to serve.")
 @click.option("--observe", is_flag=True, help="Only feedback, ledger and signals: your application serves by itself.")
+@click.option(
+    "--policies", type=click.IntRange(1, 16), default=1, show_default=True, help="Replicas of the policy service."
+)
 @click.option("--free-ports", "any_ports", is_flag=True, help="Take free ports instead of the usual ones.")
-def command(data: Path, policy: str, observe: bool, any_ports: bool) -> None:
+def command(data: Path, policy: str, observe: bool, policies: int, any_ports: bool) -> None:
     """Run the services on this machine. Ctrl-C stops them in order; what was acknowledged is on disk."""
-    names = OBSERVE if observe else tuple(PORTS)
-    ports = dict(zip(names, free_ports(len(names)), strict=True)) if any_ports else PORTS
+    names = OBSERVE if observe else processes(policies)
+    ports = dict(zip(names, free_ports(len(names)) if any_ports else map(_usual, names), strict=True))
     stopping = threading.Event()
 
     def ask(signum: int, frame: FrameType | None) -> None:
@@ -54,6 +57,19 @@ def command(data: Path, policy: str, observe: bool, any_ports: bool) -> None:
             supervisor.tend()
     finally:
         supervisor.stop()
+
+
+def processes(policies: int = 1) -> tuple[str, ...]:
+    """Names of all processes in the order of starting: `policy`, `policy-2`, … are replicas of one service."""
+    more = [f"policy-{number}" for number in range(2, policies + 1)]
+    at = tuple(PORTS).index("rollouts")
+    return (*tuple(PORTS)[:at], *more, *tuple(PORTS)[at:])
+
+
+def _usual(name: str) -> int:
+    """The port of a process when none is asked for; further replicas lie behind all others."""
+    service, _, number = name.partition("-")
+    return max(PORTS.values()) + int(number) - 1 if number else PORTS[service]
 
 
 def plans(data: Path, policy: str, names: tuple[str, ...], ports: dict[str, int]) -> list[Plan]:
@@ -86,14 +102,20 @@ def plans(data: Path, policy: str, names: tuple[str, ...], ports: dict[str, int]
         registry = str(data / "registry")
         store = open_store(registry)
         bootstrap(store, Artefacts(store, data / "registry" / "artefacts"), policy, folder_of("policy"))
-        settings["policy"] = {
-            "model": {"policy": policy, "registry": registry},
-            "arms": {"log_file": log},
-            "record": record | {"spool": str(data / "spool" / "policy")},
-        }
+        replicas = [name for name in names if name.partition("-")[0] == "policy"]
+        for name in replicas:
+            settings[name] = {
+                "model": {"policy": policy, "registry": registry},
+                "arms": {"log_file": log},
+                "record": record | {"spool": str(data / "spool" / name)},
+            }
         settings["rollouts"] = {
-            "policy": {"name": policy, "registry": registry, "replicas": [f"127.0.0.1:{ports['policy']}"]},
+            "policy": {
+                "name": policy,
+                "registry": registry,
+                "replicas": [f"127.0.0.1:{ports[name]}" for name in replicas],
+            },
             "source": {"log_file": log, "owner": owner, "ledger": f"127.0.0.1:{ports['ledger']}"},
             "engine": {"memory": str(data / "rollouts.db")},
         }
-    return [Plan(name, f"rejoinder.{name}", settings[name]) for name in names]
+    return [Plan(name, f"rejoinder.{s}", settings[name], s) for name in names for s in [name.partition("-")[0]]]

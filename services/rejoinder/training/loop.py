@@ -18,11 +18,12 @@ from torch import Tensor
 
 from rejoinder.core.table import Row
 from rejoinder.training import checkpoint
-from rejoinder.training.adapters import reference, trainable
+from rejoinder.training.adapters import trainable
 from rejoinder.training.logps import causal_lm, token_logps
 from rejoinder.training.pack import Packed, batches, pack
 from rejoinder.training.pairs import Example
 from rejoinder.training.parallel import Team
+from rejoinder.training.references import References
 from rejoinder.training.settings import TrainSettings
 from rejoinder.training.views import PairLogps
 
@@ -40,13 +41,13 @@ class Resume:
 
 
 def steps(count: int, settings: TrainSettings) -> list[list[int]]:
-    """Indices of the pairs of every step; the last step of an epoch may be smaller."""
+    """Indices of the pairs of every step, `max_steps` at most; the last step of an epoch may be smaller."""
     plan: list[list[int]] = []
     for epoch in range(settings.epochs):
         draw = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
         order = torch.randperm(count, generator=draw).tolist()
         plan += [order[i : i + settings.pairs_per_step] for i in range(0, count, settings.pairs_per_step)]
-    return plan
+    return plan[: settings.max_steps]
 
 
 def learning_rate(step: int, total: int, settings: TrainSettings) -> float:
@@ -57,13 +58,9 @@ def learning_rate(step: int, total: int, settings: TrainSettings) -> float:
     return settings.lr * (1 - 0.9 * (step - warm) / max(total - warm - 1, 1))
 
 
-def view_of(model: Any, packed: Packed, row: Row, settings: TrainSettings) -> PairLogps:
-    """The pairs' log-probabilities under policy and, where the row needs it, reference."""
-    ref: tuple[Tensor | None, Tensor | None] = (None, None)
-    if "reference" in row.traits["needs"]:
-        with reference(model, settings.reference):
-            chosen, rejected = token_logps(model, packed).unbind(1)
-            ref = (chosen, rejected)
+def view_of(model: Any, packed: Packed, reference_BKT: Tensor | None) -> PairLogps:
+    """The pairs' log-probabilities under the policy, with gradient, beside the reference's, where there is one."""
+    ref = (None, None) if reference_BKT is None else reference_BKT.unbind(1)
     chosen, rejected = token_logps(model, packed).unbind(1)
     chosen_mask, rejected_mask = packed.mask.unbind(1)
     per_row = (t.to(chosen.dtype) for t in (packed.weight, packed.margin, packed.eps))
@@ -107,6 +104,7 @@ def train(
     weights = trainable(model)
     optimiser = torch.optim.AdamW(weights.values(), lr=settings.lr, weight_decay=settings.weight_decay)
     plan = steps(len(examples), settings)
+    references = References(model, examples, settings, team) if "reference" in row.traits["needs"] else None
     lines: list[dict[str, float]] = []
     found = checkpoint.load(resume.path, resume.key)
     if found:
@@ -116,8 +114,9 @@ def train(
         rate = learning_rate(step, len(plan), settings)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        chosen = [examples[i] for i in plan[step]]
-        figures, norm = _one_step(model, chosen, row, params, settings, team, weights, optimiser)
+        figures, norm = _one_step(
+            model, examples, plan[step], references, row, params, settings, team, weights, optimiser
+        )
         lines.append({"step": step + 1, "steps": len(plan), "lr": rate, "grad_norm": norm, **figures})
         emit(lines[-1])
         if (step + 1) % resume.every == 0 and step + 1 < len(plan) and team.rank == 0:
@@ -127,7 +126,9 @@ def train(
 
 def _one_step(
     model: Any,
-    chosen: list[Example],
+    examples: Sequence[Example],
+    indices: Sequence[int],
+    references: References | None,
     row: Row,
     params: Any,
     settings: TrainSettings,
@@ -136,12 +137,15 @@ def _one_step(
     optimiser: torch.optim.Optimizer,
 ) -> tuple[dict[str, float], float]:
     device = causal_lm(model).device
+    chosen = [examples[i] for i in indices]
     step_weight = math.fsum(e.weight for e in chosen)
     sums = torch.zeros(len(FIGURES), dtype=torch.float64, device=device)
     for parameter in weights.values():
         parameter.grad = torch.zeros_like(parameter)
     for group in team.share(batches([e.tokens for e in chosen], settings.tokens_per_batch)):
-        view = view_of(model, pack([chosen[i] for i in group]).to(device), row, settings)
+        packed = pack([chosen[i] for i in group]).to(device)
+        theirs = None if references is None else references.of([indices[i] for i in group], packed)
+        view = view_of(model, packed, theirs)
         loss, figures = step_loss(view, row, params, settings.anchor_weight)
         (loss / step_weight).backward()
         sums += figures

@@ -47,6 +47,9 @@ class TrainSettings:
     weight_decay: float = 0.0
     epochs: int = 1
     """Passes over the pairs."""
+    max_steps: int | None = None
+    """At most so many optimiser steps, however many pairs there are: bounds the time of a round whose pairs
+    accumulate. The learning rate's schedule ends with them."""
     pairs_per_step: int = 32
     """Pairs in one optimiser step, whatever the memory: micro-batches are cut by tokens and weighted by example."""
     tokens_per_batch: int = 8192
@@ -80,6 +83,8 @@ class TrainSettings:
         for name in ("anchor_weight", "weight_decay", "probe_pairs", "probe_tokens"):
             if not getattr(self, name) >= 0:
                 raise BadSettings(f"{name} must not be negative", field=name)
+        if self.max_steps is not None and self.max_steps < 1:
+            raise BadSettings("max_steps must be above 0", field="max_steps")
         if not 0 <= self.warmup_share < 1:
             raise BadSettings("warmup_share must be in [0, 1)", field="warmup_share")
         if not 1 <= self.lora.r <= 256:

@@ -30,8 +30,8 @@ from rejoinder.simulate.reading import Topic
 
 #: Minutes stand for weeks: nobody waits for a reply longer than this, and a step's deadline is a minute or two.
 ROLLOUT: Mapping[str, Any] = {
-    "steps": [{"weight": 0.5, "duration_s": 0.0, "deadline_s": 200.0}],
-    "margin": 0.1,
+    "steps": [{"weight": 0.5, "duration_s": 0.0, "deadline_s": 60.0}],
+    "margin": 0.12,
     "maturity_s": 2.0,
     "min_units": 50,
     "base_rate": 0.4,

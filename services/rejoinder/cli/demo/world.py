@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from rejoinder.cli.supervisor import Supervisor, free_ports
-from rejoinder.cli.up import PORTS, plans
+from rejoinder.cli.supervisor import Supervisor, addresses, free_ports
+from rejoinder.cli.up import plans, processes
 from rejoinder.clients.connection import Connection
 from rejoinder.clients.feedback import AsyncFeedbackClient
 from rejoinder.clients.ledger import LedgerClient
@@ -37,9 +37,14 @@ from rejoinder.simulate.traffic import visits
 TENANT = "default"
 #: Rollout phases after which nothing is decided any more.
 OVER = ("promoted", "aborted", "superseded")
+#: Replicas of the policy service: its engine computes on one core, and everybody waits for it.
+POLICIES = 2
 #: How the services are set up for a world in which minutes stand for weeks.
 HURRY: Mapping[str, Mapping[str, Any]] = {
-    "policy": {"engine": {"max_batch": 32, "patience_s": 1.0, "text_every_s": 1.0}, "model": {"max_tokens": 96}},
+    "policy": {
+        "engine": {"max_batch": 32, "patience_s": 1.0, "threads": 1, "text_every_s": 1.0},
+        "model": {"max_tokens": 96},
+    },
     "rollouts": {"engine": {"poll_s": 0.5}},
     "ledger": {"log": {"wait_s": 0.1}},
     "signals": {"read": {"idle_s": 0.1}},
@@ -89,7 +94,7 @@ class World:
         self.addresses: dict[str, str] = {}
 
     def __enter__(self) -> World:
-        names = tuple(PORTS)
+        names = processes(POLICIES)
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         planned = [_hurried(plan) for plan in plans(self.data, self.policy, names, ports)]
         try:
@@ -97,7 +102,7 @@ class World:
         except BaseException:
             self.end()
             raise
-        self.addresses = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+        self.addresses = addresses(self.data)
         self._recorder = Recorder(self.data / "acknowledged.txt")
         self._tending.start()
         return self
@@ -161,7 +166,7 @@ class World:
                 time.sleep(0.1)
         raise FailedPrecondition("what people said was not read in time")
 
-    def roll_out(self, version: str, plan: Mapping[str, Any], most: int, at_a_time: int = 150) -> Course:
+    def roll_out(self, version: str, plan: Mapping[str, Any], most: int, at_a_time: int = 300) -> Course:
         """Begins a rollout and sends people until it is decided; `most` conversations at the utmost."""
         course, began, sent = Course(), time.monotonic(), 0
         with RolloutClient(Connection(self.addresses["rollouts"], deadline_s=60.0)) as engine:
@@ -217,7 +222,7 @@ def _hurried(plan: Any) -> Any:
     from dataclasses import replace
 
     settings = {name: dict(theme) for name, theme in plan.settings.items()}
-    for theme, values in HURRY.get(plan.name, {}).items():
+    for theme, values in HURRY.get(plan.service, {}).items():
         settings[theme] = {**settings.get(theme, {}), **values}
     return replace(plan, settings=settings)
 
