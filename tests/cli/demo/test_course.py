@@ -82,12 +82,14 @@ def test_the_same_people_twice_gain_exactly_nothing() -> None:
     assert estimate(values - values) == {"value": 0.0, "low": 0.0, "high": 0.0}
 
 
-def moment(user: str, version: str) -> Moment:
-    return Moment("i", user, "measure", 0, version, "canary", 0.5, True, True, (), "", (), 0.0)
+def moment(user: str, version: str, arm: str = "CANARY") -> Moment:
+    return Moment("i", user, "measure", 0, version, arm, 0.5, True, True, (), "", (), 0.0)
 
 
-def test_exposed_are_those_whom_the_version_answered_each_once() -> None:
+def test_exposed_are_those_whom_the_version_answered_as_a_canary_each_once() -> None:
     seen = [moment("a", "push"), moment("b", "base"), moment("a", "push"), moment("c", "push"), moment("c", "base")]
+    # Whoever meets it after its promotion, a held-out person perhaps, was not exposed to a canary.
+    seen.append(moment("d", "push", "STABLE"))
     assert exposed_users(seen, "push") == {"a", "c"}
     assert exposed_users(seen, "another") == set()
 

@@ -1,7 +1,7 @@
 """WildFeedback pairs (arXiv 2408.15549): rejected = the answer that drew dissatisfaction, chosen = a regeneration.
 
-The regeneration is the policy's own, under the preference summarised from the user's feedback in the system prompt; the
-training prompt is the conversation as it was, without that preference. Both sides are on-policy. Of several guided
+The regeneration is the policy's own, under the preference summarised from the user's feedback in the system prompt, or
+as a revision within the conversation; the training prompt is the conversation as it was, without that preference. Both sides are on-policy. Of several guided
 answers one is chosen by reward, or by guidance: the answer that the wish makes likelier than it is without the wish,
 log p(y | x, wish) − log p(y | x) in nats, which asks the policy itself whose answer the wish describes. The disliked
 answer is scored the same way: where it fits the wish as well as the best of the others, the pair is dropped, as the
@@ -30,7 +30,9 @@ class Params:
     min_confidence: of the DSAT signal, (0, 1]. candidates: guided answers, 1 to 16. temperature: of them, > 0.
     max_tokens: of an answer. max_flip: cap of the flip probability, below 0.5. choose: `reward` (the reward service,
     the first answer where there is none) or `guidance`; min_gain: what the chosen answer must gain over the disliked
-    one by it, nats.
+    one by it, nats. regenerate: what the policy is shown when it writes anew: `wish`, the question under the wish, as
+    in the paper, or `revision`, the conversation as it went on, with the disliked answer and the feedback, so that it
+    changes what was asked for and leaves the rest as it was.
     """
 
     min_confidence: float = 0.6
@@ -38,6 +40,7 @@ class Params:
     temperature: float = 0.7
     max_tokens: int = 0
     max_flip: float = 0.45
+    regenerate: str = "wish"
     choose: str = "reward"
     min_gain: float = 0.0
     min_support: float = -math.inf
@@ -45,6 +48,8 @@ class Params:
     def __post_init__(self) -> None:
         if self.choose not in ("reward", "guidance"):
             raise BadSettings("wildfeedback: choose must be reward or guidance", field="choose")
+        if self.regenerate not in ("wish", "revision"):
+            raise BadSettings("wildfeedback: regenerate must be wish or revision", field="regenerate")
 
 
 def build(evidence: Sequence[Evidence], params: Params, context: Context) -> Iterator[Draft | Dropped]:
@@ -65,7 +70,11 @@ def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Droppe
     if wish is None:
         return Dropped(evidence.id, "no_wish")
     sampling = Sampling(params.temperature, max_tokens=params.max_tokens, seed=seed_of(context, evidence.id))
-    guided = context.sampler.sample(guide(answer.messages, wish), sampling, params.candidates, context.version)
+    said = evidence.feedback.kind.text
+    asked = guide(answer.messages, wish)
+    if params.regenerate == "revision":
+        asked = (*answer.messages, Message(Role.ASSISTANT, answer.response), Message(Role.USER, said))
+    guided = context.sampler.sample(asked, sampling, params.candidates, context.version)
     # Under the wish a sampled answer's likelihood is known already; equal texts are one answer.
     led = {a.text: a.log_prob for a in guided if a.text.strip() and a.text.strip() != answer.response.strip()}
     texts, tokens = list(led), {a.text: max(a.tokens, 1) for a in guided}
@@ -77,9 +86,8 @@ def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Droppe
     answers = [*texts, answer.response]
     unguided = context.sampler.likelihood(answer.messages, answers, context.version)
     if params.choose == "guidance":
-        [disliked] = context.sampler.likelihood(guide(answer.messages, wish), [answer.response], context.version)
-        with_wish = [*(led[text] for text in texts), disliked.log_prob]
-        scores = [one - other.log_prob for one, other in zip(with_wish, unguided, strict=True)]
+        with_wish = context.sampler.likelihood(guide(answer.messages, wish), answers, context.version)
+        scores = [one.log_prob - other.log_prob for one, other in zip(with_wish, unguided, strict=True)]
     else:
         scores = context.scorer.score(answer.messages, answers) if context.scorer else None
     best = max(range(len(texts)), key=lambda i: scores[i]) if scores else 0
@@ -101,7 +109,6 @@ def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Droppe
         flip_probability=min(params.max_flip, max(0.0, 1.0 - signal.confidence)),
         rule=wish.rule,
     )
-    said = evidence.feedback.kind.text
     return Draft(pair, (wish.text, said), likelihoods)
 
 
