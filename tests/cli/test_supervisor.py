@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from rejoinder.cli.supervisor import HEALTHY_S, PAUSES_S, Child, Plan, Supervisor, free_ports
+from rejoinder.cli.supervisor import HEALTHY_S, PAUSES_S, Child, Plan, Supervisor, addresses, free_ports
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import FailedPrecondition
 
@@ -120,6 +120,16 @@ def test_stopping_leaves_no_process_and_no_address_behind(supervisor: Supervisor
     supervisor.stop()
     assert not any(alive(pid) for pid in pids)
     assert not (tmp_path / "run" / "addresses.json").exists()
+
+
+def test_replicas_of_a_service_share_one_target(supervisor: Supervisor, tmp_path: Path) -> None:
+    plans = [Plan("one", "sleeper"), Plan("one-2", "sleeper", service="one"), Plan("two", "sleeper")]
+    ports = free_ports(3)
+    supervisor.start(plans, ports)
+    assert addresses(tmp_path) == {
+        "one": f"ipv4:127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}",
+        "two": f"127.0.0.1:{ports[2]}",
+    }
 
 
 def test_free_ports_are_all_different() -> None:

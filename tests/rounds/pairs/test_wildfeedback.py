@@ -40,6 +40,22 @@ def test_the_wish_is_in_the_generation_prompt_and_not_in_the_training_prompt(
     assert any("Celsius" in text for text in draft.forbidden)
 
 
+def test_a_revision_is_written_within_the_conversation_and_trained_without_it(
+    make_evidence: Make, context: Context, policy: Any
+) -> None:
+    one = make_evidence()
+    (draft,) = built([one], context, regenerate="revision")
+    assert policy.asked == [
+        (
+            *one.interaction.messages,
+            Message(Role.ASSISTANT, one.interaction.response),
+            Message(Role.USER, one.feedback.kind.text),
+        )
+    ]
+    assert draft.preference.prompt == one.interaction.messages
+    assert one.feedback.kind.text in draft.forbidden
+
+
 def test_without_the_wish_the_regeneration_has_no_effect(make_evidence: Make, context: Context) -> None:
     """The control: a summariser that says nothing of the wish must not make the preferred answer."""
 
@@ -181,6 +197,8 @@ def test_where_no_guided_answer_is_supported_the_evidence_is_dropped_and_says_wh
     assert isinstance(guided(make_evidence, context, only, choose="guidance", min_support=-1.5), Draft)
 
 
-def test_another_way_to_choose_is_refused_by_name() -> None:
+def test_another_way_to_choose_or_to_regenerate_is_refused_by_name() -> None:
     with pytest.raises(BadSettings, match="reward or guidance"):
         wildfeedback.Params(choose="coin")
+    with pytest.raises(BadSettings, match="wish or revision"):
+        wildfeedback.Params(regenerate="again")

@@ -1,12 +1,13 @@
 """WildFeedback pairs (arXiv 2408.15549): rejected = the answer that drew dissatisfaction, chosen = a regeneration.
 
 The regeneration is the policy's own, under the preference summarised from the user's feedback in the system prompt, or
-as a revision within the conversation; the training prompt is the conversation as it was, without that preference. Both sides are on-policy. Of several guided
-answers one is chosen by reward, or by guidance: the answer that the wish makes likelier than it is without the wish,
-log p(y | x, wish) − log p(y | x) in nats, which asks the policy itself whose answer the wish describes. The disliked
-answer is scored the same way: where it fits the wish as well as the best of the others, the pair is dropped, as the
-paper's checklist judge drops about half. The chosen answer is scored *unguided* too: one the policy would never say by
-itself cannot be learnt from a preference, so pairs below a support floor are dropped.
+as a revision within the conversation; the training prompt is the conversation as it was, without that preference. Both
+sides are on-policy. Of several guided answers one is chosen by reward, or by guidance: the answer that the wish makes
+likelier than it is without the wish, log p(y | x, wish) − log p(y | x) in nats, which asks the policy itself whose
+answer the wish describes. The disliked answer is scored the same way: where it fits the wish as well as the best of the
+others, the pair is dropped, as the paper's checklist judge drops about half. The chosen answer is scored *unguided*
+too: one the policy would never say by itself cannot be learnt from a preference, so pairs below a support floor are
+dropped.
 """
 
 from __future__ import annotations

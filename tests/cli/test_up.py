@@ -1,0 +1,63 @@
+"""cli/up: the processes of a deployment, their replicas, and settings that fit together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rejoinder.cli import up
+from rejoinder.cli.supervisor import Plan
+from rejoinder.cli.up import OBSERVE, PORTS, plans, processes
+
+
+@pytest.fixture
+def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Plan]:
+    """A deployment of two policy replicas; where the embedded models lie is another test's matter."""
+    monkeypatch.setattr(up, "folder_of", lambda name: tmp_path / "models" / name)
+    monkeypatch.setattr("rejoinder.registry.bootstrap.bootstrap", lambda *given: None)
+    names = processes(2)
+    ports = {name: 40_000 + number for number, name in enumerate(names)}
+    return {plan.name: plan for plan in plans(tmp_path, "assist", names, ports)}
+
+
+def test_replicas_start_after_the_first_and_before_whoever_calls_them() -> None:
+    assert processes() == tuple(PORTS)
+    assert processes(3) == (
+        "feedback",
+        "ledger",
+        "signals",
+        "reward",
+        "rerank",
+        "policy",
+        "policy-2",
+        "policy-3",
+        "rollouts",
+    )
+
+
+def test_the_usual_ports_of_all_processes_are_different() -> None:
+    assert len({up._usual(name) for name in processes(16)}) == len(processes(16))
+    assert up._usual("policy") == PORTS["policy"]
+
+
+def test_a_replica_runs_the_service_with_a_spool_of_its_own(planned: dict[str, Plan]) -> None:
+    first, second = planned["policy"], planned["policy-2"]
+    assert (first.module, second.module) == ("rejoinder.policy", "rejoinder.policy")
+    assert (first.service, second.service) == ("policy", "policy")
+    spools = [plan.settings["record"].pop("spool") for plan in (first, second)]
+    assert spools[0] != spools[1], "two owners of one spool would ship each other's answers"
+    assert first.settings == second.settings
+
+
+def test_the_rollout_engine_knows_every_replica(planned: dict[str, Plan]) -> None:
+    """A version is shown to nobody until each of them has loaded it."""
+    names = list(planned)
+    assert planned["rollouts"].settings["policy"]["replicas"] == [
+        f"127.0.0.1:{40_000 + names.index(name)}" for name in ("policy", "policy-2")
+    ]
+
+
+def test_observe_mode_runs_no_serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up, "folder_of", lambda name: tmp_path / name)
+    found = plans(tmp_path, "assist", OBSERVE, {name: PORTS[name] for name in OBSERVE})
+    assert [plan.name for plan in found] == list(OBSERVE)
