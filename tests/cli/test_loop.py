@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from rejoinder.cli.datafolder import DataFolder
-from rejoinder.cli.loop import addresses, stable_of, windows_of
+from rejoinder.cli.loop import stable_of, windows_of
 from rejoinder.core.errors import NotFound, StoreOwned
 from rejoinder.core.types import Feedback, Interaction, Message, Rating, RecordOutcome, Role, RoundEvent, Served
 from rejoinder.ledger.windows import Leaving
@@ -29,22 +28,6 @@ def people(data: Path) -> None:
     with DataFolder(data, create=True) as opened:
         results = [*opened.record("interactions", [answer]), *opened.record("feedback", [said])]
     assert {result.outcome for result in results} == {RecordOutcome.RECORDED}
-
-
-def test_addresses_are_those_of_whoever_runs_for_the_folder(tmp_path: Path) -> None:
-    assert addresses(tmp_path) == {}
-    (tmp_path / "run").mkdir()
-    assert addresses(tmp_path) == {}
-    found = {"ledger": "127.0.0.1:50055", "feedback": "127.0.0.1:50051"}
-    (tmp_path / "run" / "addresses.json").write_text(json.dumps(found))
-    assert addresses(tmp_path) == found
-
-
-@pytest.mark.parametrize("text", ["", '{"ledger": "127.0', "\x00"])
-def test_addresses_that_were_cut_short_are_nobodys(text: str, tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "addresses.json").write_text(text)
-    assert addresses(tmp_path) == {}
 
 
 def test_a_folder_that_nobody_runs_is_owned_while_its_windows_are_read(tmp_path: Path) -> None:

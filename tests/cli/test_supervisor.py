@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -126,7 +128,7 @@ def test_replicas_of_a_service_share_one_target(supervisor: Supervisor, tmp_path
     plans = [Plan("one", "sleeper"), Plan("one-2", "sleeper", service="one"), Plan("two", "sleeper")]
     ports = free_ports(3)
     supervisor.start(plans, ports)
-    assert addresses(tmp_path) == {
+    assert json.loads((tmp_path / "run" / "addresses.json").read_text()) == {
         "one": f"ipv4:127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}",
         "two": f"127.0.0.1:{ports[2]}",
     }
@@ -134,3 +136,28 @@ def test_replicas_of_a_service_share_one_target(supervisor: Supervisor, tmp_path
 
 def test_free_ports_are_all_different() -> None:
     assert len(set(free_ports(20))) == 20
+
+
+def test_addresses_are_those_of_whoever_runs_for_the_folder(tmp_path: Path) -> None:
+    """What a killed `up` left behind is nobody's; a service of which one replica listens is there."""
+    assert addresses(tmp_path) == {}
+    (tmp_path / "run").mkdir()
+    assert addresses(tmp_path) == {}
+    (dead,) = free_ports(1)
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        live = one.getsockname()[1]
+        found = {
+            "feedback": f"127.0.0.1:{live}",
+            "ledger": f"127.0.0.1:{dead}",
+            "policy": f"ipv4:127.0.0.1:{dead},127.0.0.1:{live}",
+        }
+        (tmp_path / "run" / "addresses.json").write_text(json.dumps(found))
+        assert addresses(tmp_path) == {name: found[name] for name in ("feedback", "policy")}
+    assert addresses(tmp_path) == {}
+
+
+@pytest.mark.parametrize("text", ["", '{"ledger": "127.0', "\x00"])
+def test_addresses_that_were_cut_short_are_nobodys(text: str, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "addresses.json").write_text(text)
+    assert addresses(tmp_path) == {}

@@ -301,3 +301,38 @@ def test_the_gate_measures_on_pairs_as_they_are_whatever_was_trained_on(tmp_path
     found = swapped(a_swapped_round(tmp_path).seen["gate"])
     assert found
     assert not any(found.values())
+
+
+def starting_from(tmp_path: Path, world: World, **changes: Any) -> dict[str, Any]:
+    """The manifest that the newest round handed to its train stage."""
+    report = world.run(FakeTraining(), recipe={"train": {"min_pairs": 20, "settings": {"init": "promoted"}}}, **changes)
+    return json.loads((tmp_path / "rounds" / "assist" / f"{report.number:06d}" / "train.manifest.json").read_text())
+
+
+def test_training_goes_on_from_what_is_stable_and_from_the_original_before_there_is_any(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    first = starting_from(tmp_path, world)
+    assert (first["train"]["init"], first["adapters"]) == ("original", {})
+    second = starting_from(tmp_path, world, stable="assist-r0001")
+    assert second["train"]["init"] == "promoted"
+    started = Path(second["adapters"]["promoted"])
+    trained = world.artefacts.version("assist", "assist-r0001").facts["train"]
+    assert started.resolve() == (world.artefacts.path(trained) / "adapter").resolve()
+
+
+def test_a_version_that_was_rolled_back_is_nobodys_previous(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    recipe_of = {"train": {"min_pairs": 20, "settings": {"reference": "previous"}}}
+
+    def read(number: int) -> Any:
+        folder = tmp_path / "rounds" / "assist" / f"{number:06d}"
+        return json.loads((folder / "train.manifest.json").read_text())
+
+    for _ in range(2):
+        world.run(FakeTraining(), recipe=recipe_of)
+    assert read(1)["adapters"] == {}
+    of = {number: world.artefacts.version("assist", f"assist-r{number:04d}").facts["train"] for number in (1, 2)}
+    assert of[1] in read(2)["adapters"]["previous"]
+    world.store.create("rolled_back/assist/assist-r0002.json", b"{}")
+    world.run(FakeTraining(), recipe=recipe_of)
+    assert of[1] in read(3)["adapters"]["previous"]

@@ -16,7 +16,7 @@ def test_reference_and_start_are_separate_and_both_original_by_default():
         ({"refrence": "original"}, "refrence"),
         ({"lora": {"rank": 4}}, "rank"),
         ({"reference": "best"}, "reference"),
-        ({"init": "promoted"}, "init"),
+        ({"init": "yesterday"}, "init"),
         ({"epochs": 0}, "epochs"),
         ({"lr": -1e-4}, "lr"),
         ({"anchor_weight": -1}, "anchor_weight"),

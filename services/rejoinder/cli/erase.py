@@ -9,16 +9,20 @@ import click
 
 from rejoinder.cli.datafolder import DataFolder, data_option, tenant_option
 from rejoinder.cli.output import json_option, print_json
+from rejoinder.cli.supervisor import addresses
 
 
 @click.command()
 @click.argument("user")
 @data_option
-@click.option("--address", help="A running ledger service (host:port) instead of a data folder.")
+@click.option(
+    "--address", help="The ledger service (host:port); by default that of `rejoinder up`, if it runs, else the folder."
+)
 @tenant_option
 @json_option
 def command(user: str, data: Path, address: str | None, tenant: str, as_json: bool) -> None:
     """Forget USER: everything of theirs accepted until now goes, in every store; answers with a ticket."""
+    address = address or addresses(data).get("ledger")
     if address:
         from rejoinder.clients.connection import Connection
         from rejoinder.clients.ledger import LedgerClient

@@ -12,6 +12,7 @@ import click
 
 from rejoinder.cli.datafolder import DataFolder, data_option, tenant_option
 from rejoinder.cli.output import json_option, print_json, print_table, progress
+from rejoinder.cli.supervisor import addresses
 from rejoinder.core.types import Consent, Feedback, Interaction, RecordOutcome
 from rejoinder.observe.events import ImportAs, events_of
 from rejoinder.observe.formats import FORMATS
@@ -28,7 +29,10 @@ Record = Callable[[str, Sequence[Any]], Iterable[tuple[RecordOutcome, str]]]
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @data_option
-@click.option("--address", help="A running feedback service (host:port) instead of a data folder.")
+@click.option(
+    "--address",
+    help="The feedback service (host:port); by default that of `rejoinder up`, if it runs, else the folder.",
+)
 @click.option("--format", "format_name", type=click.Choice(["auto", *FORMATS]), default="auto", show_default=True)
 @tenant_option
 @click.option("--policy", default="observed", show_default=True, help="The line of versions that the models belong to.")
@@ -55,6 +59,7 @@ def command(
     def as_target(format_of: str) -> ImportAs:
         return ImportAs(tenant, policy, f"import:{format_of}", consent)
 
+    address = address or addresses(data).get("feedback")
     if address:
         report = _to_service(address, files, format_name, as_target)
     else:

@@ -57,11 +57,26 @@ def free_ports(count: int) -> list[int]:
 
 
 def addresses(data: Path) -> dict[str, str]:
-    """Service → gRPC target in the `rejoinder up` that runs for a data folder; empty when none does."""
+    """Service → gRPC target in the `rejoinder up` that runs for a data folder; empty when none does.
+
+    One that was killed leaves its file behind: a service that nobody listens for is left out.
+    """
     try:
-        return json.loads((data / "run" / ADDRESSES).read_text("utf-8"))
+        found = json.loads((data / "run" / ADDRESSES).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
+    return {
+        name: target for name, target in found.items() if any(map(_listens, target.removeprefix("ipv4:").split(",")))
+    }
+
+
+def _listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
 
 
 class Child:

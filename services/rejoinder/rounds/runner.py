@@ -123,7 +123,7 @@ class Round:
 
     @property
     def _name(self) -> str:
-        return f"{self._loop.policy}-r{self._claim.number:04d}"
+        return _version_name(self._loop.policy, self._claim.number)
 
     @property
     def _folder(self) -> Path:
@@ -243,18 +243,20 @@ class Round:
         return sorted(found, reverse=True)
 
     def _train(self, pairs: Path) -> Done:
-        settings = dict(self._recipe.train.settings)
+        settings, adapters = self._started_from(dict(self._recipe.train.settings))
         inputs = {
             "pairs": _content(pairs),
             "base": self._loop.base_export,
             "train": settings,
             "command": list(self._recipe.train.command),
+            "adapters": {name: folder.parent.name for name, folder in adapters.items()},
         }
 
         def make(key: str) -> Mapping[str, Any]:
             out = self._folder / f"train-{key[:12]}"
             manifest = self._folder / "train.manifest.json"
-            manifest.write_text(json.dumps({"contract": "train/v1", "train": settings}))
+            named = {name: str(folder.resolve()) for name, folder in adapters.items()}
+            manifest.write_text(json.dumps({"contract": "train/v1", "train": settings, "adapters": named}))
             program = self._recipe.train.command or (*TRAINING, "run")
             self._ports.run([*program, *paths(manifest=manifest, pairs=pairs, base=self._loop.base, out=out)])
             if not (out / "adapter" / "adapter_model.safetensors").exists():
@@ -264,6 +266,32 @@ class Round:
             return {"digest": digest, "folder": out.name, "metrics": _figures(metrics)}
 
         return self._stage("train", inputs, make)
+
+    def _started_from(self, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Path]]:
+        """The train settings and the adapters they name: `promoted` is what is stable now, `previous` the newest
+        version that a round published and no rollout took back. Where there is none yet, it is the original."""
+        named = {"promoted": self._loop.stable, "previous": self._previous()}
+        adapters = {}
+        for field_name in ("init", "reference"):
+            wanted = settings.get(field_name, "original")
+            if wanted in named:
+                found = adapter_of(self._ports.artefacts, self._loop.policy, named[wanted])
+                if found is None:
+                    settings[field_name] = "original"
+                else:
+                    adapters[wanted] = found
+        return settings, adapters
+
+    def _previous(self) -> str:
+        back = set(self._rolled_back())
+        found = [
+            name
+            for claim in claims(self._ports.store, self._loop.policy)
+            if claim.number < self._claim.number and claim.outcome == "published"
+            for name in [_version_name(self._loop.policy, claim.number)]
+            if name not in back
+        ]
+        return found[-1] if found else ""
 
     def _export(self, pairs: Path) -> str:
         """The adapter as the server loads it, its parity, and the version's name in the registry."""
@@ -345,6 +373,10 @@ class Round:
         for kind in ("train", "export"):
             for folder in self._folder.glob(f"{kind}-*"):
                 shutil.rmtree(folder)
+
+
+def _version_name(policy: str, number: int) -> str:
+    return f"{policy}-r{number:04d}"
 
 
 def _swap(rows: Iterable[dict[str, Any]], share: float, seed: int) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from rejoinder.core.errors import BadSettings
 
 REFERENCES = ("original", "previous", "promoted")
-STARTS = ("original", "previous")
 DTYPES = ("float32", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -38,7 +37,8 @@ class TrainSettings:
     """What log-ratios are taken against. `original` (the bare base) keeps rounds comparable: dropping one round's
     pairs drops its influence. `previous` and `promoted` name adapters of the manifest."""
     init: str = "original"
-    """What training starts from: a fresh adapter, or a copy of the previous one."""
+    """What training starts from: a fresh adapter, or a copy of the one named. Continuing takes fewer steps a round; a
+    round whose pairs are dropped later keeps its influence through it."""
     lora: LoraSettings = field(default_factory=LoraSettings)
     lr: float = 2e-4
     """Peak learning rate of AdamW on the adapter."""
@@ -73,7 +73,7 @@ class TrainSettings:
     """Refuse to start above this estimate; unset: what the machine or its container has free."""
 
     def __post_init__(self) -> None:
-        for name, known in (("reference", REFERENCES), ("init", STARTS), ("dtype", DTYPES), ("device", DEVICES)):
+        for name, known in (("reference", REFERENCES), ("init", REFERENCES), ("dtype", DTYPES), ("device", DEVICES)):
             if getattr(self, name) not in known:
                 raise BadSettings(f"{name} must be one of {', '.join(known)}", field=name)
         positive = ("lr", "epochs", "pairs_per_step", "tokens_per_batch", "max_tokens", "clip_norm", "checkpoint_every")
