@@ -58,7 +58,7 @@ STEPS = (
     ),
     Step(
         "base",
-        "base policy, trained from scratch",
+        "base policy (carried)",
         "rejoinder.training.embedded",
         ("build", "--out", "{out}"),
         ("training/embedded",),

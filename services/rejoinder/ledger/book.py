@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -43,6 +44,7 @@ class Ledger:
         self.clock = clock or SystemClock()
         self.store = Store(path)
         self._others = others
+        self._finishing = threading.Lock()
         self._seed = seed
         self._projector = Projector(self.store, settings, self.clock)
 
@@ -89,8 +91,10 @@ class Ledger:
         return erase.request(self.store, self.settings.forgetting, tenant, user_id, self.clock.now(), append)
 
     def finish_erasures(self) -> Mapping[str, str]:
-        """Runs the other stores that are not done; answers those that failed, with the error's class."""
-        return erase.finish(self.store, self.settings.forgetting, self._others, self.clock.now())
+        """Runs the other stores that are not done, one caller at a time; answers those that failed, with the error's
+        class."""
+        with self._finishing:
+            return erase.finish(self.store, self.settings.forgetting, self._others, self.clock.now())
 
     def evidence(self, reader: str, acknowledged: int, limit: int) -> Sequence[NumberedEvidence]:
         """Joined feedback after what this reader has acknowledged, in the order of joining; see evidence.py."""

@@ -154,6 +154,9 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
         leaving = Leaving(said.holdout_salt, said.holdout_share, frozenset(said.rolled_back))
         if request.number:
             cut = _cut(request.cut)
+            # A round goes on to read the pairs of earlier ones: whoever was to be forgotten by now stands in none.
+            if left := await asyncio.to_thread(self._ledger.finish_erasures):
+                raise Unavailable(f"not yet forgotten everywhere: {', '.join(sorted(left))}", retry_after_s=1.0)
             made = partial(self._ledger.window, request.loop, request.number, request.policy, cut, leaving)
         else:
             made = partial(self._ledger.preview, request.loop, request.policy, leaving)
