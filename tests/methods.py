@@ -34,7 +34,7 @@ TABLES = (
 #: Research systems of the spine: what there is of each, and what there is not.
 # fmt: off
 SPINE = (
-    ("15", "WildFeedback", "2408.15549", "signals, rounds", "signals with reasons and spans; pairs by regeneration under the wish, leak guard with planted leaks", "the thresholds set for pair labels and for the control of the rounds (see its miniatures); user-guided checklist evaluation"),
+    ("15", "WildFeedback", "2408.15549", "signals, rounds", "signals with reasons and spans; pairs by regeneration under the wish or by revision, leak guard with planted leaks", "the thresholds set for pair labels and for the control of the rounds (see its miniatures); user-guided checklist evaluation"),
     ("103", "RLHF Workflow (online iterative DPO)", "2405.07863", "rounds", "best and worst of n under the reward service; rounds that resume and are gated", "the comparison with offline DPO through the real services; eight seeds do not separate the two"),
     ("40", "rDPO", "2403.00409", "training", "the loss, equal to TRL's `robust`; unbiased under flips by algebra", "a flip rate estimated rather than known; with beta chosen on the hidden reward plain DPO closes as much of the gap"),
     ("77", "LN-DPO", "2407.15229", "training", "the loss, equal to TRL's `sigmoid_norm`; coincides with DPO at equal lengths", "the miniature on a transformer; saved at its longest setting 0.145 [0.085, 0.204], which does not clear the tenth, and at its shortest it ends as early as it can"),
