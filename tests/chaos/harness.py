@@ -105,6 +105,12 @@ class Process:
         assert self._process is not None
         return self._process.wait(timeout_s)
 
+    def told_until_ended(self) -> int:
+        """SIGTERM again and again until the process is gone, its interpreter's last steps included; the exit code."""
+        assert self._process is not None
+        wait_until(lambda: self._process.poll() is not None or os.kill(self.pid, signal.SIGTERM), "its end", 30.0)
+        return self._process.returncode
+
     def close(self) -> None:
         """Leaves nothing behind, whatever happened."""
         if self._process is not None and self._process.poll() is None:

@@ -7,13 +7,15 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rejoinder.cli.supervisor import HEALTHY_S, PAUSES_S, Child, Plan, Supervisor, addresses, free_ports
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import FailedPrecondition
+
+from tests.chaos.harness import wait_until
 
 #: A process that writes its ready file and sleeps, or ends as its settings say.
 PROGRAM = """
@@ -91,22 +93,15 @@ def pause_after_a_kill(supervisor: Supervisor, child: Child, clock: ManualClock)
     starts, pid = child.starts, child.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: child.pid is None)
+    wait_until(lambda: child.pid is None, "the end")
     supervisor.tend()
     tenths = 0
     while child.starts == starts:
         clock.advance(0.1001)
         tenths += 1
         supervisor.tend()
-    wait_until(lambda: child.ready)
+    wait_until(lambda: child.ready, "its successor")
     return tenths / 10
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def test_a_process_with_wrong_settings_is_not_started_again(supervisor: Supervisor) -> None:

@@ -16,6 +16,8 @@ from rejoinder.rounds import warm
 from rejoinder.rounds.stages import TRAINING
 from rejoinder.rounds.warm import Warm
 
+from tests.chaos.harness import wait_until
+
 #: Stands for the training room: the same serving, commands of ours, nothing read beforehand.
 ROOM = """
 import json, os, sys, time
@@ -57,13 +59,6 @@ def gone(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
 
 
-def wait_for(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def test_commands_run_in_processes_of_their_own_and_what_they_need_is_read_once(room: Any) -> None:
     run, begun = room
     first, second = run("say", "a b", "ä"), run("say", "c")
@@ -86,7 +81,7 @@ def test_a_host_that_was_killed_is_begun_again(room: Any) -> None:
     run, begun = room
     host = run("say", "once")["host"]
     os.kill(host, signal.SIGKILL)
-    wait_for(lambda: gone(host))
+    wait_until(lambda: gone(host), "the end of the host")
     assert run("say", "again")["said"] == ["again"]
     assert begun.read_text() == "begun\nbegun\n"
 
@@ -116,13 +111,13 @@ def test_no_command_outlives_whoever_asked_for_it(tmp_path: Path, end: int) -> N
         [sys.executable, "-c", ASKER, sys.executable, str(script), str(tmp_path / "begun"), str(waiting)],
         stderr=subprocess.DEVNULL,
     )
-    wait_for(lambda: waiting.exists() and bool(waiting.read_text()))
+    wait_until(lambda: waiting.exists() and bool(waiting.read_text()), "the command")
     command = int(waiting.read_text())
     host = int(Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()[1])
     assert not gone(command)
     asker.send_signal(end)
     asker.wait(20)
-    wait_for(lambda: gone(command) and gone(host))
+    wait_until(lambda: gone(command) and gone(host), "the end of both")
 
 
 def test_the_training_room_answers_from_a_warm_process(tmp_path: Path) -> None:

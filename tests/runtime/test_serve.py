@@ -22,12 +22,15 @@ class Settings(Theme):
 
 
 @pytest.fixture(autouse=True)
-def _root_logging_as_before() -> Iterator[None]:
+def _logging_and_signals_as_before() -> Iterator[None]:
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
     yield
     root.handlers[:] = before
     root.setLevel(level)
+    for each, handler in handlers.items():
+        signal.signal(each, handler)
 
 
 async def told_to_stop(settings: Settings, chassis: Chassis) -> Room:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from rejoinder.core import types
 from rejoinder.core.clock import ManualClock
+from rejoinder.core.ending import when_told_to_end
 from rejoinder.core.errors import BadEncoding, DiskFull, FailedPrecondition, Fenced, LogUnavailable
 from rejoinder.core.types import Coordinate
 from rejoinder.stream.consumer import Step, StopFlag, Worker, WorkerSettings
@@ -281,17 +282,18 @@ def test_a_slow_step_gets_fewer_records_and_recovers() -> None:
 
 def test_a_signal_sets_the_flag_and_the_batch_in_hand_is_committed() -> None:
     setup = Setup()
-    before = signal.getsignal(signal.SIGTERM)
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
 
     def interrupted(records: Sequence[Record]) -> Sequence[NewRecord]:
         os.kill(os.getpid(), signal.SIGTERM)
         return setup.step(records)
 
     try:
-        setup.stop.listen(signal.SIGTERM)
+        when_told_to_end(setup.stop.ask)
         setup.another(Calling(interrupted)).run()
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
     assert setup.stop.asked
     assert setup.step.batches == [8]
     assert sum(setup.signals().values()) == 8

@@ -51,13 +51,14 @@ def command(tmp_path, base_dir, make_pairs):
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps({"train": TRAIN | train}))
         arguments = ["--manifest", path, "--pairs", pairs, "--base", base_dir, "--out", tmp_path / name]
-        return subprocess.Popen(
-            [sys.executable, "-m", "rejoinder.training", "run", *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {}),
-        )
+        with (tmp_path / f"{name}.err").open("a") as errors:
+            return subprocess.Popen(
+                [sys.executable, "-m", "rejoinder.training", "run", *map(str, arguments)],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {}),
+            )
 
     return start
 
@@ -209,7 +210,7 @@ def test_two_processes_train_as_one_does(stage, command, tmp_path):
     alone = stage("alone", **small)
     for process in team:
         process.communicate()
-        assert process.returncode == 0
+        assert process.returncode == 0, (tmp_path / "team.err").read_text()
     one, two = (step_lines(out) for out in (alone, tmp_path / "team"))
     assert metrics(tmp_path / "team")["processes"] == 2
     assert two[0]["grad_norm"] == pytest.approx(one[0]["grad_norm"], rel=1e-4)

@@ -38,6 +38,9 @@ data_option = click.option(
     show_default=True,
     help="Data folder (log, ledger, key).",
 )
+ledger_option = click.option(
+    "--address", help="The ledger service (host:port); by default that of `rejoinder up`, if it runs, else the folder."
+)
 tenant_option = click.option("--tenant", default="default", show_default=True, help="Whose data.")
 
 

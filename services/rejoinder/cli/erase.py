@@ -7,22 +7,20 @@ from pathlib import Path
 
 import click
 
-from rejoinder.cli.datafolder import DataFolder, data_option, tenant_option
+from rejoinder.cli.datafolder import DataFolder, data_option, ledger_option, tenant_option
 from rejoinder.cli.output import json_option, print_json
-from rejoinder.cli.supervisor import addresses
+from rejoinder.cli.supervisor import address_of
 
 
 @click.command()
 @click.argument("user")
 @data_option
-@click.option(
-    "--address", help="The ledger service (host:port); by default that of `rejoinder up`, if it runs, else the folder."
-)
+@ledger_option
 @tenant_option
 @json_option
 def command(user: str, data: Path, address: str | None, tenant: str, as_json: bool) -> None:
     """Forget USER: everything of theirs accepted until now goes, in every store; answers with a ticket."""
-    address = address or addresses(data).get("ledger")
+    address = address_of(data, "ledger", address)
     if address:
         from rejoinder.clients.connection import Connection
         from rejoinder.clients.ledger import LedgerClient

@@ -12,7 +12,7 @@ import click
 
 from rejoinder.cli.datafolder import DataFolder, data_option, tenant_option
 from rejoinder.cli.output import json_option, print_json, print_table, progress
-from rejoinder.cli.supervisor import addresses
+from rejoinder.cli.supervisor import address_of
 from rejoinder.core.types import Consent, Feedback, Interaction, RecordOutcome
 from rejoinder.observe.events import ImportAs, events_of
 from rejoinder.observe.formats import FORMATS
@@ -59,7 +59,7 @@ def command(
     def as_target(format_of: str) -> ImportAs:
         return ImportAs(tenant, policy, f"import:{format_of}", consent)
 
-    address = address or addresses(data).get("feedback")
+    address = address_of(data, "feedback", address)
     if address:
         report = _to_service(address, files, format_name, as_target)
     else:

@@ -15,7 +15,7 @@ import click
 
 from rejoinder.cli.datafolder import DataFolder, data_option, tenant_option
 from rejoinder.cli.output import json_option, print_json, print_table
-from rejoinder.cli.supervisor import addresses
+from rejoinder.cli.supervisor import address_of
 from rejoinder.clients.rollouts import Rollout, RolloutClient
 from rejoinder.core import yamlfile
 from rejoinder.core.clock import SystemClock
@@ -241,7 +241,7 @@ def _plan(file: Path | None) -> dict[str, Any]:
 def _engine(data: Path, address: str | None) -> Iterator[RolloutClient]:
     from rejoinder.clients.connection import Connection
 
-    found = address or addresses(data).get("rollouts")
+    found = address_of(data, "rollouts", address)
     if not found:
         raise NotFound(f"no rollout engine runs for {data}; start it with `rejoinder up`, or give --address")
     # A person waits: a version may be loaded meanwhile, and a service that is away is said soon.
@@ -252,7 +252,7 @@ def _engine(data: Path, address: str | None) -> Iterator[RolloutClient]:
 def _recent(data: Path, tenant: str, address: str | None, now: float) -> dict[str, float]:
     """Judged users a day over the last days that had any, and how satisfied they were."""
     since = now - RECENT_DAYS * DAY_S
-    found = address or addresses(data).get("ledger")
+    found = address_of(data, "ledger", address)
     if found:
         from rejoinder.clients.connection import Connection
         from rejoinder.clients.ledger import LedgerClient

@@ -118,13 +118,14 @@ def ranking(data: Path, recipe: str, evidence: str, base: Path | None, seed: int
     from rejoinder.registry.embedded import folder_of
     from rejoinder.rounds.plan import pairs_now
     from rejoinder.rounds.ranking import compare
+    from rejoinder.rounds.warm import Warm
 
     chosen = recipes.load(recipe)
     with windows_of(data) as (ledger, _):
         cut, _ = pairs_now(ledger, evidence, chosen)
-    with tempfile.TemporaryDirectory() as work:
+    with tempfile.TemporaryDirectory() as work, Warm() as run:
         said = (lambda name: None) if as_json else (lambda name: click.echo(f"{name} …", err=True))
-        report = compare(cut, chosen.train, base or folder_of("base"), Path(work), seed, said)
+        report = compare(cut, chosen.train, base or folder_of("base"), Path(work), seed, said, run)
     if as_json:
         print_json(report)
         return

@@ -8,24 +8,22 @@ from typing import Any
 
 import click
 
-from rejoinder.cli.datafolder import DataFolder, data_option, tenant_option
+from rejoinder.cli.datafolder import DataFolder, data_option, ledger_option, tenant_option
 from rejoinder.cli.output import json_option, print_json, print_table
-from rejoinder.cli.supervisor import addresses
+from rejoinder.cli.supervisor import address_of
 
 GROUPS = ("version", "arm", "reason", "extractor", "day", "source")
 
 
 @click.command()
 @data_option
-@click.option(
-    "--address", help="The ledger service (host:port); by default that of `rejoinder up`, if it runs, else the folder."
-)
+@ledger_option
 @tenant_option
 @click.option("--by", type=click.Choice(GROUPS), help="One row for each; overall by default.")
 @json_option
 def command(data: Path, address: str | None, tenant: str, by: str | None, as_json: bool) -> None:
     """Satisfaction = mean over users of their share of SAT among SAT and DSAT. No reply is no label."""
-    address = address or addresses(data).get("ledger")
+    address = address_of(data, "ledger", address)
     if address:
         report = _from_service(address, tenant, by or "")
     else:

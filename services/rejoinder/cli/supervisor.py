@@ -70,6 +70,11 @@ def addresses(data: Path) -> dict[str, str]:
     }
 
 
+def address_of(data: Path, service: str, given: str | None) -> str | None:
+    """Where a command finds a service: where the person says, else in the `rejoinder up` that runs; None: nowhere."""
+    return given or addresses(data).get(service)
+
+
 def _listens(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:

@@ -10,23 +10,21 @@ from typing import Any
 
 import click
 
-from rejoinder.cli.datafolder import DataFolder, data_option, tenant_option
+from rejoinder.cli.datafolder import DataFolder, data_option, ledger_option, tenant_option
 from rejoinder.cli.output import json_option, print_json, print_table
-from rejoinder.cli.supervisor import addresses
+from rejoinder.cli.supervisor import address_of
 
 
 @click.command()
 @click.argument("name")
 @data_option
-@click.option(
-    "--address", help="The ledger service (host:port); by default that of `rejoinder up`, if it runs, else the folder."
-)
+@ledger_option
 @tenant_option
 @json_option
 def command(name: str, data: Path, address: str | None, tenant: str, as_json: bool) -> None:
     """NAME is an interaction, an event, a version, a round (`assist#3`) or an erasure ticket."""
     nodes: Sequence[Any]
-    address = address or addresses(data).get("ledger")
+    address = address_of(data, "ledger", address)
     if address:
         from rejoinder.clients.connection import Connection
         from rejoinder.clients.ledger import LedgerClient

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 
 from rejoinder.cli.datafolder import data_option, erasure_key
 from rejoinder.cli.supervisor import Plan, Supervisor, free_ports
+from rejoinder.core.ending import when_told_to_end
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.embedded import folder_of
 from rejoinder.registry.store import open_store
@@ -43,12 +42,7 @@ def command(data: Path, policy: str, observe: bool, policies: int, any_ports: bo
     names = OBSERVE if observe else processes(policies)
     ports = dict(zip(names, free_ports(len(names)) if any_ports else map(_usual, names), strict=True))
     stopping = threading.Event()
-
-    def ask(signum: int, frame: FrameType | None) -> None:
-        stopping.set()
-
-    for each in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(each, ask)
+    when_told_to_end(stopping.set)
     supervisor = Supervisor(data / "run", lambda name, what: click.echo(f"{name}: {what}", err=True))
     supervisor.start(plans(data, policy, names, ports), [ports[name] for name in names])
     try:
@@ -64,6 +58,11 @@ def processes(policies: int = 1) -> tuple[str, ...]:
     more = [f"policy-{number}" for number in range(2, policies + 1)]
     at = tuple(PORTS).index("rollouts")
     return (*tuple(PORTS)[:at], *more, *tuple(PORTS)[at:])
+
+
+def _service(name: str) -> str:
+    """Whose replica a process is."""
+    return name.partition("-")[0]
 
 
 def _usual(name: str) -> int:
@@ -102,7 +101,7 @@ def plans(data: Path, policy: str, names: tuple[str, ...], ports: dict[str, int]
         registry = str(data / "registry")
         store = open_store(registry)
         bootstrap(store, Artefacts(store, data / "registry" / "artefacts"), policy, folder_of("policy"))
-        replicas = [name for name in names if name.partition("-")[0] == "policy"]
+        replicas = [name for name in names if _service(name) == "policy"]
         for name in replicas:
             settings[name] = {
                 "model": {"policy": policy, "registry": registry},
@@ -118,4 +117,4 @@ def plans(data: Path, policy: str, names: tuple[str, ...], ports: dict[str, int]
             "source": {"log_file": log, "owner": owner, "ledger": f"127.0.0.1:{ports['ledger']}"},
             "engine": {"memory": str(data / "rollouts.db")},
         }
-    return [Plan(name, f"rejoinder.{s}", settings[name], s) for name in names for s in [name.partition("-")[0]]]
+    return [Plan(name, f"rejoinder.{_service(name)}", settings[name], _service(name)) for name in names]

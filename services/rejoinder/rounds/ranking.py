@@ -21,7 +21,7 @@ from rejoinder.evaluate.ranking_accuracy import rank_report
 from rejoinder.registry.datasets import training_row
 from rejoinder.rounds.pairs.split import Split
 from rejoinder.rounds.recipe import Train
-from rejoinder.rounds.stages import TRAINING, command, paths
+from rejoinder.rounds.stages import TRAINING, paths
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def compare(
     work: Path,
     seed: int,
     told: Callable[[str], None],
-    run: Callable[[Sequence[str]], dict[str, Any]] = command,
+    run: Callable[[Sequence[str]], dict[str, Any]],
 ) -> dict[str, Any]:
     """Ranking accuracy before and after each arm, on the gate's and evaluation's users together.
 

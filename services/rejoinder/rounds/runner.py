@@ -284,14 +284,12 @@ class Round:
 
     def _previous(self) -> str:
         back = set(self._rolled_back())
-        found = [
-            name
+        published = [
+            _version_name(self._loop.policy, claim.number)
             for claim in claims(self._ports.store, self._loop.policy)
             if claim.number < self._claim.number and claim.outcome == "published"
-            for name in [_version_name(self._loop.policy, claim.number)]
-            if name not in back
         ]
-        return found[-1] if found else ""
+        return next((name for name in reversed(published) if name not in back), "")
 
     def _export(self, pairs: Path) -> str:
         """The adapter as the server loads it, its parity, and the version's name in the registry."""

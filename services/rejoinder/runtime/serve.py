@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 
 from rejoinder.core import redact
 from rejoinder.core.clock import SystemClock
+from rejoinder.core.ending import when_told_to_end
 from rejoinder.core.errors import RejoinderError
 from rejoinder.core.metrics import Metrics
 from rejoinder.runtime.logging import EventLog, event_log
@@ -52,9 +52,7 @@ def run(
 
 async def _live(settings: Any, build: Callable[[Chassis], Awaitable[Room]], chassis: Chassis, log: EventLog) -> int:
     told = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # A second signal finds the event set: a drain is never broken off by impatience, only by SIGKILL.
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    when_told_to_end(partial(asyncio.get_running_loop().call_soon_threadsafe, told.set))
     server = Server(settings.server, build, chassis)
     starting = asyncio.create_task(server.start())
     stopping = asyncio.create_task(told.wait())

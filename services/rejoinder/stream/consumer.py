@@ -7,10 +7,8 @@ and when that transaction cannot be written the worker stops where it stands.
 from __future__ import annotations
 
 import logging
-import signal
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import FrameType
 from typing import Protocol
 
 from rejoinder.core.clock import Clock
@@ -74,13 +72,8 @@ class StopFlag:
     def __init__(self) -> None:
         self.asked = False
 
-    def ask(self, signum: int = 0, frame: FrameType | None = None) -> None:
+    def ask(self) -> None:
         self.asked = True
-
-    def listen(self, *signals: signal.Signals) -> None:
-        """From the main thread only."""
-        for each in signals:
-            signal.signal(each, self.ask)
 
 
 class Worker:

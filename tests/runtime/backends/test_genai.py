@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +16,7 @@ from rejoinder.runtime.backends.genai import EngineSettings, GenaiEngine
 from rejoinder.runtime.backends.rows import Answer, Row
 from rejoinder.runtime.backends.sampling import log_softmax
 
+from tests.chaos.harness import wait_until
 from tests.tinypolicy import tiny_policy
 
 SETTINGS = EngineSettings(max_batch=4, max_waves=2, patience_s=0.0, max_queue=64, threads=1)
@@ -70,13 +70,6 @@ class Gate:
     def __call__(self, text: str) -> None:
         self.reached.set()
         assert self.open.wait(20)
-
-
-def wait_for(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def test_a_row_gets_the_same_answer_alone_as_in_any_company(engine: GenaiEngine) -> None:
@@ -271,7 +264,7 @@ def test_likelihoods_do_not_starve_an_answer_that_somebody_watches() -> None:
     engine = made(max_queue=10_000)
     try:
         work = [engine.likelihood(prompts(1)[0], [[5] * 200] * 64) for _ in range(2)]
-        wait_for(lambda: len(work[0].values) > 0)
+        wait_until(lambda: len(work[0].values) > 0, "the first value")
         watched = row(prompts(1)[0], max_tokens=30)
         engine.submit([watched])
         watched.done.result(20)
@@ -360,7 +353,7 @@ def test_an_adapter_in_use_or_waited_for_is_not_unloaded() -> None:
         assert answered(engine, [row(prompts(1)[0], adapter="a1")])[0].tokens
         running.cancel()
         running.done.result(20)
-        wait_for(lambda: engine.unload_adapter("a1").exception(10) is None)
+        wait_until(lambda: engine.unload_adapter("a1").exception(10) is None, "the release of the adapter")
         with pytest.raises(NotFound):
             engine.submit([row(prompts(1)[0], adapter="a1")])
         with pytest.raises(NotFound):
@@ -419,7 +412,7 @@ def test_an_engine_that_closes_ends_its_waves_and_refuses_the_rest() -> None:
     scored = engine.likelihood(prompts(1)[0], [[5]])
     closing = threading.Thread(target=engine.close)
     closing.start()
-    wait_for(lambda: engine._stopping)
+    wait_until(lambda: engine._stopping, "the close")
     gate.open.set()
     closing.join(20)
     assert running.done.result(0).finish_reason in ("length", "stop")

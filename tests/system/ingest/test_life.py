@@ -124,8 +124,7 @@ def test_a_drain_under_load_loses_nothing_acknowledged_and_a_second_signal_does_
         wait_until(lambda: len(acked) > 200, "traffic")
         os.kill(process.pid, signal.SIGTERM)
         wait_until(lambda: "event=drain_started" in process.log_end(), "the drain")
-        os.kill(process.pid, signal.SIGTERM)
-        assert process.terminate() == 0
+        assert process.told_until_ended() == 0
     traffic.check()
     for client in clients:
         client.close()

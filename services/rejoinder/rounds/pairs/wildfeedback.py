@@ -72,7 +72,7 @@ def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Droppe
         return Dropped(evidence.id, "no_wish")
     sampling = Sampling(params.temperature, max_tokens=params.max_tokens, seed=seed_of(context, evidence.id))
     said = evidence.feedback.kind.text
-    asked = guide(answer.messages, wish)
+    wished = asked = guide(answer.messages, wish)
     if params.regenerate == "revision":
         asked = (*answer.messages, Message(Role.ASSISTANT, answer.response), Message(Role.USER, said))
     guided = context.sampler.sample(asked, sampling, params.candidates, context.version)
@@ -87,7 +87,7 @@ def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Droppe
     answers = [*texts, answer.response]
     unguided = context.sampler.likelihood(answer.messages, answers, context.version)
     if params.choose == "guidance":
-        with_wish = context.sampler.likelihood(guide(answer.messages, wish), answers, context.version)
+        with_wish = context.sampler.likelihood(wished, answers, context.version)
         scores = [one.log_prob - other.log_prob for one, other in zip(with_wish, unguided, strict=True)]
     else:
         scores = context.scorer.score(answer.messages, answers) if context.scorer else None
