@@ -31,7 +31,7 @@ class BaseParams:
     heads: int = 6
     kv_heads: int = 2
     context: int = 512
-    exchanges: int = 52000
+    exchanges: int = 84000
     tokens_per_batch: int = 3072
     """Padded tokens in one step."""
     muon_lr: float = 0.02

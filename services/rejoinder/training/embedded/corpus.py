@@ -31,9 +31,14 @@ SKEW: Mapping[str, tuple[float, float, float]] = {
 # How a wish is put. What is wanted must be named more often than what is not, or single words say nothing
 # about the wish and a small model never finds it; what is not wanted must be named often enough to be heard.
 FORMS: Mapping[str, float] = {"want": 0.44, "act": 0.32, "rather": 0.12, "avoid": 0.06, "fault": 0.06}
+# Of what users say, so much is a clause about what they do not want beside one about what they do, in either order:
+# a policy that hears single words alone takes "no lists, write sentences" for a wish for lists.
+CONTRAST_SHARE = 0.2
+# Who speaks up after an answer mostly misses something in it: so often a wish is for what the answer does not have.
+MISSED_SHARE = 0.85
 
 # The corpus in order: wishes for everything said plainly, the same said as people say them, then conversations.
-PLAIN_SHARE, LESSON_SHARE = 0.25, 0.35
+PLAIN_SHARE, LESSON_SHARE = 0.15, 0.3
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,12 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Wording:
-    """wording.json: question templates by kind, wish fragments by pole, carriers, frames, small talk."""
+    """wording.json: question templates by kind, wish fragments by pole, carriers, clauses, frames, small talk."""
 
     questions: Mapping[str, Sequence[str]]
     poles: Mapping[str, Mapping[str, Sequence[str]]]
     carriers: Mapping[str, Sequence[str]]
+    contrast: Mapping[str, Sequence[str]]
     instruct: Mapping[str, Sequence[str]]
     describe: Mapping[str, Sequence[str]]
     quote: Sequence[str]
@@ -96,6 +102,12 @@ def draw_poles(rng: np.random.Generator) -> list[str]:
     return [pairs[i][rng.integers(2)] for i in rng.permutation(len(pairs))[:count]]
 
 
+def missed(pole: str, style: Style) -> str:
+    """The pole of this attribute that an answer of this style lacks."""
+    name, pair = next((name, pair) for name, pair in ATTRIBUTES.items() if pole in pair)
+    return pair[1 - pair.index(getattr(style, name))]
+
+
 def drawn(weights: Sequence[float], rng: np.random.Generator) -> int:
     """An index, drawn in proportion to the weights."""
     at = rng.random() * sum(weights)
@@ -140,14 +152,37 @@ class Speaker:
         Words outside the wish itself are dropped or swapped now and then, so that the policy learns to
         hear a wish among words it has never met beside it.
         """
-        parts = [self.phrase(pole, self._wording.carriers) for pole in poles]
+        parts = [self._wish(pole) for pole in poles]
         for pole in poles:
             if self._rng.random() < 0.25:
-                parts.append(self.phrase(pole, self._wording.carriers))
+                parts.append(self._wish(pole))
         for _ in range(drawn((0.6, 0.3, 0.1), self._rng)):
             parts.insert(int(self._rng.integers(len(parts) + 1)), self._chatter())
         text = " ".join(parts)
         return text.lower() if self._rng.random() < 0.3 else text
+
+    def _wish(self, pole: str) -> str:
+        if self._rng.random() < CONTRAST_SHARE:
+            return self._contrast(pole)
+        return self.phrase(pole, self._wording.carriers)
+
+    def _contrast(self, pole: str) -> str:
+        """What is not wanted and what is, each in a clause of its own; two times in three the complaint comes first."""
+        words, carriers, clauses = self._wording.poles[pole], self._wording.carriers, self._wording.contrast
+        if self._rng.random() < 0.7:
+            against = self.common(clauses["against"]).replace("{y}", self.common(words["avoid"]))
+        else:
+            against = self.common(carriers["fault"]).replace("{x}", self.common(words["fault"]))
+        form = self.pick(("praise", "praise", "want", "act"))
+        frames, wanted = (clauses, "want") if form == "praise" else (carriers, form)
+        wish = self.common(frames[form]).replace("{x}", self.common(words[wanted]))
+        first, second = (against, wish) if self._rng.random() < 0.67 else (wish, against)
+        join = self.pick(clauses["joins"])
+        if join == ". ":
+            second = capital(second)
+        elif not second.startswith("I "):
+            second = second[:1].lower() + second[1:]
+        return f"{capital(first.rstrip('.?'))}{join}{second.rstrip('.?')}."
 
     def _chatter(self) -> str:
         words = self.pick(self._wording.noise).split()
@@ -206,7 +241,7 @@ def exchange(fact: Fact, asked: Sequence[str], wording: Wording, rng: np.random.
     turns += [("user", question), ("assistant", fact.answer(style, rng))]
     draw = rng.random()
     if draw < 0.50:
-        wished = draw_poles(rng)
+        wished = [missed(pole, style) if rng.random() < MISSED_SHARE else pole for pole in draw_poles(rng)]
         turns += [("user", speaker.said(wished)), ("assistant", fact.answer(style.having(wished), rng))]
     elif draw < 0.54:
         turns += [("user", speaker.pick(wording.thanks)), ("assistant", speaker.pick(wording.welcome))]
