@@ -30,10 +30,12 @@ from rejoinder.simulate.panel import Panel, Score
 from rejoinder.simulate.reading import Topic
 
 #: Minutes stand for weeks: nobody waits for a reply longer than this, and a step ends within a minute. So few people
-#: can rule out no smaller loss than this margin: the product's own, 5 points, asks for about nine times as many.
+#: can rule out no smaller loss than these margins: the product's own, 5 points of satisfaction and 8 of replies, ask
+#: for several times as many.
 ROLLOUT: Mapping[str, Any] = {
     "steps": [{"weight": 0.5, "duration_s": 0.0, "deadline_s": 45.0}],
     "margin": 0.15,
+    "reply_margin": 0.12,
     "maturity_s": 2.0,
     "min_units": 50,
     "base_rate": 0.4,
