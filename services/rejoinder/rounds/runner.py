@@ -270,12 +270,12 @@ class Round:
     def _started_from(self, settings: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Path]]:
         """The train settings and the adapters they name: `promoted` is what is stable now, `previous` the newest
         version that a round published and no rollout took back. Where there is none yet, it is the original."""
-        named = {"promoted": self._loop.stable, "previous": self._previous()}
+        named = {"promoted": lambda: self._loop.stable, "previous": self._previous}
         adapters = {}
         for field_name in ("init", "reference"):
             wanted = settings.get(field_name, "original")
             if wanted in named:
-                found = adapter_of(self._ports.artefacts, self._loop.policy, named[wanted])
+                found = adapter_of(self._ports.artefacts, self._loop.policy, named[wanted]())
                 if found is None:
                     settings[field_name] = "original"
                 else:
