@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 #: Top folders under tests/ that mirror no room.
-RINGS = {"contracts", "system", "chaos", "data", "miniatures", "hostile"}
+RINGS = {"contracts", "system", "chaos", "data", "miniatures", "hostile", "cluster"}
 #: Suites over a whole folder: every row, equality with another library, somebody else's program, shipped weights.
 WHOLE = {"contract", "parity", "external", "shipped"}
 
@@ -37,11 +37,13 @@ def tests_that_mirror_nothing() -> list[str]:
         parts = path.relative_to(ROOT / "tests").parts
         if parts[0] in RINGS:
             continue
-        source = ROOT / "services" / "rejoinder" / Path(*parts[:-1])
+        inside = parts[0] == "operator"
+        root = ROOT / "operators" / "rejoinder_operator" if inside else ROOT / "services" / "rejoinder"
+        source = root / Path(*parts[1 if inside else 0 : -1])
         stem = parts[-1].removeprefix("test_").removesuffix(".py")
         known = {p.stem for p in source.glob("*.py")} | {p.name for p in source.glob("*") if p.is_dir()}
         if not any(stem == name or stem.startswith(f"{name}_") for name in known | WHOLE):
-            found.append(f"tests/{'/'.join(parts)}: no services/rejoinder/{'/'.join(parts[:-1])}/{stem}.py")
+            found.append(f"tests/{'/'.join(parts)}: no {source.relative_to(ROOT)}/{stem}.py")
     return found
 
 

@@ -38,6 +38,13 @@ SPINE = (
     ("103", "RLHF Workflow (online iterative DPO)", "2405.07863", "rounds", "best and worst of n under the reward service; rounds that resume and are gated", "the comparison with offline DPO through the real services; eight seeds do not separate the two"),
     ("40", "rDPO", "2403.00409", "training", "the loss, equal to TRL's `robust`; unbiased under flips by algebra", "a flip rate estimated rather than known; with beta chosen on the hidden reward plain DPO closes as much of the gap"),
     ("77", "LN-DPO", "2407.15229", "training", "the loss, equal to TRL's `sigmoid_norm`; coincides with DPO at equal lengths", "the miniature on a transformer; saved at its longest setting 0.145 [0.085, 0.204], which does not clear the tenth, and at its shortest it ends as early as it can"),
+    ("28", "DOVE", "2404.00530", "training", "the loss over prompts and responses, equal to DPO's over one prompt; pairs of two prompts from the pairs file", "not shown: claimed is more reward from 300 joint pairs beside 300 conditional ones than from the latter alone, and none where joint labels are a coin's; found is more value less KL, but a coin's labels pass too (a true label is worth more than a coin's). After figures were seen, features went from 64 to 32, the norm of tastes from 2 to .7, and reward became reward less KL. A builder that makes joint pairs from a window"),
+    ("54", "Logic of direct preference alignment", "2412.17696", "evaluate", "formula to loss and back, relations between two losses; the cores of the objectives below", "length normalisation, margins and targets are modifiers outside it"),
+    ("97", "TPO", "2410.12854", "training, rounds", "the list loss with LambdaRank's weights; lists by the `ranked` builder", "the tree of thoughts; the adaptive weight of a step, which needs hidden states"),
+    ("100", "Preferred-MedLLM / RPO", "2504.18080", "training", "the loss, equal to the sum of TRL's `sigmoid` and `sft`", "not shown: claimed are four points more when asked to explain, a cost of explaining of two points at most, and chosen answers that grow likelier; the second does not clear its floor, though after figures were seen the others' lead went from 1 to .8 and the noise from .5 to .4. Continued pretraining"),
+    ("106", "PRefLexOR", "2410.12375", "training", "ORPO (first phase) and EXO (second), equal to TRL's; thinking tokens left out by marks", "not shown: claimed are three points of accuracy and no fewer good thoughts where thoughts are left out of the comparison; found is the contrary, also after the pairs went from 60 to 300. The first phase's miniature, `orpo.py`, is half of the row: its claims are ours and hold at a weight of 1 (paper: .1). Questions made from a corpus; recursive inference"),
+    ("108", "VPO", "2405.19320", "training", "the offline loss; equal to TRL's `sigmoid` at alpha 0", "not shown: claimed is a narrower spread than DPO's at a mean not lower by two points; DPO at its best rate spreads as little. Once it was trained out at VPO's rate so that the claim held: turned back, and shown beside the claim. The online loss, which needs samples of the reference"),
+    ("KTO", "KTO", "2402.01306", "training", "the loss, equal to TRL's given its divergence; answers judged each by itself from the pairs file, or the two sides of a pair", "shown is that answers judged alone teach nearly what comparisons do, on seeds 2000 to 2019, looked at once; not shown is the same of one good answer in ten bad ones under the paper's weights, which missed on seeds 0 to 19 (it clears its floor on 2000 to 2019: .167 [.090, .244]). Once it was turned to equal weights, which pass with shuffled judgements too: turned back. A builder that makes judged answers without a counterpart from a window"),
     ("11", "Preference learning does not learn rankings", "2405.19534", "evaluate", "ranking accuracy summed, per token, length-matched, by difficulty; the idealised one; before, SFT, objective, shuffled on real pairs", "the alignment gap on real pairs with several votes"),
 )
 # fmt: on
@@ -55,6 +62,23 @@ def miniatures(figures: dict[str, Any]) -> list[str]:
                 f"| {found['row']} | `tests/miniatures/{found['file']}` | {claim['claim']} | {_figure(claim)} | "
                 f"{claim['floor']:g} | {_figure(control)} | `python -m tests.miniatures.measure {name}` |"
             )
+    return lines
+
+
+def logic() -> list[str]:
+    """What the objectives are made of, and how the cores stand to one another (row 54)."""
+    from rejoinder.evaluate.preference_logic import CORES, MADE_OF, relate
+
+    lines = ["", "## Relations between preference losses", ""]
+    lines += [
+        "A core entails another where its loss is nowhere below the other's; computed from formulas (row 54).",
+        "",
+    ]
+    lines += ["| core | entails | objectives |", "| --- | --- | --- |"]
+    for name, core in CORES.items():
+        below = [other for other in CORES if relate(core, CORES[other]) == "entails"]
+        rows = [f"`{row}`{f' ({how})' if how else ''}" for row, (made_of, how) in MADE_OF.items() if made_of == name]
+        lines.append(f"| {name} | {', '.join(below) or '-'} | {', '.join(rows) or '-'} |")
     return lines
 
 
@@ -78,7 +102,7 @@ def methods() -> str:
         "",
         "## Research systems",
         "",
-        "| row | system | paper | room | shown | built and tested | not built |",
+        "| row | system | paper | room | shown | built and tested | not shown or not built |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [
@@ -94,6 +118,7 @@ def methods() -> str:
         "",
         *miniatures(figures),
     ]
+    lines += logic()
     for module, attribute in TABLES:
         table = getattr(__import__(module, fromlist=[attribute]), attribute)
         lines += ["", f"## Table: {table.kind}", "", "| row | file | paper | claim |", "| --- | --- | --- | --- |"]

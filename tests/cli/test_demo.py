@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from rejoinder.cli.demo import MARK, _cleared, _controlled, command, show
 from rejoinder.core.errors import FailedPrecondition
 from rejoinder.rounds import recipe as recipes
+from rejoinder.rounds.pairs import BUILDERS
 from rejoinder.rounds.recipe import Recipe
 from rejoinder.training.settings import TrainSettings
 
@@ -21,7 +22,7 @@ def of_train(recipe: Recipe) -> TrainSettings:
     return TrainSettings.from_mapping(recipe.train.settings)
 
 
-@pytest.mark.parametrize("control", ["", "permuted-followups", "no-training"])
+@pytest.mark.parametrize("control", ["", "permuted-followups", "permuted-within-kind", "no-training"])
 def test_what_changes_nothing_of_the_training_leaves_the_recipe_as_it_is_but_for_the_seed(control: str) -> None:
     found = _controlled(DEMO, control, None, 7)
     assert (found.seed, of_train(found).seed, found.train.swap_share) == (7, 7, 0.0)
@@ -40,6 +41,15 @@ def test_the_sft_control_learns_from_chosen_answers_alone() -> None:
     found = of_train(_controlled(DEMO, "sft", None, 7))
     assert (found.objective, found.params, found.anchor_weight) == ("sft", {}, 0.0)
     assert (found.lr, found.epochs, found.lora) == (of_train(DEMO).lr, of_train(DEMO).epochs, of_train(DEMO).lora)
+
+
+def test_the_unwished_control_regenerates_without_the_wish_and_trains_alike() -> None:
+    found = _controlled(DEMO, "unwished", None, 7)
+    (row,), (shipped,) = found.builders, DEMO.builders
+    assert row.params == {**shipped.params, "regenerate": "nothing", "choose": "first"}
+    assert BUILDERS.resolve(row.row).with_params(row.params)
+    assert of_train(found) == of_train(_controlled(DEMO, "", None, 7))
+    assert shipped.params["regenerate"] == "revision", "the shipped recipe stays"
 
 
 def test_another_anchor_is_a_persons_word() -> None:
@@ -109,6 +119,31 @@ def test_a_refused_round_is_shown_with_its_reason_and_no_rise_is_claimed(capsys:
     assert "acknowledged 750, lost 0" in said
     assert "24 s, 1211 MB" in said
     assert "past the gate" not in said
+
+
+def test_what_users_wanted_is_told_with_what_could_be_measured_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    rate = {"value": 0.41, "low": 0.3, "high": 0.52}
+    wishes = {"said": 118, "checkable": 0.75, "judged": 0.0, "unmeasured": 0.25, "n": 60, "users": 51}
+    result = a_result()
+    result["rounds"][0]["wishes"] = wishes | {"before": rate, "after": rate, "gain": None}
+    show(result)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "118 dissatisfied turns of evaluation users: 75 % checked by rule, 0 % read by a judge" in said
+    assert "25 % unmeasured; met unasked before 0.410 [0.300, 0.520], after 0.410 [0.300, 0.520], n 60" in said
+    result["rounds"][0]["wishes"] = wishes | {"before": None, "after": None, "gain": None, "n": 0}
+    show(result)
+    assert "no version answered them" in capsys.readouterr().out
+
+
+def test_what_was_promoted_though_undecided_is_said_to_be_not_worse(capsys: pytest.CaptureFixture[str]) -> None:
+    push = {"kind": "harmless", "verdict": "inconclusive", "action": "promoted", "reasons": ["satisfaction"]}
+    held = {"kind": "silent", "verdict": "inconclusive", "action": "rolled back", "reasons": ["response_rate"]}
+    show(a_result(pushes=[push, held]))
+    lines = capsys.readouterr().out.splitlines()
+    (harmless,) = [line for line in lines if "harmless" in line]
+    assert "not worse" in harmless
+    assert "inconclusive" not in harmless
+    assert any("silent" in line and "inconclusive" in line for line in lines)
 
 
 def test_a_push_that_nobody_met_is_shown_without_figures(capsys: pytest.CaptureFixture[str]) -> None:

@@ -118,3 +118,66 @@ def test_what_may_not_train_is_counted_and_enters_no_pair(tmp_path: Path, capsys
     plan = call(capsys, "round", "plan", "--data", str(data))
     assert plan["evidence"]["left_out.no_train"] == 240
     assert sum(plan["sides"].values()) == 0
+
+
+def test_a_field_map_reads_what_no_format_fits_and_twice_the_same_is_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The observer's example, as files: the same language, the same events."""
+    import rejoinder.observe
+    import yaml
+
+    examples = Path(rejoinder.observe.__file__).parent / "examples"
+    topics = yaml.safe_load((examples / "settings.yaml").read_text())["topics"]
+    counted = []
+    for theme, name in zip(topics, ("chat", "reactions"), strict=True):
+        map_file = tmp_path / f"{name}.yaml"
+        map_file.write_text(yaml.safe_dump(theme["map"]))
+        command = ("import", str(examples / f"{name}.jsonl"), "--map", str(map_file), "--data", str(tmp_path / "d"))
+        for _ in range(2):
+            (file,) = call(capsys, *command, "--no-signals")["files"]
+            counted.append((file["interactions"], file["kinds"], file["outcomes"]))
+    kinds = {"comment": 1, "copy": 1, "rating": 2}
+    assert counted == [
+        (5, {"follow_up": 4}, {"RECORDED": 9}),
+        (5, {"follow_up": 4}, {"DUPLICATE": 9}),
+        (0, kinds, {"RECORDED": 4}),
+        (0, kinds, {"DUPLICATE": 4}),
+    ]
+    assert call(capsys, "satisfaction", "--data", str(tmp_path / "d"))["join_rate"] == 1.0
+
+
+def test_a_field_map_and_a_format_are_not_both_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "map.yaml").write_text("preset: flat\n")
+    given = ("--map", str(tmp_path / "map.yaml"), "--format", "sharegpt", "--data", str(tmp_path / "d"))
+    with pytest.raises(SystemExit) as caught:
+        main(["import", str(EXCERPT), *given])
+    assert caught.value.code == 2
+    assert "--format" in capsys.readouterr().err
+
+
+def test_a_field_map_that_cannot_be_meant_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    map_file = tmp_path / "map.yaml"
+    map_file.write_text("preset: flat\ncontents: said\n")
+    with pytest.raises(SystemExit) as caught:
+        main(["import", str(EXCERPT), "--map", str(map_file), "--data", str(tmp_path / "d")])
+    assert caught.value.code == 2
+    assert "map.yaml.contents: unknown field; nearest known: content" in capsys.readouterr().err
+
+
+def test_u23_what_is_redacted_on_the_way_in_is_in_no_file_of_the_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = [("user", "Write to anna@example.org."), ("assistant", "I wrote to anna@example.org."), ("user", "thanks")]
+    line = {"messages": [{"role": role, "content": text} for role, text in said]}
+    (tmp_path / "log.jsonl").write_text(json.dumps(line) + "\n")
+    held = {}
+    for kinds in ("all", "phone"):
+        folder = tmp_path / kinds
+        options = ("--data", str(folder), "--redact", kinds, "--no-signals")
+        report = call(capsys, "import", str(tmp_path / "log.jsonl"), *options)
+        assert report["files"][0]["outcomes"] == {"RECORDED": 2}
+        held[kinds] = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert b"anna@example.org" not in held["all"]
+    assert b"I wrote to <EMAIL>." in held["all"]
+    assert b"anna@example.org" in held["phone"]

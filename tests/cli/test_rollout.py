@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rejoinder.cli.main import main
 from rejoinder.cli.rollout import planned, show
-from rejoinder.clients.rollouts import ArmFigures, Hop, Rollout, Verdict
+from rejoinder.clients.rollouts import ArmFigures, Hop, Rollout, Verdict, VetoArm, VetoFigures
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.metrics import Metrics
 from rejoinder.rollout.plan import PlanStep, RolloutPlan
@@ -141,6 +141,11 @@ def test_a_status_shows_both_arms_the_verdict_and_what_is_needed(capsys: pytest.
         e_needed=20.0,
         assigned=Hop(130, 27, 26.0, 1.02),
         matured=Hop(110, 20, 22.0, 1.0),
+        vetoes=(
+            VetoFigures("failures", 1.5, 300.0, False, True, VetoArm(90, 0.01), VetoArm(20, 0.05)),
+            VetoFigures("audit", 0.9, 300.0, False, False, VetoArm(5, -0.1, 1), VetoArm(0, 0.0)),
+            VetoFigures("length", 412.0, 300.0, True, True, VetoArm(90, 0.02), VetoArm(20, 0.5)),
+        ),
     )
     show(shown, as_json=False)
     said = capsys.readouterr().out
@@ -152,6 +157,11 @@ def test_a_status_shows_both_arms_the_verdict_and_what_is_needed(capsys: pytest.
         "verdict: inconclusive (response_rate); difference -0.010 [-0.120, +0.100]",
         "E-values (20 decides): worse 1, better 0.25, not worse 7.89; "
         "sample ratio (1000 suspends): assigned 1.02 (27 of 130), matured 1 (20 of 110)",
+        "Vetoes (mean harm)",
+        "90 + 20",
+        "not measured, 1 without a second reading",
+        "412",
+        "fired",
         "321 judged users still needed; expected 2023-11-14T22:13+00:00",
     ):
         assert words in said

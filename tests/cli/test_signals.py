@@ -24,6 +24,15 @@ def test_good_records_are_read(tmp_path: Path) -> None:
     assert len(labelled_turns(file)) == 2
 
 
+def test_a_line_ends_at_its_end_alone(tmp_path: Path) -> None:
+    """JSON leaves these characters as they are, and pasted text has them."""
+    file = tmp_path / "f.jsonl"
+    file.write_text(
+        json.dumps({**GOOD, "followup": "no\u2028that \x85 is wrong"}, ensure_ascii=False) + "\r\n", "utf-8"
+    )
+    assert len(labelled_turns(file)) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rejoinder.cli import up
 from rejoinder.cli.supervisor import Plan
-from rejoinder.cli.up import OBSERVE, PORTS, plans, processes
+from rejoinder.cli.up import OBSERVE, PORTS, WEB, http_of, plans, processes
 
 
 @pytest.fixture
@@ -15,8 +15,8 @@ def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Plan]:
     """A deployment of two policy replicas; where the embedded models lie is another test's matter."""
     monkeypatch.setattr(up, "folder_of", lambda name: tmp_path / "models" / name)
     monkeypatch.setattr("rejoinder.registry.bootstrap.bootstrap", lambda *given: None)
-    names = processes(2)
-    ports = {name: 40_000 + number for number, name in enumerate(names)}
+    names = (*processes(2), "gateway", "console")
+    ports = {name: 40_000 + number for number, name in enumerate((*names, *map(http_of, WEB)))}
     return {plan.name: plan for plan in plans(tmp_path, "assist", names, ports)}
 
 
@@ -36,7 +36,8 @@ def test_replicas_start_after_the_first_and_before_whoever_calls_them() -> None:
 
 
 def test_the_usual_ports_of_all_processes_are_different() -> None:
-    assert len({up._usual(name) for name in processes(16)}) == len(processes(16))
+    names = (*processes(16), *WEB)
+    assert len({up._usual(name) for name in names}) == len(names)
     assert up._usual("policy") == PORTS["policy"]
 
 
@@ -55,6 +56,19 @@ def test_the_rollout_engine_knows_every_replica(planned: dict[str, Plan]) -> Non
     assert planned["rollouts"].settings["policy"]["replicas"] == [
         f"127.0.0.1:{40_000 + names.index(name)}" for name in ("policy", "policy-2")
     ]
+
+
+def test_the_gateway_stands_before_every_replica_and_signs_with_a_secret_of_its_own(
+    planned: dict[str, Plan], tmp_path: Path
+) -> None:
+    found = planned["gateway"]
+    names = list(planned)
+    at = [f"127.0.0.1:{40_000 + names.index(name)}" for name in ("policy", "policy-2")]
+    assert found.settings["upstream"]["policy"]["address"] == f"ipv4:{','.join(at)}"
+    assert found.settings["http"]["port"] == 40_000 + len(names)
+    key = Path(found.settings["browser"]["key_file"])
+    assert key.read_bytes() != (tmp_path / "key").read_bytes()
+    assert key.stat().st_mode & 0o777 == 0o600
 
 
 def test_observe_mode_runs_no_serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

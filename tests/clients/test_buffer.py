@@ -6,7 +6,7 @@ import time
 import pytest
 from rejoinder.clients import BufferCounts, InteractionBuffer
 from rejoinder.clients.feedback import RecordResult
-from rejoinder.core.errors import LogUnavailable
+from rejoinder.core.errors import LogUnavailable, Quota
 from rejoinder.core.types import Interaction, RecordOutcome
 
 
@@ -46,6 +46,48 @@ def test_what_is_offered_is_recorded_once_and_counted() -> None:
     counts = buffer.close()
     assert service.ids == [f"e{n}" for n in range(10)]
     assert counts == BufferCounts(offered=11, recorded=10, rejected=1)
+
+
+def test_what_was_over_a_quota_is_sent_again_and_counts_as_no_faulty_one() -> None:
+    class Limited(Recorder):
+        def record_interactions(self, events: list[Interaction]) -> list[RecordResult]:
+            return [*super().record_interactions(events[:2]), *(over(event.event_id) for event in events[2:])]
+
+    def over(event_id: str) -> RecordResult:
+        return RecordResult(event_id, "", RecordOutcome.REJECTED, "QUOTA", "", None)
+
+    service = Limited()
+    service.held.clear()
+    buffer = InteractionBuffer(service, batch=5, pause_s=0.01)
+    for n in range(5):
+        buffer.offer(Interaction(event_id=f"e{n}"))
+    service.held.set()
+    counts = buffer.close()
+    assert sorted(service.ids) == [f"e{n}" for n in range(5)]
+    assert (counts.recorded, counts.rejected, counts.dropped) == (5, 0, 0)
+
+
+def test_u19_a_tenant_over_its_quota_holds_up_nobody_behind_it() -> None:
+    class Limited(Recorder):
+        def record_interactions(self, events: list[Interaction]) -> list[RecordResult]:
+            if {event.tenant for event in events} == {"over"}:
+                raise Quota("over a quota", retry_after_s=60.0)
+            results = super().record_interactions(events)
+            through.set()
+            return results
+
+    through = threading.Event()
+    service = Limited()
+    service.held.clear()
+    buffer = InteractionBuffer(service, batch=5, pause_s=0.01)
+    for n in range(10):
+        buffer.offer(Interaction(tenant="over", event_id=f"o{n}"))
+    for n in range(5):
+        buffer.offer(Interaction(tenant="other", event_id=f"e{n}"))
+    service.held.set()
+    assert through.wait(10)
+    buffer.close(timeout_s=0.0)
+    assert service.ids == [f"e{n}" for n in range(5)]
 
 
 def test_a_full_buffer_drops_and_counts_and_never_blocks() -> None:

@@ -56,6 +56,8 @@ def test_a_try_that_would_begin_after_the_deadline_is_not_waited_for() -> None:
         (errors.Loading("x"), False, True),
         (errors.QueueFull("x"), False, True),
         (errors.ResourceExhausted("a proxy's"), False, False),
+        # A quota that says when: nothing was taken, and then it will be.
+        (errors.Quota("x", retry_after_s=0.1), False, True),
         # Repeating heals none of these.
         (errors.Quota("x"), True, False),
         (errors.EmptyField("x"), True, False),

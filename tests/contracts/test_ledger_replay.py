@@ -1,11 +1,14 @@
 """The ledger's content is a function of the set of records: any order, batching, redelivery or number of partitions
-gives the same digest and the same counters. Contracts: Deduplication, Parked, Replay, Erasure (F06, F07, U01, U17)."""
+gives the same digest and the same counters, in SQLite and in PostgreSQL.
+
+Contracts: Deduplication, Parked, Replay, Erasure (F06, F07, U01, U17)."""
 
 from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from rejoinder.core.clock import ManualClock
 from rejoinder.core.ids import answer_digest, subject_of
 from rejoinder.ledger import settler
 from rejoinder.ledger.book import Ledger
+from rejoinder.ledger.dialect import Where
 from rejoinder.ledger.projector import Projector
 from rejoinder.ledger.rows import Arrived
 from rejoinder.ledger.schema import feedback as feedback_table
@@ -28,6 +32,8 @@ from rejoinder.stream.memory import MemoryLog
 from rejoinder.stream.port import Record
 from rejoinder.stream.topics import TOPICS
 from sqlalchemy import select
+
+from tests.postgresql import Server
 
 NOW = 1_700_000_000.0
 KEY = b"key"
@@ -143,10 +149,34 @@ def chunked(rng: random.Random, pool: Sequence[Record]) -> list[list[Record]]:
     return out
 
 
-def state_after(root: Path, batches: Sequence[Sequence[Record]]) -> tuple[str, object, object]:
+#: Gives a place for a new ledger until the block ends.
+Places = Callable[[], AbstractContextManager[Where]]
+
+
+@contextmanager
+def in_a_file() -> Iterator[Where]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder) / "ledger.db"
+
+
+def in_postgres(server: Server) -> Places:
+    @contextmanager
+    def place() -> Iterator[Where]:
+        where = server.database()
+        yield where
+        server.give_back(where)
+
+    return place
+
+
+@pytest.fixture(params=("sqlite", "postgres"))
+def places(request: pytest.FixtureRequest) -> Places:
+    return in_a_file if request.param == "sqlite" else in_postgres(request.getfixturevalue("postgres"))
+
+
+def state_after(place: Places, batches: Sequence[Sequence[Record]]) -> tuple[str, object, object]:
     """Digest, counters and marks of a ledger that took these batches."""
-    path = Path(tempfile.mkdtemp(dir=root)) / "ledger.db"
-    with Ledger(path, SETTINGS, ManualClock(NOW)) as ledger:
+    with place() as where, Ledger(where, SETTINGS, ManualClock(NOW)) as ledger:
         projector = Projector(ledger.store, SETTINGS, ManualClock(NOW))
         for batch in batches:
             with ledger.store.writing() as connection:
@@ -163,11 +193,24 @@ def state_after(root: Path, batches: Sequence[Sequence[Record]]) -> tuple[str, o
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_order_and_no_batching_changes_the_ledger(pool: list[Record], seed: int) -> None:
     rng = random.Random(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        shuffled = rng.sample(pool, len(pool))
-        whole = state_after(Path(folder), [pool])
-        assert state_after(Path(folder), [[record] for record in pool]) == whole
-        assert state_after(Path(folder), chunked(rng, shuffled)) == whole
+    shuffled = rng.sample(pool, len(pool))
+    whole = state_after(in_a_file, [pool])
+    assert state_after(in_a_file, [[record] for record in pool]) == whole
+    assert state_after(in_a_file, chunked(rng, shuffled)) == whole
+
+
+def test_both_stores_hold_the_same_ledger_in_whatever_order(postgres: Server) -> None:
+    """Digest, counters and marks of one database are those of the other, which read the same in another order."""
+    place = in_postgres(postgres)
+
+    @given(records(), st.integers(0, 1 << 30))
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+    def holds(pool: list[Record], seed: int) -> None:
+        rng = random.Random(seed)
+        shuffled = state_after(place, chunked(rng, rng.sample(pool, len(pool))))
+        assert shuffled == state_after(in_a_file, [pool])
+
+    holds()
 
 
 def an_application(seed: int) -> list[types.Interaction | types.Feedback | types.Signal]:
@@ -215,39 +258,37 @@ def an_application(seed: int) -> list[types.Interaction | types.Feedback | types
     return events
 
 
-def test_adding_partitions_changes_no_result() -> None:
+def test_adding_partitions_changes_no_result(places: Places) -> None:
     digests, joined = set(), set()
-    with tempfile.TemporaryDirectory() as folder:
-        for partitions in (1, 2, 3, 7):
-            log = MemoryLog(ManualClock(NOW), partitions)
-            for event in an_application(3):
-                log.append([replace(record_of(event, "tests"), identity=None)]).result()
-            with Ledger(Path(folder) / f"{partitions}.db", SETTINGS, ManualClock(NOW)) as ledger:
-                ledger.project(log)
-                digests.add(ledger.digest())
-                joined.add((ledger.joining().joined, ledger.joining().foreign))
+    for partitions in (1, 2, 3, 7):
+        log = MemoryLog(ManualClock(NOW), partitions)
+        for event in an_application(3):
+            log.append([replace(record_of(event, "tests"), identity=None)]).result()
+        with places() as where, Ledger(where, SETTINGS, ManualClock(NOW)) as ledger:
+            ledger.project(log)
+            digests.add(ledger.digest())
+            joined.add((ledger.joining().joined, ledger.joining().foreign))
     assert len(digests) == 1
     assert len(joined) == 1
     assert joined.pop()[0] > 20
 
 
-def test_every_acknowledged_id_is_stored_exactly_once() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        log = MemoryLog(ManualClock(NOW), 4)
-        acknowledged = set()
-        for event in an_application(4):
-            log.append([replace(record_of(event, "tests"), identity=None)]).result()
-            acknowledged.add((type(event).__name__, event.event_id))
-        with Ledger(Path(folder) / "ledger.db", SETTINGS, ManualClock(NOW)) as ledger:
-            ledger.project(log)
-            with ledger.store.reading() as connection:
-                held = [("Interaction", name) for (name,) in connection.execute(select(interactions_table.c.event_id))]
-                held += [("Feedback", name) for (name,) in connection.execute(select(feedback_table.c.event_id))]
+def test_every_acknowledged_id_is_stored_exactly_once(places: Places) -> None:
+    log = MemoryLog(ManualClock(NOW), 4)
+    acknowledged = set()
+    for event in an_application(4):
+        log.append([replace(record_of(event, "tests"), identity=None)]).result()
+        acknowledged.add((type(event).__name__, event.event_id))
+    with places() as where, Ledger(where, SETTINGS, ManualClock(NOW)) as ledger:
+        ledger.project(log)
+        with ledger.store.reading() as connection:
+            held = [("Interaction", name) for (name,) in connection.execute(select(interactions_table.c.event_id))]
+            held += [("Feedback", name) for (name,) in connection.execute(select(feedback_table.c.event_id))]
     assert set(held) == acknowledged
     assert len(held) == len(acknowledged)
 
 
-def test_a_rule_that_is_no_function_of_the_set_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rule_that_is_no_function_of_the_set_is_found_out(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: where the highest of what is at hand wins, batches show in the ledger."""
 
     def highest(copies: Iterable[Arrived]) -> tuple[Arrived, list[tuple[Arrived, str]]]:
@@ -257,7 +298,6 @@ def test_a_rule_that_is_no_function_of_the_set_is_found_out(monkeypatch: pytest.
     first = types.Feedback(tenant="t", event_id="f1", accepted_at=NOW, kind=types.Rating(number=1.0))
     bodies = (first, replace(first, kind=types.Rating(number=0.0)))
     pool = [Record("feedback", 0, n, b"", codec.encode(body), (), NOW) for n, body in enumerate(bodies)]
-    with tempfile.TemporaryDirectory() as folder:
-        assert state_after(Path(folder), [pool]) == state_after(Path(folder), [[record] for record in pool])
-        monkeypatch.setattr(settler, "settle", highest)
-        assert state_after(Path(folder), [pool]) != state_after(Path(folder), [[record] for record in pool])
+    assert state_after(places, [pool]) == state_after(places, [[record] for record in pool])
+    monkeypatch.setattr(settler, "settle", highest)
+    assert state_after(places, [pool]) != state_after(places, [[record] for record in pool])

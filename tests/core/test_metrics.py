@@ -8,7 +8,8 @@ from prometheus_client import generate_latest
 from rejoinder.core.errors import UnknownRow
 from rejoinder.core.metrics import METRICS, Metric, Metrics, markdown
 
-SOURCES = Path(__file__).parents[2] / "services" / "rejoinder"
+ROOT = Path(__file__).parents[2]
+SOURCES = (ROOT / "services" / "rejoinder", ROOT / "operators")
 #: Labels whose values would be as many as users, versions or callers.
 UNBOUNDED = {"version", "user", "user_id", "tenant", "principal", "interaction", "conversation", "digest", "id", "text"}
 
@@ -25,7 +26,8 @@ def test_a_row_says_its_unit_its_meaning_and_has_bounded_labels(metric: Metric) 
 
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_a_row_is_used_somewhere(metric: Metric) -> None:
-    users = [p for p in SOURCES.rglob("*.py") if p.name != "metrics.py" and f'"{metric.name}"' in p.read_text("utf-8")]
+    files = (path for folder in SOURCES for path in folder.rglob("*.py") if path.name != "metrics.py")
+    users = [path for path in files if f'"{metric.name}"' in path.read_text("utf-8")]
     assert users
 
 

@@ -114,9 +114,9 @@ def test_harder_pairs_turn_right_less_often():
 def test_the_idealised_policy_ranks_right_what_its_raters_outweigh():
     """Two answers, beta 1, raters 3 to 1: the optimum multiplies the odds by 3, so odds above 1/3 come out right."""
     before = Scored.of([row(0, np.log(0.3), np.log(0.7)), row(1, np.log(0.2), np.log(0.8))])
-    assert idealised(before, np.array([0.75, 0.75]), beta=1.0) == 0.5
-    assert idealised(before, np.array([0.99, 0.99]), beta=1.0) == 1.0
-    assert idealised(before, np.array([0.75, 0.75]), beta=1e-3) == 1.0
+    assert list(idealised(before, np.array([0.75, 0.75]), beta=1.0)) == [1.0, 0.0]
+    assert list(idealised(before, np.array([0.99, 1.0]), beta=1.0)) == [1.0, 1.0]
+    assert list(idealised(before, np.array([0.75, 0.0]), beta=1e-3)) == [1.0, 0.0]
 
 
 def test_the_report_carries_difficulty_and_an_idealised_accuracy_that_says_where_its_shares_come_from():
@@ -126,8 +126,18 @@ def test_the_report_carries_difficulty_and_an_idealised_accuracy_that_says_where
     assert sum(part["n"] for part in plain["by_difficulty"]) == 400
     voted = [{**r, "flip_probability": 0.1} for r in before[:300]] + before[300:]
     found = rank_report(voted, after, generator=draw(), beta=0.1)["idealised"]
-    assert (found["n"], found["shares_from"]) == (300, "flip_probability")
-    assert found["value"] > plain["summed"]["all"]["before"]["value"]
+    assert (found["idealised"]["n"], found["shares_from"]) == (300, "flip_probability")
+    assert found["idealised"]["value"] > plain["summed"]["all"]["before"]["value"]
+
+
+def test_the_gap_is_of_the_same_pairs_and_raters_shares_come_before_estimates():
+    before, after = world()
+    voted = [{**r, "flip_probability": 0.4, "share": 1.0} for r in before[:100]] + before[100:]
+    found = rank_report(voted, after, generator=draw(), beta=0.1)["idealised"]
+    assert (found["shares_from"], found["idealised"]["value"]) == ("share", 1.0)
+    assert found["gap"]["value"] == pytest.approx(1.0 - found["after"]["value"])
+    reached = [{**r, "chosen_logp": 0.0, "rejected_logp": -9.0} for r in after]
+    assert rank_report(voted, reached, generator=draw(), beta=0.1)["idealised"]["gap"]["value"] == 0.0
 
 
 def test_a_talkative_group_weighs_by_its_pairs_in_value_and_interval():

@@ -44,6 +44,15 @@ async def test_results_say_outcome_reason_field_and_place(log: SqliteLog) -> Non
     assert (unknown.event_id, unknown.reason) == ("c", error_reason_pb2.ERROR_REASON_UNKNOWN_ENUM)
 
 
+async def test_an_item_of_too_many_parts_is_refused_alone(log: SqliteLog) -> None:
+    request = feedback_pb2.RecordInteractionsRequest()
+    request.events.add(event_id="long", messages=[{"role": "ROLE_USER", "content": "x"}] * 2001)
+    request.events.add(event_id="good", messages=[{"role": "ROLE_USER", "content": "x"}] * 2000)
+    long, good = (await service_of(log).RecordInteractions(request, CALL)).results
+    assert (long.event_id, long.reason, long.field) == ("long", error_reason_pb2.ERROR_REASON_TOO_LONG, "messages")
+    assert good.outcome == feedback_pb2.RECORD_OUTCOME_RECORDED
+
+
 async def test_an_interaction_is_answered_with_its_id(log: SqliteLog) -> None:
     request = feedback_pb2.RecordInteractionsRequest()
     request.events.add(messages=[{"role": "ROLE_USER", "content": "How warm?"}], response="70 °F")

@@ -6,7 +6,8 @@ import dataclasses
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rejoinder.core.errors import InvalidArgument
+from rejoinder.core import codec
+from rejoinder.core.errors import InvalidArgument, TooLong
 from rejoinder.core.types import (
     Abandon,
     Choice,
@@ -28,7 +29,7 @@ from rejoinder.core.types import (
     Served,
 )
 from rejoinder.feedback.settings import LimitSettings
-from rejoinder.feedback.validate import TEXTS, check_event
+from rejoinder.feedback.validate import _SHORT, TEXTS, _check_values, _plainly_good, check_event, check_parts
 
 LIMITS = LimitSettings()
 NOW = 1_700_000_000.0
@@ -71,6 +72,7 @@ BAD = (
     (Feedback(kind=Click("c", 1), turn=-1), "INVALID_ARGUMENT", "turn"),
     (Feedback(kind=Click("c", 1), occurred_at=NOW + 86_401), "INVALID_ARGUMENT", "occurred_at"),
     (Feedback(kind=Click("c", 1), source="a\u2028b"), "BAD_ENCODING", "source"),
+    (Feedback(kind=Click("c", 1), user_id="🦔" * 129), "TOO_LONG", "user_id"),
     (Feedback(sealed=b"x" * (256 * 1024 + 1)), "TOO_LONG", "sealed"),
     (Interaction(), "EMPTY_FIELD", "messages"),
     (Interaction(messages=(Message(content="x"),)), "EMPTY_FIELD", "messages.role"),
@@ -100,6 +102,36 @@ def test_what_no_event_can_be_is_refused_with_its_field(event: Feedback | Intera
     assert (raised.value.reason, raised.value.metadata["field"]) == (reason, field)
 
 
+@given(
+    st.text(max_size=300),
+    st.floats(allow_nan=True),
+    st.none() | st.floats(allow_nan=True),
+    st.integers(-(2**31), 2**31 - 1),
+    st.lists(st.text(max_size=3), max_size=2).map(tuple),
+)
+def test_what_is_plainly_good_has_nothing_at_fault(
+    text: str, number: float, time: float | None, position: int, names: tuple[str, ...]
+) -> None:
+    """The one expression that nearly every event ends with takes nothing that the look at each value would refuse."""
+    for event in (
+        Feedback(event_id=text, occurred_at=time, turn=position, kind=Click(text, position)),
+        Feedback(
+            user_id=text, sealed=b"x" * (position % 9), kind=Rating(text, number, category=text, categories=names)
+        ),
+        Interaction(messages=(Message(Role.USER, text),), response=text, latency=time, sampling=Sampling(number)),
+        Interaction(served=Served(text, bucket=number), ranking=Ranking(text, (RankedCandidate(text, score=number),))),
+    ):
+        for limits in (LIMITS, LimitSettings(max_text_bytes=8, max_id_chars=12)):
+            short = min(_SHORT, limits.max_id_chars)
+            if _plainly_good(type(event))(event, short, limits.max_text_bytes, NOW + limits.max_ahead_s):
+                _check_values(event, "", limits, NOW)
+
+
+def test_an_everyday_event_is_plainly_good() -> None:
+    for event in (GOOD[0], GOOD[2], GOOD[5], GOOD[11]):
+        assert _plainly_good(type(event))(event, _SHORT, LIMITS.max_text_bytes, NOW)
+
+
 def test_every_string_that_is_no_text_is_held_to_the_rule_of_ids() -> None:
     names = [f.name for f in dataclasses.fields(Interaction) if f.type == "str" and f.name not in TEXTS]
     assert len(names) > 8
@@ -120,3 +152,19 @@ def test_any_value_is_taken_or_refused_and_nothing_else_happens(
         # Anything but a class of InvalidArgument fails the test, by name.
         with contextlib.suppress(InvalidArgument):
             check_event(event, LIMITS, NOW)
+
+
+def test_f15_parts_are_counted_before_anything_is_made_of_them() -> None:
+    limits = LimitSettings(max_parts=3)
+    fits = Interaction(messages=(Message(Role.USER, "x"),) * 3, ranking=Ranking("q", (RankedCandidate("c"),) * 3))
+    check_parts(codec.to_proto(fits), limits)
+    check_parts(codec.to_proto(Feedback(kind=Rating(categories=("a",) * 3))), limits)
+    for event, field in (
+        (dataclasses.replace(fits, messages=fits.messages * 2), "messages"),
+        (dataclasses.replace(fits, ranking=Ranking("q", (RankedCandidate("c"),) * 4)), "ranking.candidates"),
+        (dataclasses.replace(fits, sampling=Sampling(stop=("a",) * 4)), "sampling.stop"),
+        (Feedback(kind=Rating(categories=("a",) * 4)), "rating.categories"),
+    ):
+        with pytest.raises(TooLong) as raised:
+            check_parts(codec.to_proto(event), limits)
+        assert raised.value.metadata["field"] == field

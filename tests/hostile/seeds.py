@@ -102,7 +102,30 @@ SEEDS: tuple[tuple[str, Message], ...] = (
         _now(_now(ledger_pb2.GetSatisfactionRequest(group_by="day"), "since"), "until"),
     ),
     ("ledger.GetParity", ledger_pb2.GetParityRequest()),
+    ("ledger.ListAnswers", ledger_pb2.ListAnswersRequest(polarity="POLARITY_DSAT", before="1/e", limit=10)),
+    (
+        "feedback.RecordLabels",
+        feedback_pb2.RecordLabelsRequest(
+            events=[
+                {
+                    "event_id": "label",
+                    "source_event_id": "f",
+                    "interaction_id": "i",
+                    "attempt_id": "a",
+                    "user_id": "u",
+                    "polarity": "POLARITY_DSAT",
+                    "reasons": [{"rubric": "style", "start": 0, "end": 3}],
+                }
+            ]
+        ),
+    ),
     ("ledger.ReadEvidence", ledger_pb2.ReadEvidenceRequest(reader="fuzz", acknowledged=0, limit=5)),
+    (
+        "ledger.FetchEvidence",
+        ledger_pb2.FetchEvidenceRequest(
+            reader="fuzz", references=[events_pb2.EvidenceReference(tenant="default", number=1)]
+        ),
+    ),
     (
         "ledger.ReadJudged",
         _now(
@@ -146,6 +169,7 @@ SEEDS: tuple[tuple[str, Message], ...] = (
     ("policy.Likelihood", policy_pb2.LikelihoodRequest(messages=_ASKED, continuations=["68 F", "20 C"])),
     ("policy.ListArms", policy_pb2.ListArmsRequest(policy=POLICY)),
     ("rollouts.GetRollout", ro.GetRolloutRequest(policy=POLICY)),
+    ("rollouts.GetTrail", ro.GetTrailRequest(policy=POLICY)),
     ("rollouts.Start", ro.StartRequest(policy=POLICY, version="assist-r0001", plan=_PLAN)),
     ("rollouts.Promote", ro.PromoteRequest(policy=POLICY, generation=1)),
     ("rollouts.Abort", ro.AbortRequest(policy=POLICY, generation=1)),

@@ -143,7 +143,7 @@ class Services:
                 raw = channel.unary_unary(path)(payload, timeout=HANGS_S, metadata=metadata)
         except grpc.RpcError as error:
             return _told(error), b""
-        return (_outcome(raw) if method in ("RecordFeedback", "RecordInteractions") else "OK"), raw
+        return (_outcome(raw) if method in ("RecordFeedback", "RecordInteractions", "RecordLabels") else "OK"), raw
 
     def state(self) -> dict[str, object]:
         """All that may be written: the log's ends, the spools, the registry's objects."""

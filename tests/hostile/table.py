@@ -1,7 +1,8 @@
 """The table of malformed and hostile inputs: at most three of a kind, each with the status and reason that it gets.
 
 A request's `expect` is `STATUS/REASON` of the call, or the outcome of an item (`REJECTED/REASON/field`, `RECORDED`).
-A file's is `2/REASON`, the exit status and reason of the command that is given it. Rows that stand elsewhere already
+A file's is `2/REASON`, the exit status and reason of the command that is given it; a path's likewise, its input what
+the command is given as its output or its folder (`{file}` is a file that is there). Rows that stand elsewhere already
 are taken from there by name. `found_by="fuzzer"`: fuzz.py came upon it; `was` says what happened then, "" where it was
 refused from the first.
 """
@@ -168,6 +169,24 @@ REQUESTS = (
     policy("another policy", "another policy"),
     asks("a rollout of another policy", "another policy", "rollouts.GetRollout",
          rollouts_pb2.GetRolloutRequest(policy="other"), NOWHERE),
+    asks("a trail of another policy", "another policy", "rollouts.GetTrail",
+         rollouts_pb2.GetTrailRequest(policy="other"), NOWHERE),
+    asks("an application that reads everybody's words", "somebody else's words", "ledger.ListAnswers",
+         ledger_pb2.ListAnswersRequest(limit=10), ROLE, token="app-token"),
+    asks("all words of all time at once", "somebody else's words", "ledger.ListAnswers",
+         ledger_pb2.ListAnswersRequest(limit=2**31 - 1), INVALID),
+    asks("words behind a place that is SQL", "somebody else's words", "ledger.ListAnswers",
+         ledger_pb2.ListAnswersRequest(limit=1, before="0 OR 1=1/x"), INVALID),
+    asks("an application that labels", "a label that is none", "feedback.RecordLabels",
+         feedback_pb2.RecordLabelsRequest(events=[{"source_event_id": "f"}]), ROLE, token="app-token"),
+    asks("a label that says satisfied because of an error", "a label that is none", "feedback.RecordLabels",
+         feedback_pb2.RecordLabelsRequest(events=[{"source_event_id": "f", "interaction_id": "i",
+                                                   "polarity": "POLARITY_SAT",
+                                                   "reasons": [{"rubric": "factual_error"}]}]),
+         "REJECTED/INVALID_ARGUMENT/reasons.rubric"),
+    asks("a label of a polarity nobody knows", "a label that is none", "feedback.RecordLabels",
+         feedback_pb2.RecordLabelsRequest(events=[{"source_event_id": "f", "interaction_id": "i", "polarity": 99}]),
+         "REJECTED/UNKNOWN_ENUM/polarity"),
     asks("no credentials", "nobody", "reward.Score", score(), NOBODY, token=""),
     asks("a guessed token", "nobody", "ledger.GetParity", ledger_pb2.GetParityRequest(), NOBODY, token="guessed"),
     policy("nobody", "nobody"),
@@ -362,4 +381,22 @@ FILES = (
     Row("a list of nobody", "who calls", "principals", b"[]", "2/BAD_SETTINGS"),
 )  # fmt: skip
 
-ROWS = REQUESTS + FILES
+PATHS = (
+    Row("pairs into a folder that nobody can make", "an output that cannot be", "export", b"/proc/nope/x.jsonl",
+        "2/BAD_FILE", was="FileNotFoundError"),
+    Row("figures below a file", "an output that cannot be", "demo figures", b"{file}/x.json", "2/BAD_FILE",
+        was="NotADirectoryError, when the demonstration was over"),
+    Row("a page below a file", "an output that cannot be", "demo report", b"{file}/x.html", "2/BAD_FILE",
+        was="NotADirectoryError, when the demonstration was over"),
+    Row("logs into a folder that nobody can make", "a data folder that cannot be", "import to", b"/proc/nope/y",
+        "2/BAD_FILE", was="FileNotFoundError"),
+    Row("a demonstration in a folder that nobody can make", "a data folder that cannot be", "demo in",
+        b"/proc/nope/x", "2/BAD_FILE", was="FileNotFoundError"),
+    Row("a demonstration below a file", "a data folder that cannot be", "demo in", b"{file}/x", "2/BAD_FILE",
+        was="NotADirectoryError"),
+    Row("a model exported below a file", "a model's folder that cannot be", "model to", b"{file}/x", "2/BAD_FILE"),
+    Row("a database that is a folder", "a data folder that is none", "satisfaction of", b"{folder}",
+        "2/LOG_UNAVAILABLE"),
+)  # fmt: skip
+
+ROWS = REQUESTS + FILES + PATHS

@@ -19,7 +19,7 @@ from tests.chaos.harness import wait_until
 from tests.hostile.fuzz import Found, fuzz_readers, fuzz_services, stored_in
 from tests.hostile.readers import PAIR, READERS, SETTINGS, Reader
 from tests.hostile.services import POLICY, SERVICES, Services
-from tests.hostile.table import FILES, REQUESTS, ROWS, Row, rerank
+from tests.hostile.table import FILES, PATHS, REQUESTS, ROWS, Row, rerank
 from tests.observe.formats.test_contract import SAMPLES
 
 pytestmark = pytest.mark.system
@@ -48,6 +48,16 @@ COMMANDS = {
     "rollout plan": ("rollout", "plan", "--plan", "{file}", "--data", "{data}", "--json"),
     "reward pairs": ("reward", "evaluate", "{file}", "--json"),
     "labelled turns": ("signals", "evaluate", "{file}", "--json"),
+}
+#: What is written when a command ends must be refused before it begins.
+OUTPUTS = {
+    "export": ("export", "--out", "{path}", "--data", "{data}", "--json"),
+    "demo figures": ("demo", "--json", "{path}", "--data", "{folder}/demo"),
+    "demo report": ("demo", "--report", "{path}", "--json", "{folder}/figures.json", "--data", "{folder}/demo"),
+    "demo in": ("demo", "--data", "{path}", "--json", "{folder}/figures.json"),
+    "import to": ("import", "{data}/sound.jsonl", "--data", "{path}", "--no-signals", "--json"),
+    "model to": ("models", "export", "--model", "{data}", "--out", "{path}", "--json"),
+    "satisfaction of": ("satisfaction", "--data", "{path}", "--json"),
 }
 
 
@@ -92,11 +102,11 @@ def test_a_request_gets_its_status_and_reason_and_leaves_nothing(services: Servi
 
 #: Seeded inputs of a short run; `python -m tests.hostile.fuzz` goes on for as long as one likes.
 SHORT = 400
-FUZZED = [f"feedback.{m}" for m in ("RecordFeedback", "RecordInteractions", "BeginEpoch", "CommitStep")]
+FUZZED = [f"feedback.{m}" for m in ("RecordFeedback", "RecordInteractions", "RecordLabels", "BeginEpoch", "CommitStep")]
 FUZZED += ["rerank.Rerank", "reward.Score", "reward.Compare", "policy.Generate"]
 FUZZED += [f"ledger.{m}" for m in ("Trace", "GetSatisfaction", "GetParity", "ReadEvidence", "ReadJudged")]
-FUZZED += ["ledger.GetCut", "ledger.BuildWindow"]
-FUZZED += [f"rollouts.{m}" for m in ("GetRollout", "Start", "Promote", "Abort", "Freeze")]
+FUZZED += ["ledger.FetchEvidence", "ledger.GetCut", "ledger.BuildWindow", "ledger.ListAnswers"]
+FUZZED += [f"rollouts.{m}" for m in ("GetRollout", "GetTrail", "Start", "Promote", "Abort", "Freeze")]
 
 
 def test_some_hundred_seeded_requests_find_nothing(services: Services, tmp_path: Path) -> None:
@@ -147,6 +157,25 @@ def test_a_file_is_one_friendly_error_and_nothing_is_written(
     assert "Traceback" not in said
     assert stored_in(data / "log.db") == stored
     assert not Path("/tmp/hostile").exists()
+
+
+@pytest.mark.parametrize("row", PATHS, ids=lambda row: row.name)
+def test_a_path_that_cannot_be_is_one_friendly_error_before_anything_begins(
+    row: Row, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = stored_in(data / "log.db")
+    (tmp_path / "file").write_text("as it was")
+    (tmp_path / "folder" / "log.db").mkdir(parents=True)
+    places = {"file": tmp_path / "file", "folder": tmp_path / "folder", "data": data}
+    path = row.input.decode().format(**places)
+    with pytest.raises(SystemExit) as ended:
+        main([part.format(path=path, **places) for part in OUTPUTS[row.target]])
+    said = capsys.readouterr().err
+    assert f"{ended.value.code}/{json.loads(said)['error']['reason']}" == row.expect
+    assert "Traceback" not in said
+    assert stored_in(data / "log.db") == stored
+    assert (tmp_path / "file").read_text() == "as it was"
+    assert not (tmp_path / "folder" / "demo").exists()
 
 
 def _given(target: str, path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,12 @@ from rejoinder.core import codec, types
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.ids import subject_of
 from rejoinder.ledger.book import Ledger
+from rejoinder.ledger.dialect import Postgres, Where
 from rejoinder.ledger.settings import Forgetting, LedgerSettings, Rules
 from rejoinder.stream.port import NewRecord, Record
-from rejoinder.stream.topics import TOPICS
+from rejoinder.stream.topics import TOPICS, Topic
+
+from tests.postgresql import Server
 
 NOW = 1_700_000_000.0
 KEY = b"a key of the deployment"
@@ -28,9 +31,12 @@ class ListLog:
         self.runs: dict[tuple[str, int], list[Record]] = {}
         self.partitions = partitions
         self.ids: dict[str, str] = {}
+        self.topics: Mapping[str, Topic] = TOPICS
+        #: What retention has left of a partition begins here.
+        self.starts: dict[tuple[str, int], int] = {}
 
-    def put(self, event: Any, part: int = 0, at: float | None = None) -> types.Coordinate:
-        topic = _TOPIC_OF[type(event)]
+    def put(self, event: Any, part: int = 0, at: float | None = None, topic: str = "") -> types.Coordinate:
+        topic = topic or _TOPIC_OF[type(event)]
         when = at if at is not None else getattr(event, "accepted_at", None) or NOW
         return self.put_bytes(topic, codec.encode(event), part, when)
 
@@ -48,21 +54,34 @@ class ListLog:
     def end_offsets(self, topic: str) -> Mapping[int, int]:
         return {part: len(self.runs.get((topic, part), ())) for part in range(self.partitions)}
 
+    def start_offsets(self, topic: str) -> Mapping[int, int]:
+        return {part: self.starts.get((topic, part), 0) for part in range(self.partitions)}
+
     def read(self, topic: str, partition: int, offset: int, max_records: int = 500) -> Sequence[Record]:
-        return self.runs.get((topic, partition), [])[offset : offset + max_records]
+        start = max(offset, self.starts.get((topic, partition), 0))
+        return self.runs.get((topic, partition), [])[start : start + max_records]
+
+    def expire(self) -> None:
+        """Retention takes all that lies there now, but for erasures."""
+        self.starts |= {place: len(run) for place, run in self.runs.items() if place[0] != "erasures"}
 
     def everything(self) -> list[Record]:
         return [record for run in self.runs.values() for record in run]
 
 
 class Bench:
-    """Makes events with little said, and ledgers. owns: the ledgers it made."""
+    """Makes events with little said, and ledgers. owns: the ledgers it made, and their databases.
+
+    server: where ledgers lie; in SQLite files without one.
+    """
 
     now = NOW
     key = KEY
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, server: Server | None = None) -> None:
         self.root = root
+        self.server = server
+        self.databases: list[Postgres] = []
         self.clock = ManualClock(NOW)
         self._count = itertools.count()
         self._open: list[Ledger] = []
@@ -70,9 +89,19 @@ class Bench:
     def settings(self, batch: int = 2_000, **rules: Any) -> LedgerSettings:
         return LedgerSettings(Forgetting(KEY), Rules(**rules), batch)
 
+    def place(self) -> Where:
+        """Where a new ledger may be made: in a database, its tables are there already."""
+        if self.server is None:
+            return self.root / f"ledger-{next(self._count)}.db"
+        self.databases.append(self.server.database())
+        return self.databases[-1]
+
     def ledger(self, settings: LedgerSettings | None = None, **more: Any) -> Ledger:
-        path = self.root / f"ledger-{next(self._count)}.db"
-        ledger = Ledger(path, settings or self.settings(), self.clock, **more)
+        return self.again(self.place(), settings, **more)
+
+    def again(self, where: Where, settings: LedgerSettings | None = None, **more: Any) -> Ledger:
+        """The ledger that lies somewhere."""
+        ledger = Ledger(where, settings or self.settings(), self.clock, **more)
         self._open.append(ledger)
         return ledger
 
@@ -143,10 +172,17 @@ class Bench:
     def close(self) -> None:
         for ledger in self._open:
             ledger.close()
+        self._open.clear()
+        while self.databases:
+            self.server.give_back(self.databases.pop())
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    made = Bench(tmp_path)
+STORES = ("sqlite", "postgres")
+
+
+@pytest.fixture(params=STORES)
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """Every test of the room runs over both stores."""
+    made = Bench(tmp_path, request.getfixturevalue("postgres") if request.param == "postgres" else None)
     yield made
     made.close()

@@ -34,11 +34,13 @@ class Desk:
         numbers = [e.number for e in self.ledger.evidence(READER, 0, 1000)]
         self.ledger.evidence(READER, max(numbers, default=0), 1)
 
-    def read(self, seconds: float, limit: int = 5000, judges=PINNED, unit: str = "user"):
+    def read(self, seconds: float, limit: int = 5000, judges=PINNED, unit: str = "user", **beside):
         """What has matured `seconds` after the start; keeps the place."""
         marked = mark(self.ledger.store, self.log, self.bench.now + seconds + SLACK_S)
         assert reached(self.ledger.store, marked)
-        found = read_judged(self.ledger.store, Asked("assist", self.after, MATURITY, judges, unit, limit), marked)
+        found = read_judged(
+            self.ledger.store, Asked("assist", self.after, MATURITY, judges, unit, limit, **beside), marked
+        )
         self.after = found.matured_to
         return found
 
@@ -74,7 +76,24 @@ def test_where_conversations_are_the_unit_they_are_read_whole(desk, bench) -> No
     )
     found = desk.read(61.0, unit="conversation")
     assert names(found) == ["x1", "x2"]
-    assert {turn.conversation_at for turn in found.turns} == {bench.now + 0.5}
+
+
+def test_an_answer_carries_the_weight_under_which_its_conversation_began(desk, bench) -> None:
+    """Under this policy: a rollout says nothing about what another one drew."""
+
+    def drawn(arm: ArmKind, propensity: float, policy: str = "assist") -> dict:
+        return {"served": Served(policy, "v", "d", arm, propensity, 0.1, 3)}
+
+    talk = {"conversation_id": "c"}
+    desk.put(
+        bench.answer("other", 0.0, **drawn(ArmKind.CANARY, 0.9, "draft"), **talk, turn=1),
+        bench.answer("late", 1.0, **drawn(ArmKind.STABLE, 1.0), **talk, turn=2),
+        bench.answer("then", 2.0, **drawn(ArmKind.STABLE, 0.75), **talk, turn=3),
+        bench.answer("first", 3.0, **drawn(ArmKind.CANARY, 0.25), user_id="bob", conversation_id="d"),
+        bench.answer("alone", 4.0, **drawn(ArmKind.STABLE, 0.75), user_id="eve", conversation_id=""),
+    )
+    found = {turn.interaction_id: turn.conversation_weight for turn in desk.read(100.0).turns}
+    assert found == {"late": 0.0, "then": 0.0, "first": 0.25, "alone": None}
 
 
 def test_an_answer_carries_its_arm_its_draw_and_its_reply(desk, bench) -> None:
@@ -197,9 +216,67 @@ def test_a_place_is_read_before_the_ends_that_hold_its_signals(desk, bench) -> N
     desk.put(bench.answer("x1"), bench.said("f1", "x1"))
 
     class Publishes:
+        topics = desk.log.topics
+
         def end_offsets(self, topic):
             desk.log.put(bench.signal("f1", "x1"))
             desk.extracted()
             return desk.log.end_offsets(topic)
 
     assert mark(desk.ledger.store, Publishes(), 0.0) == Mark(0.0, 0, mark(desk.ledger.store, desk.log, 0.0).ends)
+
+
+def audited(desk, bench, **second) -> None:
+    """An answer, a reply that pleased the first judge, and what a second one makes of it."""
+    desk.put(bench.answer("x1"), bench.said("f1", "x1"), bench.signal("f1", "x1", "SAT"))
+    if second:
+        desk.put(bench.signal("f1", "x1", **({"extractor": "audit-lexicon", "extractor_version": "1"} | second)))
+    desk.extracted()
+
+
+def test_a_second_reading_comes_with_the_reply_that_speaks(desk, bench) -> None:
+    audited(desk, bench, polarity="DSAT")
+    found = desk.read(100.0, second=Judge())
+    (turn,) = found.turns
+    assert (turn.polarity, turn.sampled, turn.second) == (Polarity.SAT, True, Polarity.DSAT)
+    assert found.second == Judge("audit-lexicon", "1")
+
+
+def test_a_second_judge_never_speaks_for_the_answer_nor_where_nobody_asks(desk, bench) -> None:
+    audited(desk, bench, polarity="DSAT")
+    found = desk.read(100.0)
+    assert (found.turns[0].polarity, found.turns[0].sampled, found.second) == (Polarity.SAT, False, None)
+
+
+def test_outside_the_sample_there_is_no_second_judge(desk, bench) -> None:
+    audited(desk, bench)
+    found = desk.read(100.0, second=Judge())
+    assert (found.turns[0].sampled, found.turns[0].second, found.second) == (False, Polarity.UNSPECIFIED, None)
+
+
+def test_what_the_second_judge_could_not_read_was_in_the_sample(desk, bench) -> None:
+    audited(desk, bench, polarity="UNSPECIFIED")
+    (turn,) = desk.read(100.0, second=Judge()).turns
+    assert (turn.sampled, turn.second) == (True, Polarity.UNSPECIFIED)
+
+
+@pytest.mark.parametrize(
+    "other", [{"extractor_version": "2"}, {"extractor": "audit-endpoint"}], ids=["version", "judge"]
+)
+def test_what_another_second_judge_read_was_in_the_sample_and_has_no_reading(desk, bench, other) -> None:
+    audited(desk, bench, polarity="DSAT", **other)
+    found = desk.read(100.0, second=Judge("audit-lexicon", "1"))
+    assert (found.turns[0].sampled, found.turns[0].second) == (True, Polarity.UNSPECIFIED)
+    assert found.second == Judge("audit-lexicon", "1")
+
+
+@pytest.mark.parametrize(("response", "refused"), [("I'm sorry, but I can't help with that.", True), ("68 F", False)])
+def test_whether_an_answer_refuses_is_told_where_it_is_asked(desk, bench, response, refused) -> None:
+    desk.put(bench.answer("x1", response=response), bench.answer("x2", user_id="bob", response=response))
+    found = desk.read(100.0, limit=1, refusals=True)
+    assert {turn.refused for turn in found.turns} == {refused}
+
+
+def test_whether_an_answer_refuses_is_not_looked_at_where_nobody_asks(desk, bench) -> None:
+    desk.put(bench.answer("x1", response="I can't help with that."))
+    assert desk.read(100.0).turns[0].refused is None

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 from rejoinder.core import codec, types
 from rejoinder.core.errors import LogReplaced, StoreOwned
-from rejoinder.ledger.book import Ledger, replay
+from rejoinder.ledger.book import Ledger
 from rejoinder.ledger.projector import Projector
+from rejoinder.ledger.replay import replay
 from rejoinder.ledger.schema import feedback, interactions, set_aside
 from sqlalchemy import event as hooks
 from sqlalchemy import select
@@ -135,6 +136,28 @@ def test_poison_bytes_are_dead_lettered_and_what_follows_is_read(bench) -> None:
     assert totals(ledger) | {"stored": 1, "dead_lettered": 4} == totals(ledger)
 
 
+def test_words_may_hold_any_character_and_names_no_more_than_an_index_takes(bench) -> None:
+    odd = "nul \x00, soh \x01, both \x01\x00\x01, \ud7ff, 🦔"
+    longest = "🦔" * 128
+    ledger = bench.ledger()
+    log = bench.of(
+        bench.answer("x1", response=odd, user_id="a\x00b"), bench.answer(longest, event_id=longest, attempt_id=longest)
+    )
+    log.put(bench.said("🐾" * 128, longest, kind=types.Comment(odd), attempt_id="", tenant="t"))
+    for name in (f"{longest}!", "line\nend", "nul\x00"):
+        log.put(bench.answer("x2", event_id=name))
+        log.put(bench.said("f2", name))
+    long = "s" * 6_000
+    log.put(types.DeadLetter(event_id="d", reason="EXPIRED", subject=long, accepted_at=bench.now))
+    log.put(types.Erasure(long, "ticket", bench.now, 0.0))
+    log.put(types.Erasure("subject", long, bench.now, 0.0))
+    ledger.project(log)
+    assert totals(ledger) | {"stored": 3, "dead_lettered": 9} == totals(ledger)
+    assert only(ledger, interactions, interactions.c.event_id == "e-x1")["response"] == odd
+    assert ledger.joining().joined == 1
+    assert not ledger.audit()
+
+
 def test_where_the_dead_letter_cannot_be_written_the_projector_stops_and_loses_nothing(bench) -> None:
     log, ledger = bench.of(bench.said("f1", "x1")), bench.ledger()
     log.put_bytes("feedback", b"\xff")
@@ -166,15 +189,15 @@ def test_another_log_stops_the_projector_with_a_command(bench, how: str) -> None
 def test_a_ledger_made_anew_from_the_log_has_the_same_digest(bench) -> None:
     log, ledger = bench.of(*(bench.answer(f"x{n}", after=n) for n in range(9)), bench.said("f1", "x1")), bench.ledger()
     ledger.project(log)
-    assert replay(log, bench.root / "new.db", ledger.settings, bench.clock) == ledger.digest()
+    assert replay(log, bench.place(), ledger.settings, bench.clock) == ledger.digest()
     log.put(bench.said("f2", "x2"))
-    assert replay(log, bench.root / "newer.db", ledger.settings, bench.clock) != ledger.digest()
+    assert replay(log, bench.place(), ledger.settings, bench.clock) != ledger.digest()
 
 
 def test_two_processes_cannot_own_one_ledger(bench) -> None:
     ledger = bench.ledger()
     with pytest.raises(StoreOwned):
-        Ledger(ledger.store.path, ledger.settings)
+        bench.again(ledger.store.where)
 
 
 def test_a_turn_after_another_version_is_flagged_crossed(bench) -> None:

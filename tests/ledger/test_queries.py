@@ -56,6 +56,15 @@ def test_groups_are_versions_arms_days_sources_extractors_and_reasons(bench) -> 
         groups("user")
 
 
+def test_a_second_judge_is_in_no_satisfaction_and_stands_beside_the_first_by_name(bench) -> None:
+    second = bench.signal("f-x1", "x1", "DSAT", after=99.0, extractor="audit-lexicon")
+    ledger = filled(bench, [*talk(bench, "x1", "SAT"), second])
+    (row,) = ledger.satisfaction("t")
+    assert (row.sat, row.dsat) == (1, 0)
+    by = {row.group: (row.sat, row.dsat) for row in ledger.satisfaction("t", "extractor")}
+    assert by == {"x": (1, 0), "audit-lexicon": (0, 1)}
+
+
 def test_the_latest_signal_that_says_something_speaks_for_an_answer(bench) -> None:
     events = [
         bench.answer("x1"),

@@ -11,16 +11,18 @@ from rejoinder.ledger.rows import WORDS, arrive, arrived_of, to_body, to_event, 
 from rejoinder.stream.port import Record
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+#: What an index takes: a record whose names hold a control character is no event.
+names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 moments = st.none() | st.integers(1, 4 * 10**15).map(lambda micros: micros / 1_000_000)
 interactions = st.builds(
     types.Interaction,
     tenant=st.sampled_from(["t", "default"]),
     event_id=st.just("e"),
     interaction_id=st.just("x"),
-    conversation_id=text,
+    conversation_id=names,
     turn=st.integers(0, 9),
     user_id=text,
-    principal=text,
+    principal=names,
     messages=st.lists(st.builds(types.Message, st.sampled_from(types.Role), text), max_size=3).map(tuple),
     response=text,
     served=st.none() | st.builds(types.Served, text, text, bucket=st.floats(0, 1), holdout=st.booleans()),
@@ -40,7 +42,7 @@ feedback = st.builds(
     tenant=st.just("t"),
     event_id=st.just("f"),
     user_id=text,
-    principal=text,
+    principal=names,
     occurred_at=moments,
     accepted_at=st.just(5.0),
     sealed=st.binary(max_size=4),

@@ -8,7 +8,7 @@ import math
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from rejoinder.clients.ledger import WindowEvidence
+from rejoinder.clients.ledger import Judge, Judged, WindowEvidence
 from rejoinder.core.codec import from_proto
 from rejoinder.core.errors import (
     BadEncoding,
@@ -19,6 +19,7 @@ from rejoinder.core.errors import (
     LogUnavailable,
     NotFound,
 )
+from rejoinder.ledger import service as services
 from rejoinder.ledger.cut import Cut
 from rejoinder.ledger.service import MAX_PARTITIONS, MOST_S, LedgerService, follow
 from rejoinder.runtime.call import Call
@@ -165,6 +166,29 @@ async def test_the_utmost_that_is_taken_can_be_answered(service, after: Timestam
     assert found.HasField("matured_to")
 
 
+async def test_second_readings_and_refusals_cross_the_wire(bench) -> None:
+    log = bench.of(
+        bench.answer("x1", -600.0, response="I can't help with that."),
+        bench.said("f1", "x1", -590.0),
+        bench.signal("f1", "x1", "SAT", -580.0),
+        bench.signal("f1", "x1", "DSAT", -580.0, extractor="audit-lexicon"),
+    )
+    ledger = bench.ledger()
+    ledger.project(log)
+    numbers = [e.number for e in ledger.evidence("signals:1", 0, 10)]
+    ledger.evidence("signals:1", max(numbers), 1)
+    asked = {**JUDGED, "policy": "assist", "judges": [{"extractor": "x", "version": "1"}], "refusals": True}
+    request = ledger_pb2.ReadJudgedRequest(**asked, second=ledger_pb2.Judge())
+    request.after.FromSeconds(int(bench.now) - 3600)
+    service = LedgerService(ledger, log, log.append)
+    found = from_proto(await service.ReadJudged(request, CALL), Judged)
+    assert found.second == Judge("audit-lexicon", "1")
+    (turn,) = found.turns
+    assert (turn.polarity, turn.sampled, turn.second, turn.refused) == ("SAT", True, "DSAT", True)
+    request.refusals = False
+    assert from_proto(await service.ReadJudged(request, CALL), Judged).turns[0].refused is None
+
+
 async def test_a_cut_waits_for_a_ledger_that_is_behind_and_says_so(bench) -> None:
     log = bench.of(bench.answer("x1"))
     service = LedgerService(bench.ledger(), log, log.append)
@@ -177,6 +201,7 @@ class ComesAndGoes:
 
     def __init__(self, log, away: int) -> None:
         self.log, self.away = log, away
+        self.topics = log.topics
         self.replaced = False
 
     def topic_id(self, topic: str) -> str:
@@ -195,7 +220,7 @@ class ComesAndGoes:
 async def test_a_log_that_is_away_is_waited_for_and_another_log_ends_the_projecting(bench) -> None:
     log, ledger = ComesAndGoes(bench.of(bench.answer("x1")), away=3), bench.ledger()
     stop, awaited = asyncio.Event(), []
-    task = asyncio.create_task(follow(ledger, log, 0.001, stop, awaited.append))
+    task = asyncio.create_task(follow(ledger, log, 0.001, stop, lambda error: awaited.append(error.reason)))
     while not ledger.parity():
         await asyncio.sleep(0.001)
     assert awaited == ["LOG_UNAVAILABLE"] * 3
@@ -208,3 +233,65 @@ async def test_told_to_stop_it_ends(bench) -> None:
     stop = asyncio.Event()
     stop.set()
     await asyncio.wait_for(follow(bench.ledger(), bench.log(), 60.0, stop, print), 5)
+
+
+def asked_for(*references: tuple[str, int], reader: str = "signals:set") -> ledger_pb2.FetchEvidenceRequest:
+    request = ledger_pb2.FetchEvidenceRequest(reader=reader)
+    for tenant, number in references:
+        request.references.add(tenant=tenant, number=number)
+    return request
+
+
+async def test_evidence_is_given_out_by_number_and_what_is_gone_or_another_tenants_is_not(service, bench) -> None:
+    """F16, U19: an erased piece has no number any more; a number says nothing to another tenant."""
+    log, ledger = bench.log(), bench.ledger()
+    log.put(bench.answer("x1"), 0)
+    log.put(bench.answer("x2", user_id="bob"), 0)
+    log.put(bench.said("f1", "x1"), 0)
+    log.put(bench.said("f2", "x2", user_id="bob"), 0)
+    ledger.project(log)
+    asking = LedgerService(ledger, log, log.append)
+    found = await asking.FetchEvidence(asked_for(("t", 2), ("t", 1), ("t", 1), ("t", 9)), CALL)
+    assert [(item.number, item.feedback.event_id, item.interaction.interaction_id) for item in found.items] == [
+        (1, "f1", "x1"),
+        (2, "f2", "x2"),
+    ]
+    assert [item.number for item in (await asking.FetchEvidence(asked_for(("other", 1), ("t", 2)), CALL)).items] == [2]
+    log.put(bench.erasure("ann", after=100.0))
+    ledger.project(log)
+    assert [item.number for item in (await asking.FetchEvidence(asked_for(("t", 1), ("t", 2)), CALL)).items] == [2]
+
+
+async def test_a_number_that_is_asked_for_under_two_tenants_is_given_to_whose_it_is(service, bench) -> None:
+    """F06: a ledger that was rebuilt numbers anew, and what the old one told lies on the topic still."""
+    log, ledger = bench.log(), bench.ledger()
+    log.put(bench.answer("x1"))
+    log.put(bench.said("f1", "x1"))
+    ledger.project(log)
+    asking = LedgerService(ledger, log, log.append)
+    for references in ((("t", 1), ("old", 1)), (("old", 1), ("t", 1))):
+        found = await asking.FetchEvidence(asked_for(*references), CALL)
+        assert [item.feedback.event_id for item in found.items] == ["f1"]
+
+
+async def test_an_answer_with_evidence_that_would_grow_too_large_says_what_is_left(
+    bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, ledger = bench.log(), bench.ledger()
+    for n in range(3):
+        log.put(bench.answer(f"x{n}", response="long " * 100))
+        log.put(bench.said(f"f{n}", f"x{n}"))
+    ledger.project(log)
+    monkeypatch.setattr(services, "MAX_EVIDENCE_BYTES", 800)
+    asking = LedgerService(ledger, log, log.append)
+    found = await asking.FetchEvidence(asked_for(("t", 1), ("t", 2), ("t", 3)), CALL)
+    assert [item.number for item in found.items] == [1, 2]
+    assert [(left.tenant, left.number) for left in found.left] == [("t", 3)]
+
+
+async def test_a_reader_of_references_needs_a_name_and_at_most_a_thousand(service) -> None:
+    for wrong in (asked_for(("t", 1), reader=""), asked_for(), asked_for(*[("t", n) for n in range(1001)])):
+        with pytest.raises(InvalidArgument):
+            await service.FetchEvidence(wrong, CALL)
+    with pytest.raises(InvalidArgument):
+        await service.FetchEvidence(asked_for(("t", 1), reader="x" * 600), CALL)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from rejoinder.cli.datafolder import DataFolder, erasure_key
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.ids import subject_of
-from rejoinder.ledger.settings import ErasureTheme, LedgerProcess, read_key
+from rejoinder.ledger.dialect import Postgres
+from rejoinder.ledger.settings import ErasureTheme, LedgerProcess, RulesTheme, read_key
+from rejoinder.runtime.settings import load
 
 RAW = bytes(range(200, 232))
 FILES = {
@@ -69,3 +72,48 @@ def test_a_key_file_that_is_not_there_is_named_and_not_made_by_the_process(tmp_p
     with pytest.raises(BadSettings, match="cannot be read"):
         in_the_process(tmp_path / "key")
     assert not (tmp_path / "key").exists()
+
+
+def test_a_database_is_chosen_by_its_address_and_a_password_in_it_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("a key of the deployment")
+    env = {"REJOINDER_LEDGER__ERASURE__KEY_FILE": str(tmp_path / "key")}
+    assert load(LedgerProcess, "ledger", env=env).where() == Path("data/ledger.db")
+    url = "postgresql+psycopg://ledger@db:5432/ledger"
+    env |= {"REJOINDER_LEDGER__STORE__URL": url, "REJOINDER_LEDGER__STORE__PASSWORD_FILE": "/run/secrets/db"}
+    assert load(LedgerProcess, "ledger", env=env).where() == Postgres(url, Path("/run/secrets/db"))
+    for wrong in ("postgresql+psycopg://ledger:hunter2@db/ledger", f"{url}?password=hunter2", "sqlite:///hunter2"):
+        with pytest.raises(BadSettings) as caught:
+            load(LedgerProcess, "ledger", env=env | {"REJOINDER_LEDGER__STORE__URL": wrong})
+        assert "hunter2" not in str(caught.value)
+
+
+def test_events_are_kept_at_least_as_long_as_their_ids(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("a key of the deployment")
+    env = {"REJOINDER_LEDGER__ERASURE__KEY_FILE": str(tmp_path / "key")}
+    assert load(LedgerProcess, "ledger", env=env).ledger().retention_s is None
+    with pytest.raises(BadSettings, match="retention_s must be at least"):
+        load(LedgerProcess, "ledger", env=env | {"REJOINDER_LEDGER__STORE__RETENTION_S": "86400"}).ledger()
+
+
+def test_raw_copies_end_by_the_topics_that_they_lie_on(tmp_path: Path) -> None:
+    """Retention, the age of a file and the brokers' looks; a day is a file's."""
+    (tmp_path / "key").write_text("a key of the deployment")
+    own = "{acme: {retention_s: 864000}, other: {}}"
+    env = {
+        "REJOINDER_LEDGER__ERASURE__KEY_FILE": str(tmp_path / "key"),
+        "REJOINDER_LEDGER__LOG__KAFKA__TENANTS": own,
+    }
+    with pytest.raises(BadSettings, match=r"log\.kind sqlite has one owner"):
+        load(LedgerProcess, "ledger", env=env).ledger()
+    on_kafka = load(LedgerProcess, "ledger", env=env | {"REJOINDER_LEDGER__LOG__KIND": "kafka"}).ledger().forgetting
+    days = {tenant: (on_kafka.kept_s(tenant) - 600.0) / 86_400.0 for tenant in ("acme", "other", "shared")}
+    assert days == {"acme": 11.0, "other": 31.0, "shared": 31.0}
+
+
+def test_f15_every_rule_that_is_set_is_the_ledgers(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(RAW)
+    said = {"dedupe_s": 41 * 86_400.0, "parked_s": 3.0, "parked_per_principal": 4, "history_s": 5.0}
+    said |= {"evidence_per_user": 6, "evidence_per_principal": 7}
+    made = LedgerProcess(erasure=ErasureTheme(key_file=tmp_path / "key"), rules=RulesTheme(**said)).ledger()
+    assert asdict(made.rules) == said
+    assert set(said) == set(RulesTheme.model_fields) - {"default_consent"}

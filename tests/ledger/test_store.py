@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from rejoinder.core.errors import Aborted, DataLoss, FailedPrecondition
+from rejoinder.core.errors import Aborted, BadFile, DataLoss, FailedPrecondition
 from rejoinder.ledger.book import Ledger
-from rejoinder.ledger.schema import feedback, interactions, meta
-from rejoinder.ledger.snapshot import restore
+from rejoinder.ledger.schema import SCHEMA_VERSION, feedback, interactions, meta
+from rejoinder.ledger.snapshot import restore, write_snapshot
 from rejoinder.ledger.store import Store, pages
 from sqlalchemy import delete, select, update
 
@@ -28,13 +30,13 @@ def test_a_failed_transaction_leaves_nothing(bench) -> None:
 def test_the_lock_goes_with_its_owner(bench) -> None:
     ledger = bench.ledger()
     ledger.close()
-    Ledger(ledger.store.path, bench.settings()).close()
+    bench.again(ledger.store.where)
 
 
 def test_a_reader_beside_the_owner_cannot_write_and_sees_what_was_committed(bench) -> None:
     ledger = bench.ledger()
     ledger.project(bench.of(bench.answer("x1")))
-    reader = Store(ledger.store.path, read_only=True)
+    reader = Store(ledger.store.where, read_only=True)
     with pytest.raises(FailedPrecondition), reader.writing():
         pass
     with reader.reading() as connection:
@@ -42,13 +44,39 @@ def test_a_reader_beside_the_owner_cannot_write_and_sees_what_was_committed(benc
     reader.close()
 
 
-def test_a_ledger_of_another_schema_says_how_to_rebuild_it(bench) -> None:
-    ledger = bench.ledger()
+def test_a_file_that_is_no_database_is_no_ledger(tmp_path: Path) -> None:
+    text = tmp_path / "chats.jsonl"
+    text.write_text("{}\n" * 100)
+    with pytest.raises(BadFile, match="is no ledger"):
+        Store(text, read_only=True)
+
+
+def noted(ledger: Ledger, **values: int) -> None:
+    """Writes what a migration would have noted, and closes the ledger."""
     with ledger.store.writing() as connection:
-        connection.execute(update(meta).where(meta.c.name == "schema_version").values(value=99))
+        for name, value in values.items():
+            connection.execute(update(meta).where(meta.c.name == name).values(value=value))
     ledger.close()
-    with pytest.raises(FailedPrecondition, match=r"python -m rejoinder\.ledger replay"):
-        Ledger(ledger.store.path, bench.settings())
+
+
+def test_tables_older_than_the_program_needs_are_refused_with_the_command(bench) -> None:
+    ledger = bench.ledger()
+    noted(ledger, schema_version=1)
+    with pytest.raises(
+        FailedPrecondition, match=rf"has schema 1, this program needs {SCHEMA_VERSION}; run: rejoinder ledger migrate"
+    ):
+        bench.again(ledger.store.where)
+
+
+def test_newer_tables_work_until_a_migration_took_something_away(bench) -> None:
+    ledger = bench.ledger()
+    ledger.project(bench.of(bench.answer("x1")))
+    noted(ledger, schema_version=99)
+    again = bench.again(ledger.store.where)
+    assert again.project(bench.of(bench.answer("x1"), bench.said("f1", "x1"))) == 1
+    noted(again, compatible=99)
+    with pytest.raises(FailedPrecondition, match="install a newer one"):
+        bench.again(ledger.store.where)
 
 
 def test_pages_give_every_row_once_in_order(bench) -> None:
@@ -62,7 +90,7 @@ def test_pages_give_every_row_once_in_order(bench) -> None:
 
 def test_a_digest_read_while_another_process_writes_is_refused(bench) -> None:
     ledger = bench.ledger()
-    reader = Store(ledger.store.path, read_only=True)
+    reader = Store(ledger.store.where, read_only=True)
     with pytest.raises(Aborted), reader.quiet():
         ledger.project(bench.of(bench.answer("x1")))
     reader.close()
@@ -84,12 +112,13 @@ def test_a_snapshot_restores_to_the_same_ledger_which_reads_on(bench) -> None:
     log, ledger = bench.of(bench.answer("x1"), bench.said("f1", "x1"), bench.said("f1", "x1")), bench.ledger()
     log.put_bytes("feedback", b"\xff poison")
     ledger.project(log)
-    written = ledger.snapshot(bench.root / "snapshots")
-    assert ledger.snapshot(bench.root / "snapshots") == written
-    restore(written, bench.root / "restored.db")
+    written = write_snapshot(ledger.store, bench.root / "snapshots")
+    assert write_snapshot(ledger.store, bench.root / "snapshots") == written
+    place = bench.place()
+    restore(written, place)
     log.put(bench.said("f2", "x1"))
     ledger.project(log)
-    with Ledger(bench.root / "restored.db", bench.settings(), bench.clock) as restored:
+    with bench.again(place) as restored:
         assert restored.project(log) == 1
         assert restored.digest() == ledger.digest()
         assert restored.parity() == ledger.parity()
@@ -99,8 +128,8 @@ def test_a_snapshot_restores_to_the_same_ledger_which_reads_on(bench) -> None:
 def test_a_snapshot_with_another_content_than_its_name_is_refused(bench) -> None:
     ledger = bench.ledger()
     ledger.project(bench.of(bench.answer("x1")))
-    written = ledger.snapshot(bench.root)
+    written = write_snapshot(ledger.store, bench.root)
     wrong = written.with_name("0" * 64 + ".jsonl.gz")
     written.rename(wrong)
     with pytest.raises(DataLoss):
-        restore(wrong, bench.root / "restored.db")
+        restore(wrong, bench.place())

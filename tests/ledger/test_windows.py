@@ -51,6 +51,16 @@ def test_words_wait_for_their_signal_and_a_newer_extractor_is_new_evidence_that_
     assert third.evidence[0].signal.polarity is types.Polarity.SAT
 
 
+def test_what_a_second_judge_says_is_no_evidence(bench) -> None:
+    """Neither a piece of a window nor a reason to tell the first judge's piece again."""
+    log, ledger = bench.of(bench.answer("x1"), bench.said("f1", "x1"), bench.signal("f1", "x1", "DSAT")), bench.ledger()
+    ledger.project(log)
+    assert ids(ledger.window("loop", 1, "assist", ledger.cut())) == ["s-f1-x-1"]
+    log.put(bench.signal("f1", "x1", "SAT", after=30.0, extractor="audit-lexicon"))
+    ledger.project(log)
+    assert ids(ledger.window("loop", 2, "assist", ledger.cut())) == []
+
+
 def test_a_correction_names_what_it_supersedes_and_rewrites_no_finished_window(bench) -> None:
     log, ledger = bench.of(bench.answer("x1"), rating(bench, "r1", "x1", 1.0)), bench.ledger()
     ledger.project(log)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from rejoinder.training.objectives import OBJECTIVES
@@ -34,10 +35,11 @@ def pair_view(chosen: Tensor, rejected: Tensor, ref_chosen: Tensor, ref_rejected
     return PairLogps(*columns, mask, mask, *refs, weight=ones, margin=0 * ones, eps=ones * torch.nan)
 
 
-def learn(start: Tensor, view_of: Callable[[Tensor], PairLogps], arm: Arm) -> Tensor:
+def learn(start: Tensor, view_of: Callable[[Tensor], Any], arm: Arm) -> Tensor:
     """The parameters after `arm.steps` steps from `start` (S, ...), S seeds.
 
-    view_of: parameters → a view of B = S * N pairs, seed by seed. The loss of a seed is its pairs' weighted mean.
+    view_of: parameters → the objective's view of B = S * N pairs or lists, seed by seed. The loss of a seed is its
+    pairs' weighted mean.
     """
     row = OBJECTIVES[arm.objective]
     params = row.with_params(arm.params)
@@ -46,7 +48,9 @@ def learn(start: Tensor, view_of: Callable[[Tensor], PairLogps], arm: Arm) -> Te
     for _ in range(arm.steps):
         optimiser.zero_grad()
         view = view_of(weights)
-        loss_SN = (row.make(view, params).per_example * view.weight).view(len(start), -1)
-        (loss_SN.sum(1) / view.weight.view(len(start), -1).sum(1)).sum().backward()
+        per_example = row.make(view, params).per_example
+        weight = view.weight if isinstance(view, PairLogps) else torch.ones_like(per_example)
+        loss_SN = (per_example * weight).view(len(start), -1)
+        (loss_SN.sum(1) / weight.view(len(start), -1).sum(1)).sum().backward()
         optimiser.step()
     return weights.detach()

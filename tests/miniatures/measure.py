@@ -14,7 +14,23 @@ from typing import Any
 
 import torch
 
-from tests.miniatures import chat, contrast, ln_dpo, online, rankings, rdpo, wildfeedback
+from tests.miniatures import (
+    chat,
+    contrast,
+    dove,
+    kto,
+    ln_dpo,
+    logic,
+    online,
+    orpo,
+    rankings,
+    rdpo,
+    rpo,
+    thoughts,
+    tpo,
+    vpo,
+    wildfeedback,
+)
 from tests.miniatures.paired import Claim, Found, said, shown
 from tests.miniatures.size import LONG, SHORT
 
@@ -23,11 +39,13 @@ FIGURES = Path(__file__).with_name("figures.json")
 
 @dataclass(frozen=True)
 class Miniature:
-    """number: of the research system. file: where its world and claims stand. measure: seeds → what was found."""
+    """number: of the research system, or a name where it has none. file: where its world and claims stand. measure:
+    seeds → what was found. seeds: of the kept figures."""
 
     number: str
     file: str
     measure: Callable[[Sequence[int]], Found]
+    seeds: Sequence[int] = LONG
 
 
 def _labels(seeds: Sequence[int]) -> Found:
@@ -46,6 +64,15 @@ MINIATURES: Mapping[str, Miniature] = {
     "ln_dpo": Miniature("77", "ln_dpo.py", ln_dpo.measure),
     "rankings": Miniature("11", "rankings.py", rankings.measure),
     "contrast": Miniature("29", "contrast.py", contrast.measure),
+    "dove": Miniature("28", "dove.py", dove.measure),
+    "logic": Miniature("54", "logic.py", logic.measure),
+    "tpo": Miniature("97", "tpo.py", tpo.measure),
+    "rpo": Miniature("100", "rpo.py", rpo.measure),
+    "orpo": Miniature("106", "orpo.py", orpo.measure),
+    "thoughts": Miniature("106", "thoughts.py", thoughts.measure),
+    "vpo": Miniature("108", "vpo.py", vpo.measure),
+    "kto": Miniature("KTO", "kto.py", kto.measure, kto.FRESH),
+    "kto_lopsided": Miniature("KTO", "kto.py", kto.measure_lopsided),
 }
 
 
@@ -71,7 +98,7 @@ def main(names: Sequence[str], write: bool) -> None:
     figures = json.loads(FIGURES.read_text("utf-8")) if FIGURES.exists() else {}
     for name in names or MINIATURES:
         miniature = MINIATURES[name]
-        found = miniature.measure(LONG)
+        found = miniature.measure(miniature.seeds)
         print(f"row {miniature.number}, {name}\n{said(found.claims)}\ncontrol\n{said(found.control)}")
         print(*(f"beside: {what}: {value}" for what, value in found.beside.items()), sep="\n", end="\n\n")
         figures[name] = kept(miniature, found)

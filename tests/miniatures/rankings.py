@@ -133,7 +133,7 @@ def _ranked(world: World, weights: Tensor, i: int, shuffled: bool) -> tuple[floa
     return (
         before.right(False).mean(),
         right.mean(),
-        idealised(before, world.share[i], BETA),
+        idealised(before, world.share[i], BETA).mean(),
         turned,
         np.mean((losses < threshold) == (right == 1)),
     )

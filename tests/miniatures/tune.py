@@ -13,7 +13,24 @@ from itertools import product
 
 import torch
 
-from tests.miniatures import bandit, chat, contrast, ln_dpo, online, rankings, rdpo, wildfeedback
+from tests.miniatures import (
+    bandit,
+    chat,
+    choices,
+    contrast,
+    dove,
+    kto,
+    ln_dpo,
+    online,
+    orpo,
+    rankings,
+    rdpo,
+    rpo,
+    thoughts,
+    tpo,
+    vpo,
+    wildfeedback,
+)
 from tests.miniatures.fitting import Arm
 
 SEEDS = range(1000, 1008)
@@ -94,7 +111,75 @@ def tune_contrast() -> None:
     tune_plans({name.lower(): getattr(contrast, name) for name in names})
 
 
+def rates(arm: Arm) -> Iterator[Arm]:
+    """The arm at every lr: beta and the row's own parameters are what the claim fixes."""
+    for lr in (0.003, 0.01, *RATES):
+        yield replace(arm, lr=lr)
+
+
+def tune_kto() -> None:
+    """Mean value."""
+    world, pool, coins = kto.world(SEEDS)
+    best("dpo", rates(kto.DPO), lambda a: world.value(kto.fit_compared(world, pool, coins, a)).mean())
+    even, few = kto.balanced(pool), kto.lopsided(pool)
+    for name, judged, arm in (("kto", even, kto.KTO), ("lopsided", few, kto.EQUAL), ("weighed", few, kto.WEIGHED)):
+        best(name, rates(arm), lambda a, judged=judged: world.value(kto.fit_judged(world, judged, a)).mean())
+
+
+def tune_tpo() -> None:
+    """Mean Kendall tau."""
+    world, answers, value = tpo.world(SEEDS)
+    for name, arm in (("dpo", tpo.DPO), ("tpo", tpo.TPO)):
+        best(name, rates(arm), lambda a: tpo.tau(world, tpo.fit(world, answers, value, a)).mean())
+
+
+def tune_vpo() -> None:
+    """Mean value."""
+    rewards, pairs = vpo.world(SEEDS)
+    for name, arm in (("dpo", vpo.DPO), ("vpo", vpo.VPO)):
+        best(name, rates(arm), lambda a: vpo.value(rewards, vpo.fit(rewards, pairs, a)).mean())
+
+
+def tune_orpo() -> None:
+    """Mean value."""
+    world, pairs = orpo.world(SEEDS)
+    for name, arm in (("sft", orpo.SFT), ("orpo", orpo.ORPO)):
+        best(name, rates(arm), lambda a: world.value(choices.fit_pairs(world, pairs, a)).mean())
+
+
+def tune_thoughts() -> None:
+    """Mean accuracy."""
+    pairs = thoughts.world(SEEDS)
+    for name, arm, counted in (("all", thoughts.UNMASKED, thoughts.BOTH), ("masked", thoughts.MASKED, thoughts.ANSWER)):
+        best(name, rates(arm), lambda a, c=counted: thoughts.accuracy(thoughts.fit(pairs, a, c)).mean())
+
+
+def tune_rpo() -> None:
+    """Mean accuracy when asked to explain."""
+    world = rpo.world(SEEDS)
+    for name, arm in (("dpo", rpo.DPO), ("rpo", rpo.RPO)):
+        best(name, rates(arm), lambda a: world.explained(rpo.fit(world, a)).mean())
+
+
+def tune_dove() -> None:
+    """Mean value less beta times KL."""
+    world, one, two, _ = dove.world(SEEDS)
+    for name, pairs, arm in (
+        ("300", dove.few(one), dove.CONDITIONAL),
+        ("600", one, dove.CONDITIONAL),
+        ("joint", dove.both(one, two), dove.JOINT),
+    ):
+        best(name, rates(arm), lambda a, pairs=pairs: world.regularised(dove.fit(world, pairs, a), dove.BETA).mean())
+
+
 ROWS = {
+    "kto": tune_kto,
+    "tpo": tune_tpo,
+    "vpo": tune_vpo,
+    "orpo": tune_orpo,
+    "thoughts": tune_thoughts,
+    "rpo": tune_rpo,
+    "dove": tune_dove,
     "rdpo": tune_rdpo,
     "ln_dpo": tune_ln_dpo,
     "rankings": tune_rankings,

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 from rejoinder.core.errors import BadEncoding, EmptyField, InvalidArgument, NotFound, TooLong
+from rejoinder.core.ids import MAX_NAME_CHARS
 from rejoinder.core.types import AttemptStatus, Consent, Interaction, Message, Role, Sampling, Served
 from rejoinder.feedback.settings import LimitSettings
 from rejoinder.feedback.validate import check_event
 from rejoinder.policy.checks import (
-    MAX_ID_CHARS,
     Limits,
     check_forced,
     check_interaction,
@@ -35,6 +35,8 @@ USER = Message(Role.USER, "How warm?")
         ((Message(Role.SYSTEM, "be short"),), InvalidArgument),
         ((Message(Role.UNSPECIFIED, "x"), USER), InvalidArgument),
         ((Message(Role.USER, "x" * 1001),), TooLong),
+        # Ingest takes no more parts than these: the answer would go unrecorded.
+        ((Message(Role.SYSTEM, ""),) * LimitSettings().max_parts + (USER,), TooLong),
         ((Message(Role.SYSTEM, "é" * 300), Message(Role.USER, "é" * 201)), TooLong),
     ],
 )
@@ -88,7 +90,8 @@ def test_sampling_out_of_range_is_refused(sampling: Sampling, error: type) -> No
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
-        ({"user_id": "u" * (MAX_ID_CHARS + 1)}, TooLong),
+        ({"user_id": "u" * (MAX_NAME_CHARS + 1)}, TooLong),
+        ({"user_id": "🦔" * 129}, TooLong),
         ({"interaction_id": "a\nb"}, BadEncoding),
         ({"conversation_id": "a\u202eb"}, BadEncoding),
         ({"turn": -1}, InvalidArgument),

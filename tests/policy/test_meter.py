@@ -12,9 +12,9 @@ from rejoinder.core.arms import ArmsTable, Lease, Step, Version
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.types import ArmKind, Interaction, Served
-from rejoinder.policy.meter import REFUSALS, Meter
+from rejoinder.policy.meter import Meter
 from rejoinder.rollout import lease
-from rejoinder.rollout.lease import ArmsView
+from rejoinder.rollout.lease import REFUSALS, ArmsView
 from rejoinder.runtime.backends.rows import Answer
 from rejoinder.runtime.logging import EventLog
 
@@ -50,7 +50,8 @@ def test_gauges_say_what_holds_when_they_are_read(meter: Meter, metrics: Metrics
     stable, canary = Version("assist-base", "b"), Version("assist-r0001", "c")
     view = ArmsView(ArmsTable(policy="assist", stable=stable), clock)
     view.caught_up()
-    meter.watch(FakeEngine(), view, FakeSpool())
+    meter.watch(view, FakeSpool())
+    meter.watch_engine(FakeEngine())  # type: ignore[arg-type]
     assert metrics.value("generation_queue") == 3
     assert metrics.value("spool_bytes") == 70
     assert metrics.value("canary_refused", reason="no_canary") == 1
@@ -86,3 +87,12 @@ def test_counters_count_by_arm_kind_and_cause(meter: Meter, metrics: Metrics) ->
     assert metrics.value("tokens_total", kind="completion") == 2
     assert metrics.value("interactions_dropped_total", cause="no_room") == 2
     assert metrics.value("interactions_dropped_total", cause="rejected") == 1
+
+
+def test_every_cause_of_a_loss_is_counted_from_nought(metrics: Metrics, meter: Meter) -> None:
+    """A rate takes the first sample of a new series for its beginning, so the first loss would raise no alarm."""
+    view = ArmsView(ArmsTable(policy="assist", stable=Version("assist-base", "b")), ManualClock())
+    meter.watch(view, FakeSpool())
+    meter.watch_engine(FakeEngine())  # type: ignore[arg-type]
+    for cause in ("no_room", "rejected"):
+        assert metrics.registry.get_sample_value("rejoinder_interactions_dropped_total", {"cause": cause}) == 0.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rejoinder.core.errors import FailedPrecondition, NotFound
 from rejoinder.registry.artefacts import Artefacts
-from rejoinder.registry.bootstrap import bootstrap
+from rejoinder.registry.bootstrap import bootstrap, main
 from rejoinder.registry.served import ServedPointer, advance, current
 from rejoinder.registry.store import FolderStore
 
@@ -80,3 +80,20 @@ def test_a_folder_that_is_no_export_is_refused_and_leaves_nothing(artefacts: Art
         bootstrap(artefacts.store, artefacts, "assist", tmp_path / "empty")
     assert not artefacts.folder.exists()
     assert artefacts.store.names("versions/assist") == []
+
+
+def test_as_a_program_it_begins_a_policy_once_and_says_who_is_served(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, registry = export(tmp_path), tmp_path / "registry"
+    for _ in range(2):
+        assert main([f"--registry={registry}", f"--folder={folder}"]) == 0
+        assert capsys.readouterr().out == "assist: assist-base, generation 1\n"
+    assert FolderStore(registry).names("artefacts")
+
+
+def test_as_a_program_a_folder_that_is_no_export_is_a_persons_mistake(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([f"--registry={tmp_path / 'registry'}", f"--folder={tmp_path}"]) == 2
+    assert "NOT_FOUND" in capsys.readouterr().err

@@ -36,6 +36,16 @@ def test_an_abandoned_number_is_never_used_again(store: FolderStore) -> None:
     assert [(c.number, c.outcome) for c in claims(store, "assist")] == [(1, "abandoned"), (2, "")]
 
 
+def test_a_number_whose_claim_was_never_written_is_nobodys(store: FolderStore, tmp_path: Path) -> None:
+    """Killed between the folder and the claim: the number is free, and nobody is held up."""
+    first = claim_round(store, "assist", "loop-a", 1.0)
+    close_round(store, first, "refused", 2.0)
+    (tmp_path / "rounds" / "assist" / "000002").mkdir()
+    assert [c.number for c in claims(store, "assist")] == [1]
+    assert claim_round(store, "assist", "loop-b", 3.0).number == 2
+    assert [c.number for c in claims(store, "assist")] == [1, 2]
+
+
 def test_a_round_ends_once(store: FolderStore) -> None:
     claim = claim_round(store, "assist", "loop-a", 1.0)
     close_round(store, claim, "published", 2.0)

@@ -50,10 +50,15 @@ def answered(request: rerank_pb2.RerankRequest, **limits: int) -> Interaction:
     [
         ({"interaction_id": "a\nb"}, BadEncoding),
         ({"user_id": "u" * 257}, TooLong),
+        ({"user_id": "🦔" * 129}, TooLong),
         ({"candidates": [{"id": "\u202ex", "text": "a"}]}, BadEncoding),
         ({"query": "q" * 262_145}, TooLong),
         ({"ranker": "r" * 70_000}, TooLong),
         ({"user_context": [common_pb2.Message(role="ROLE_USER", content="x" * 262_145)]}, TooLong),
+        (
+            {"user_context": [common_pb2.Message(role="ROLE_USER", content="x")] * (IngestLimits().max_parts + 1)},
+            TooLong,
+        ),
         ({"conversation_started_at": {"seconds": 1}}, InvalidArgument),
         ({"conversation_started_at": {"seconds": 10**15}}, BadEncoding),
         ({"conversation_started_at": {"seconds": 5, "nanos": -7}}, BadEncoding),
@@ -74,6 +79,8 @@ def test_a_request_beyond_the_sum_of_its_texts_is_refused() -> None:
 def test_limits_are_those_of_ingest() -> None:
     assert Limits(**LimitSettings().model_dump()) == Limits()
     assert Limits().max_text_bytes <= IngestLimits().max_text_bytes
+    with pytest.raises(ValueError, match="max_candidates"):
+        LimitSettings(max_candidates=IngestLimits().max_parts + 1)
 
 
 @given(

@@ -62,6 +62,7 @@ async def test_what_is_answered_is_what_was_logged_with_everything_an_estimate_n
     assert log.slates == [slate]
     assert (slate.tenant, slate.user_id, slate.conversation_id) == ("t", "u", "c")
     assert (slate.messages, slate.ranking.query, slate.status) == (ABOUT.messages, "q", AttemptStatus.COMPLETED)
+    assert slate.accepted_at == slate.occurred_at is not None, "stamped here, as by the policy: quotas refuse no slate"
     assert (slate.sampling.temperature, slate.sampling.seed) == (0.5, 7)
     order = [[c for c, _ in THREE].index(c.id) for c in slate.ranking.candidates]
     scores = np.array([0.25, 0.75, 0.5])

@@ -5,12 +5,15 @@ from dataclasses import replace
 
 import pytest
 from rejoinder.core.arms import Step, Version
+from rejoinder.core.types import Polarity
+from rejoinder.rollout.audit import AUDIT
 from rejoinder.rollout.evidence import Evidence
 from rejoinder.rollout.forecast import Scores, forecast, not_worse_growth, units_to, worse_growth
 from rejoinder.rollout.plan import PlanStep, RolloutPlan
 from rejoinder.rollout.sequential import SequentialTest
 from rejoinder.rollout.state import Status
-from rejoinder.rollout.units import UnitScore
+from rejoinder.rollout.units import Audited, UnitScore
+from rejoinder.rollout.vetoes import Veto
 
 T0, DAY = 1_700_000_000.0, 86400.0
 PLAN = RolloutPlan(steps=(PlanStep(0.5, 3600, 90 * DAY),), base_rate=0.8, margin=0.1, vetoes=())
@@ -100,3 +103,16 @@ def test_growth_is_negative_for_every_bet_under_its_own_null():
     assert all(rate < 0 for rate in worse_growth(scores, 0.3, 0.0))
     assert units_to([5.0], [0.0], 3.0) == 0.0
     assert math.isinf(units_to([0.0], [-1.0], 3.0))
+
+
+def test_a_demanded_audit_waits_for_its_sample_by_the_share_that_was_seen():
+    plan = replace(PLAN, vetoes=(Veto(AUDIT, min_units=40),), maturity_s=1e-6, steps=(PlanStep(0.5, 0.0, 90 * DAY),))
+    # 40 of either arm, at the default share of judged users.
+    assert forecast(plan, now=T0, judged_per_day=1000).judged_needed == pytest.approx(2 * 40 / 0.05)
+    assert forecast(PLAN, now=T0, judged_per_day=1000).judged_needed < 1000
+    evidence = Evidence(plan)
+    for i in range(40):
+        audited = (Audited(Polarity.SAT, Polarity.SAT),) if i % 4 < 2 else ()
+        evidence.add(UnitScore(f"u{i:03d}", i % 2 == 0, 0.5, float(i), 1, 1.0, 1.0, 1.0, 0.0, audited=audited))
+    left = forecast(plan, now=T0, judged_per_day=1000, scores=Scores(0.8, 0.02), evidence=evidence)
+    assert left.judged_needed == pytest.approx(2 * (40 - 10) / 0.5)

@@ -5,13 +5,11 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rejoinder.core.arms import Step
 from rejoinder.core.errors import InvalidArgument
 from rejoinder.core.types import ArmKind, Polarity
 from rejoinder.rollout.units import Measure, Turn, collect
 
-STEPS = (Step(0.2, 0.0),)
-RULE = {"steps": STEPS, "maturity_s": 100.0, "turns_cap": 3}
+RULE = {"maturity_s": 100.0, "turns_cap": 3}
 
 
 def turn(unit: str = "u", at: float = 10.0, canary: bool = True, w: float = 0.2, **fields) -> Turn:
@@ -84,21 +82,21 @@ def test_what_says_nothing_about_the_arms_is_left_out_by_cause(fields, cause):
 
 
 def test_a_user_whom_the_ramp_moves_counts_in_the_arm_and_step_of_its_first_matured_turn():
-    steps = (Step(0.05, 0.0), Step(0.5, 50.0))
     turns = [turn(at=10, canary=False, w=0.05, **answered(0.0)), turn(at=60, canary=True, w=0.5, **answered(1.0, 70))]
-    found = of(turns, steps=steps)
+    found = of(turns)
     (unit,) = found.units
     assert (unit.canary, unit.weight, unit.judged) == (False, 0.05, 0.0)
     assert found.dropped["moved"] == 1
 
 
-def test_a_conversation_under_way_at_a_step_is_left_out_on_both_sides():
-    """`crossed` alone strikes the arm that changed: the split would no longer be random."""
-    steps = (Step(0.05, 0.0), Step(0.5, 50.0))
+@pytest.mark.parametrize("began", [0.0, 0.05, 1.0])
+def test_a_conversation_that_began_under_another_weight_is_left_out_on_both_sides(began):
+    """Before a step, or on a replica that did not have the table yet. `crossed` alone strikes the arm that changed, and
+    stable would keep its second turns, in which people have already said what they want."""
     for canary in (True, False):
-        found = of([turn(at=60, canary=canary, w=0.5, conversation_at=20.0)], steps=steps)
+        found = of([turn(at=60, canary=canary, w=0.5, conversation_weight=began)])
         assert found.dropped == {"carried": 1}
-        kept = of([turn(at=60, canary=canary, w=0.5, conversation_at=55.0)], steps=steps)
+        kept = of([turn(at=60, canary=canary, w=0.5, conversation_weight=0.5)])
         assert len(kept.units) == 1
 
 

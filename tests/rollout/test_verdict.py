@@ -22,6 +22,7 @@ def said(
     moved: float = 0.0,
     fell_silent: float | None = None,
     veto: float = 0.0,
+    measured: bool = True,
     assigned: float = 0.0,
     matured: float = 0.0,
     judged: int = 100,
@@ -43,6 +44,8 @@ def said(
     if fell_silent is not None:
         tests["no_reply"].not_worse.logs = [fell_silent] * 7
     evidence.vetoes.tests[FAILURES].worse.peak = veto
+    for tally in evidence.vetoes.tallies[FAILURES].values():
+        tally.units = int(measured)
     evidence.assigned.peak, evidence.matured.peak = assigned, matured
     evidence.harm_peak = worse + math.log(0.6) if harm is None else harm
     for tally in evidence.silence.arms.values():
@@ -64,8 +67,9 @@ ROWS = {
     7: ({"judged": 49, "look": check(None)}, Outcome.UNMEASURED, ("units",)),
     8: ({"look": check(None), "moved": 9}, Outcome.UNMEASURED, ("check:parity",)),
     9: ({"moved": 5.4, "better": 9}, Outcome.INCONCLUSIVE, ("response_rate",)),
-    10: ({"better": 3.1}, Outcome.BETTER, ("satisfaction",)),
-    11: ({}, Outcome.INCONCLUSIVE, ("satisfaction",)),
+    10: ({"measured": False, "better": 9.0}, Outcome.UNMEASURED, ("veto:failures",)),
+    11: ({"better": 3.1}, Outcome.BETTER, ("satisfaction",)),
+    12: ({}, Outcome.INCONCLUSIVE, ("satisfaction",)),
 }
 
 
@@ -74,7 +78,7 @@ def test_every_row_of_the_table(row):
     setting, outcome, reasons = ROWS[row]
     found = said(**setting)
     assert (found.outcome, found.reasons) == (outcome, reasons)
-    assert found.promotable == (row in (10, 11))
+    assert found.promotable == (row in (11, 12))
 
 
 def test_the_rows_are_those_of_the_docstring():
@@ -82,6 +86,22 @@ def test_the_rows_are_those_of_the_docstring():
 
     numbers = [line.split("|")[1].strip() for line in module.__doc__.splitlines() if line.startswith("| ")]
     assert [int(n) for n in numbers if n.isdigit()] == list(ROWS)
+
+
+def test_a_vetos_harm_is_said_before_it_counts_as_measured_f01():
+    found = said(measured=False, veto=9.0)
+    assert (found.outcome, found.reasons) == (Outcome.WORSE, ("veto:failures",))
+
+
+def test_the_snapshot_has_every_vetos_evidence_and_n():
+    evidence = Evidence(PLAN)
+    for i in range(10):
+        evidence.add(_unit(i, i % 2 == 0, 1.0))
+    found = verdict(evidence, PLAN).snapshot["vetoes"]
+    assert list(found) == [FAILURES]
+    assert found[FAILURES]["log_needed"] == pytest.approx(math.log(100))
+    assert found[FAILURES]["canary"] == {"units": 5, "harm": 0.0, "unread": 0}
+    assert (found[FAILURES]["fired"], found[FAILURES]["measured"]) == (False, True)
 
 
 def test_no_traffic_is_neither_failure_nor_success_f14():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from rejoinder.clients.ledger import Judge
 from rejoinder.core.arms import ArmsTable, Version, bucket, unit_id
 from rejoinder.core.errors import (
     Aborted,
@@ -308,7 +310,7 @@ def test_a_plan_that_is_none_starts_nothing(world) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "words"),
-    [({"vetoes": [{"name": "audit", "two_sided": True}]}, "nothing measures audit"), ({"shadow_s": 60.0}, "not built")],
+    [({"vetoes": [{"name": "role_norms"}]}, "nothing measures role_norms"), ({"shadow_s": 60.0}, "not built")],
 )
 def test_what_nothing_measures_is_refused_and_not_passed_in_silence(world, asked, words) -> None:
     """F01: a veto that cannot fire would read as one that did not."""
@@ -316,6 +318,63 @@ def test_what_nothing_measures_is_refused_and_not_passed_in_silence(world, asked
     with pytest.raises(BadSettings, match=words):
         engine.start("r42", asked)
     assert engine.seen().trial is None
+
+
+def vetoes(*more: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": "failures", "base_rate": 0.01}, *more]
+
+
+def test_a_first_judge_that_the_canary_alone_fools_is_caught_by_the_audit(world) -> None:
+    """Half of the canary's users are displeased, and the first judge reads nearly all of them as pleased."""
+    world.tastes[NEW.version] = Taste(pleased=0.5, fooled=0.95)
+    world.people.second = Judge("audit-endpoint", "judge@1")
+    engine = world.engine()
+    engine.start("r42", {"vetoes": vetoes({"name": "audit"})})
+    world.live(engine)
+    seen = engine.seen()
+    assert (phase(engine), seen.trial.status.reason) == ("aborted", "worse:veto:audit")
+    assert "audited by audit-endpoint@judge@1" in seen.verdict.snapshot["extractor"]
+    assert world.served.version == GOOD.version
+
+
+def test_the_same_canary_is_promoted_where_nobody_audits(world) -> None:
+    """The control: it is the audit that catches it."""
+    world.tastes[NEW.version] = Taste(pleased=0.5, fooled=0.95)
+    engine = world.engine()
+    engine.start("r42", {"vetoes": vetoes()})
+    world.live(engine, until=lambda: phase(engine) == "promoted")
+    assert phase(engine) == "promoted"
+
+
+def test_a_plan_that_demands_the_audit_promotes_nothing_without_a_second_judge(world) -> None:
+    engine = world.engine(steps=[{"weight": 0.5, "duration_s": 10.0, "deadline_s": 40.0}])
+    engine.start("r42", {"vetoes": vetoes({"name": "audit"})})
+    world.live(engine)
+    seen = engine.seen()
+    assert (seen.verdict.outcome, seen.verdict.reasons) == (Outcome.UNMEASURED, ("veto:audit",))
+    assert seen.trial.status.reason == "deadline:unmeasured"
+
+
+def test_with_a_second_judge_the_good_version_is_promoted_and_an_engine_goes_on_with_its_audit(world) -> None:
+    world.people.second = Judge("audit-lexicon", "1")
+    engine = world.engine()
+    engine.start("r42", {"vetoes": vetoes({"name": "audit"}, {"name": "refusals"})})
+    world.live(engine, seconds=8)
+    before = engine.seen().trial
+    world.close()
+    again = world.engine()
+    assert again.seen().trial.evidence.as_dict() == before.evidence.as_dict()
+    assert again.seen().trial.reading == before.reading
+    world.live(again, until=lambda: phase(again) == "promoted")
+    assert phase(again) == "promoted"
+
+
+def test_a_version_that_refuses_is_taken_back(world) -> None:
+    world.tastes[NEW.version] = Taste(refuses=0.4)
+    engine = world.engine()
+    engine.start("r42", {"vetoes": vetoes({"name": "refusals"})})
+    world.live(engine)
+    assert engine.seen().trial.status.reason == "worse:veto:refusals"
 
 
 def test_a_version_that_only_ran_out_of_time_may_be_tried_again(world) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rejoinder.clients.ledger import Judge
 from rejoinder.clients.rollouts import Rollout
 from rejoinder.rollout.forecast import Scores
 from rejoinder.rollout.plan import PlanStep, RolloutPlan
@@ -78,3 +79,19 @@ def test_an_e_value_beyond_all_floats_is_still_a_number(world) -> None:
     world.live(engine, 3)
     engine.seen().trial.evidence.harm_peak = 1e6
     assert report(engine.seen()).e_worse == pytest.approx(1e300)
+
+
+def test_every_veto_shows_its_evidence_its_n_and_whether_it_was_measured(world) -> None:
+    world.people.second = Judge("audit-lexicon", "1")
+    world.tastes["r42"] = Taste(refuses=0.5)
+    engine = world.engine(vetoes=[{"name": "refusals"}, {"name": "audit", "min_units": 10_000}])
+    engine.start("r42")
+    assert report(engine.seen()).vetoes == ()
+    world.live(engine, until=lambda: "veto:refusals" in report(engine.seen()).reasons)
+    refusals, audit = report(engine.seen()).vetoes
+    assert (refusals.name, refusals.fired, refusals.measured) == ("refusals", True, True)
+    assert refusals.e >= refusals.e_needed == pytest.approx(200.0)
+    assert refusals.canary.units > 0
+    assert refusals.canary.harm > refusals.stable.harm == 0.0
+    assert (audit.name, audit.fired, audit.measured) == ("audit", False, False)
+    assert 0 < audit.stable.units <= refusals.stable.units

@@ -123,16 +123,27 @@ class Replica:
 class People:
     """The ledger's answers about simulated people. owns: the turns.
 
-    present: version of the extractor now; foreign: replies that only another version has read.
+    present: version of the extractor now; foreign: replies that only another version has read. second: the second
+    judge of the audit sample.
     """
 
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
         self.turns: list[JudgedTurn] = []
         self.present, self.foreign, self.behind_s, self.away = "1", 0, 0.0, False
+        self.second: Judge | None = None
 
     def judged(
-        self, policy: str, after: float, maturity_s: float, judges: Sequence[Judge], unit: str, limit: int
+        self,
+        policy: str,
+        after: float,
+        maturity_s: float,
+        judges: Sequence[Judge],
+        unit: str,
+        limit: int,
+        *,
+        second: Judge | None = None,
+        refusals: bool = False,
     ) -> Judged:
         if self.away:
             raise Unavailable("the ledger is away")
@@ -140,19 +151,23 @@ class People:
         to = max(after, self._clock.now() - maturity_s)
         closing = {turn.user_id for turn in self.turns if after < turn.accepted_at <= to}
         found = [t for t in self.turns if t.user_id in closing and after < t.accepted_at <= to + maturity_s]
-        return Judged(tuple(found), to, told, self.foreign, self.behind_s)
+        pinned = self.second if second is not None else None
+        return Judged(tuple(found), to, told, self.foreign, self.behind_s, pinned)
 
 
 @dataclass
 class Taste:
     """What people do about one version: pleased share, reply share of the pleased and of the others, failures. lost:
-    share of its answers that never reach the log."""
+    share of its answers that never reach the log. refuses: share of its answers. fooled: share of its displeased
+    replies that the first judge takes for pleased ones; the second judge reads every reply rightly."""
 
     pleased: float = 0.9
     replies: tuple[float, float] = (0.95, 0.95)
     failed: float = 0.0
     chars: int = 100
     lost: float = 0.0
+    refuses: float = 0.0
+    fooled: float = 0.0
 
 
 @dataclass
@@ -226,6 +241,7 @@ class World:
             replied = draw.random() < taste.replies[0 if pleased else 1]
             if random.Random(f"lost {self.seed} {user}").random() < taste.lost:
                 continue
+            read = pleased or self._chance("fooled", user, taste.fooled)
             self.people.turns.append(
                 JudgedTurn(
                     "t",
@@ -239,9 +255,17 @@ class World:
                     completed=draw.random() >= taste.failed,
                     response_chars=int(taste.chars * draw.uniform(0.5, 1.5)),
                     followed_at=now + 1.0 if replied else None,
-                    polarity=(Polarity.SAT if pleased else Polarity.DSAT) if replied else Polarity.UNSPECIFIED,
+                    polarity=(Polarity.SAT if read else Polarity.DSAT) if replied else Polarity.UNSPECIFIED,
+                    sampled=replied and self.people.second is not None,
+                    second=(Polarity.SAT if pleased else Polarity.DSAT)
+                    if replied and self.people.second is not None
+                    else Polarity.UNSPECIFIED,
+                    refused=self._chance("refuses", user, taste.refuses),
                 )
             )
+
+    def _chance(self, what: str, user: str, share: float) -> bool:
+        return share > 0 and random.Random(f"{what} {self.seed} {user}").random() < share
 
     def live(
         self, engine: Engine, seconds: int = 300, people: int = 12, until: Callable[[], bool] = lambda: False

@@ -37,3 +37,11 @@ def test_pairs_drops_and_absent_ports_are_all_counted() -> None:
         "dropped.comparisons.tie": 1,
         "dropped.comparisons.pii": 1,
     }
+
+
+def test_whoever_waits_hears_how_far_the_builders_are() -> None:
+    chosen = recipe.of({"name": "r", "builders": ["edits", "comparisons"]})
+    some = [evidence(n, Edit(f"the first answer {n}, mended")) for n in range(4)]
+    heard: list[float] = []
+    build_pairs(some, chosen, Context("assist", "", 1, 0), heard.append)
+    assert heard == [0.0, 0.125, 0.25, 0.375], "four of eight: nobody compared anything"

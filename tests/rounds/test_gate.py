@@ -44,6 +44,15 @@ def test_both_versions_answer_the_same_prompts_with_the_same_seeds(tmp_path: Pat
     assert found[0].stable_score is None
 
 
+def test_a_line_ends_at_its_end_alone(tmp_path: Path) -> None:
+    """JSON leaves these characters as they are, and pasted text has them."""
+    ask = asked(tmp_path, 0)
+    row = {"id": "a", "group": "g", "prompt": [{"role": "user", "content": "one\u2028two\x85three"}]}
+    ask.pairs.write_text(json.dumps(row, ensure_ascii=False) + "\n", "utf-8")
+    own = with_prompts(tmp_path / "own.jsonl", json.dumps(row, ensure_ascii=False))
+    assert [a.stable for a in answered(ask, own, FakePolicy(), None)] == ["one: one\u2028two\x85three"] * 2
+
+
 def test_without_a_sampler_or_pairs_nothing_is_invented(tmp_path: Path) -> None:
     assert answered(asked(tmp_path, 3), Gate(), None, None) == []
     assert likelihoods(asked(tmp_path, 0), None, tmp_path, lambda arguments: {}) == ([], [])

@@ -14,7 +14,7 @@ from rejoinder.rounds import recipe
 GOOD: dict[str, Any] = {"name": "r", "builders": ["edits"]}
 
 
-@pytest.mark.parametrize("name", ["wildfeedback", "online_dpo", "people"])
+@pytest.mark.parametrize("name", ["wildfeedback", "online_dpo", "people", "ranked"])
 def test_every_shipped_recipe_loads(name: str) -> None:
     assert recipe.load(name).name == name
 
@@ -48,6 +48,8 @@ def test_every_shipped_recipe_loads(name: str) -> None:
         ({"train": {"command": "python train.py"}}, BadSettings, "command must be a list of text"),
         ({"train": {"settings": {"since": datetime.date(2024, 1, 1)}}}, BadSettings, "JSON"),
         ({"train": {"settings": {1: 1, "a": 2}}}, BadSettings, "JSON"),
+        ({"train": {"settings": {"objective": "magic"}}}, UnknownRow, "known: dpo"),
+        ({"train": {"settings": {"objective": "tpo"}}}, BadSettings, "none of edits makes .list.; ranked would"),
         ({"name": None}, BadSettings, "name must be text"),
         ({1: 2}, BadSettings, "unknown 1"),
     ],
@@ -69,7 +71,7 @@ def test_a_floor_that_is_turned_off_is_no_fault() -> None:
 
 
 def test_a_missing_or_broken_file_is_a_friendly_error(tmp_path: Path) -> None:
-    with pytest.raises(BadFile, match="shipped: demo, online_dpo, people, wildfeedback"):
+    with pytest.raises(BadFile, match="shipped: demo, online_dpo, people, ranked, wildfeedback"):
         recipe.load("nothing")
     broken = tmp_path / "r.yaml"
     for text in ("name: [", "x: 2024-99-99", "&a {k: *a}", "[" * 400):
@@ -82,3 +84,19 @@ def test_a_recipe_is_plain_json_for_its_key() -> None:
     import json
 
     assert json.loads(json.dumps(recipe.as_plain(recipe.of(GOOD))))["builders"][0]["row"] == "edits"
+
+
+def test_an_objective_of_lists_takes_lists_and_one_of_pairs_takes_both() -> None:
+    for builders, objective in (
+        (["ranked"], "tpo"),
+        (["ranked", "edits"], "tpo"),
+        (["ranked"], "dpo"),
+        (["edits"], "kto"),
+    ):
+        made = recipe.of({"name": "r", "builders": builders, "train": {"settings": {"objective": objective}}})
+        assert made.train.settings["objective"] == objective
+
+
+def test_another_program_may_call_its_objective_what_it_likes() -> None:
+    train = {"command": ["theirs"], "settings": {"objective": "magic"}}
+    assert recipe.of({**GOOD, "train": train}).train.command == ("theirs",)

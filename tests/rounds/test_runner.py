@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,26 @@ from rejoinder.core.types import (
     Choice,
     Comparison,
     Feedback,
+    FollowUp,
     Interaction,
     Message,
+    Polarity,
+    Preference,
     Role,
     RoundEvent,
+    Sampling,
     Served,
+    Signal,
 )
 from rejoinder.ledger.cut import Cut
 from rejoinder.ledger.windows import Evidence, Leaving, Manifest, Window
+from rejoinder.registry import datasets
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.claims import claim_round, claims
+from rejoinder.registry.reviews import REJECTED, Review, pair_digest, record
 from rejoinder.registry.store import FolderStore
 from rejoinder.rounds import recipe
+from rejoinder.rounds.pairs.context import Likelihood, Sampled
 from rejoinder.rounds.runner import Loop, Ports, Report, Round
 
 
@@ -44,11 +52,18 @@ def compared(number: int) -> Evidence:
     return Evidence(f"f{number}", "t", said, this, None, other)
 
 
+def complained(number: int) -> Evidence:
+    piece = compared(number)
+    said = Feedback("t", f"f{number}", kind=FollowUp("Bullets, not a paragraph."))
+    return replace(piece, feedback=said, signal=Signal("t", f"s{number}", polarity=Polarity.DSAT), other=None)
+
+
 class FakeLedger:
     """Windows of made-up evidence. owns: how much there is now."""
 
     def __init__(self, count: int) -> None:
         self.count = count
+        self.complaints = 0
         self.asked: list[int] = []
 
     def cut(self) -> Cut:
@@ -57,6 +72,7 @@ class FakeLedger:
     def window(self, loop: str, number: int, policy: str, cut: Cut, leaving: Leaving | None = None) -> Window:
         self.asked.append(number)
         evidence = [compared(i) for i in range((number - 1) * 1000, (number - 1) * 1000 + self.count)]
+        evidence += [complained(i) for i in range(5000, 5000 + self.complaints)]
         evidence = (
             [e for e in evidence if not leaving.held_out("t", e.interaction.user_id, "")] if leaving else evidence
         )
@@ -104,6 +120,7 @@ class FakeTraining:
                     "rejected_logp": -10.0,
                     "chosen_tokens": 5,
                     "rejected_tokens": 5,
+                    "kl_to_original": 0.05 * better,
                 }
                 for row in rows
             ]
@@ -133,10 +150,41 @@ class World:
             self.ledger,
             lambda event: self.events.__setitem__(event.event_id, event),
             ManualClock(),
+            changes.pop("sampler", None),
+            changes.pop("scorer", None),
             told=lambda stage, how: self.told.append((stage, how)),
             run=training,
         )
         return Round(replace(self.loop, **changes), chosen, ports).run()
+
+
+class FakeSampler:
+    """Answers that say which version wrote them."""
+
+    def sample(self, messages: Sequence[Message], sampling: Sampling, n: int, version: str) -> list[Sampled]:
+        return [Sampled(version, -1.0, 4)] * n
+
+    def likelihood(self, messages: Sequence[Message], continuations: Sequence[str], version: str) -> list[Likelihood]:
+        raise AssertionError("no builder of this recipe asks")
+
+
+@dataclass
+class FakeHeads:
+    """A reward service of two heads, of which the builders' likes every new version."""
+
+    head: str = ""
+    asked: list[str] = field(default_factory=list)
+
+    def score(self, messages: Sequence[Message], responses: Sequence[str]) -> list[float]:
+        self.asked.append(self.head)
+        likes = 1.0 if self.head == "" else -1.0
+        return [likes * bool(response) for response in responses]
+
+    def heads(self) -> Mapping[str, str]:
+        return {"": "one", "bt": "one", "gate": "two"}
+
+    def under(self, head: str) -> FakeHeads:
+        return FakeHeads(head, self.asked)
 
 
 PEOPLE: dict[str, Any] = {
@@ -158,6 +206,21 @@ def test_a_round_publishes_a_version_whose_manifest_names_its_round_and_data(tmp
     assert version.facts["window"] == "window-1"
     assert [c.outcome for c in claims(world.store, "assist")] == ["published"]
     assert [e.stage for e in world.events.values()] == ["window", "pairs", "train", "export", "gate", "publish"]
+    assert version.facts["sets"] == [f"000001/pairs-{report.stages['pairs']['key'][:12]}"]
+    assert world.run(FakeTraining()).version == "assist-r0002"
+    later = world.artefacts.version("assist", "assist-r0002").facts["sets"]
+    assert [place.split("/")[0] for place in later] == ["000002", "000001"], "what earlier rounds had is trained on too"
+
+
+def test_evaluation_users_wishes_stand_beside_the_gates_measures(tmp_path: Path) -> None:
+    """User-guided evaluation: told with the round, and no part of what the gate decides."""
+    world = World(tmp_path)
+    world.ledger.complaints = 200
+    gate = world.run(FakeTraining()).stages["gate"]
+    assert 10 < gate["wishes"]["said"] < 60, "some 14 of 100 users are evaluation's"
+    assert gate["wishes"]["checkable"] == 1.0
+    assert gate["wishes"]["n"] == 0, "no policy service stands behind this round"
+    assert "wishes" not in {measure["name"] for measure in gate["measures"]}
 
 
 @pytest.mark.parametrize("dies_in", ["run", "export-adapter", "parity", "likelihood"])
@@ -181,6 +244,21 @@ def test_a_resumed_round_keeps_the_cut_of_the_first_runner(tmp_path: Path) -> No
     report = world.run(FakeTraining())
     assert set(world.ledger.asked) == {1}
     assert report.stages["window"]["cut"] == Cut().to_json()
+
+
+@pytest.mark.parametrize(
+    ("head", "outcome", "asked"), [("", "unmeasured", set()), ("bt", "unmeasured", set()), ("gate", "fail", {"gate"})]
+)
+def test_the_builders_head_never_judges_what_it_taught(
+    tmp_path: Path, head: str, outcome: str, asked: set[str]
+) -> None:
+    """The control: by its own teacher the version would win every time."""
+    scorer = FakeHeads()
+    gate = {"samples": 20, "head": head, "measures": [{"row": "win_rate", "params": {"min_n": 10}}]}
+    report = World(tmp_path).run(FakeTraining(), recipe={"gate": gate}, sampler=FakeSampler(), scorer=scorer)
+    (found,) = report.stages["gate"]["measures"]
+    assert (found["outcome"], set(scorer.asked)) == (outcome, asked)
+    assert bool(found["why"]) == (outcome == "unmeasured")
 
 
 def test_another_loop_cannot_run_beside(tmp_path: Path) -> None:
@@ -336,3 +414,88 @@ def test_a_version_that_was_rolled_back_is_nobodys_previous(tmp_path: Path) -> N
     world.store.create("rolled_back/assist/assist-r0002.json", b"{}")
     world.run(FakeTraining(), recipe=recipe_of)
     assert of[1] in read(3)["adapters"]["previous"]
+
+
+class Forgetful(FakeLedger):
+    """A ledger that takes somebody out while a round works. owns: who is gone, and after how many questions."""
+
+    def __init__(self, count: int, user: str, after: int) -> None:
+        super().__init__(count)
+        self.user, self.after = user, after
+
+    def window(self, loop: str, number: int, policy: str, cut: Cut, leaving: Leaving | None = None) -> Window:
+        built = super().window(loop, number, policy, cut, leaving)
+        if len(self.asked) <= self.after:
+            return built
+        return replace(built, evidence=[e for e in built.evidence if e.interaction.user_id != self.user])
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_who_is_erased_while_pairs_are_made_or_written_is_in_no_set(tmp_path: Path, after: int) -> None:
+    """F16: the ledger's last look at the sets may have been before they were written. (With `after` 3 the round is over
+    its last look, and the ledger's own reaches the sets: they lie there for all of a grace.)"""
+    world = World(tmp_path)
+    world.ledger = Forgetful(400, "u7", after)
+    training = FakeTraining()
+    world.run(training)
+    written = b"".join(path.read_bytes() for path in (tmp_path / "rounds").rglob("*.jsonl"))
+    assert b"good answer 8" in written
+    assert b'good answer 7"' not in written
+    assert not any("u7" in str(row) for rows in training.seen.values() for row in rows)
+
+
+def test_a_set_that_a_killed_run_left_is_looked_at_before_it_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written whole, and the process died before its last look; started again a day later."""
+
+    def killed(*_: object) -> int:
+        raise Killed
+
+    world = World(tmp_path)
+    world.ledger = Forgetful(400, "u7", 99)
+    monkeypatch.setattr(datasets, "keep", killed)
+    with pytest.raises(Killed):
+        world.run(FakeTraining())
+    monkeypatch.undo()
+    sets = list((tmp_path / "rounds").rglob("rows.jsonl"))
+    assert any(b'good answer 7"' in path.read_bytes() for path in sets)
+    world.ledger.after = 0
+    world.run(FakeTraining())
+    assert not any(b'good answer 7"' in path.read_bytes() for path in (tmp_path / "rounds").rglob("*.jsonl"))
+
+
+def test_who_is_erased_between_reading_and_writing_is_in_no_file_for_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F16: the eraser empties the rows after they were read, and finds no file yet that it could take away."""
+    world, training, made = World(tmp_path), FakeTraining(), datasets.training_row
+
+    def erased(pair: Preference) -> dict[str, Any]:
+        datasets.PairSets(tmp_path / "rounds").erase(lambda tenant, user, at, events: user == "u7")
+        return made(pair)
+
+    monkeypatch.setattr(datasets, "training_row", erased)
+    world.run(training)
+    assert training.seen["pairs"]
+    assert not any("u7" in str(row) or 'good answer 7"' in json.dumps(row) for row in training.seen["pairs"])
+
+
+def test_a_rejected_pair_is_in_no_later_round_s_training_and_a_killed_round_goes_on_with_what_held(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    one, killed, two = FakeTraining(), FakeTraining(dies_in="run"), FakeTraining()
+    world.run(one)
+    (folder,) = (tmp_path / "rounds" / "assist" / "000001").glob("pairs-*")
+    first, second, *_ = datasets.read(folder)
+    record(world.store, "assist", Review(pair_digest(first), REJECTED, "ann", 1.0))
+    with pytest.raises(Killed):
+        world.run(killed)
+    record(world.store, "assist", Review(pair_digest(second), REJECTED, "ann", 2.0))
+    report = world.run(two)
+    learnt = {row["id"] for row in two.seen["pairs"]}
+    assert first.id in {row["id"] for row in one.seen["pairs"]}
+    assert first.id not in learnt
+    assert second.id in learnt, "said after the round had begun: the next one's"
+    assert report.stages["reviews"]["rejected"] == 1

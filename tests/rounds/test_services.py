@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 from rejoinder.clients import ledger as client
+from rejoinder.clients.reward import Head, Scores
 from rejoinder.core.errors import WindowExpired
 from rejoinder.core.types import Feedback, FollowUp, Interaction, Message, Polarity, Role, Signal
 from rejoinder.ledger.cut import Cut
 from rejoinder.ledger.windows import Evidence, Leaving
-from rejoinder.rounds.services import WindowPort
+from rejoinder.rounds.services import RewardPort, WindowPort
 
 CUT = Cut({"feedback": "f-1"}, {"feedback": {0: 7, 1: 9}})
 ANSWER = Interaction("t", "e1", "i1", "a1", messages=(Message(Role.USER, "q"),), response="r")
@@ -34,6 +35,29 @@ class FakeLedger:
         if self._expired:
             raise WindowExpired("the ledger begins after the earlier cut")
         return client.Window("digest", 12.5, {"evidence": 1, "rolled_back": 2}, 3, (PIECE,))
+
+
+class FakeReward:
+    """A reward service with two heads. owns: which head was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def heads(self) -> list[Head]:
+        return [Head("bt", "one", "scalar", True), Head("gate", "two", "scalar", False)]
+
+    def score(self, messages: Any, responses: Any, head: str, deadline_s: float) -> Scores:
+        self.asked.append(head)
+        return Scores((1.0,) * len(responses), head, "")
+
+
+def test_a_gates_head_is_asked_by_its_name_and_the_builders_by_none() -> None:
+    service = FakeReward()
+    port = RewardPort(service)  # type: ignore[arg-type]
+    assert port.heads() == {"bt": "one", "gate": "two", "": "one"}
+    assert port.score([], ["a", "b"]) == [1.0, 1.0]
+    port.under("gate").score([], ["a"])
+    assert service.asked == ["", "gate"]
 
 
 def test_a_cut_comes_back_as_it_was() -> None:

@@ -110,13 +110,19 @@ def test_no_command_outlives_whoever_asked_for_it(tmp_path: Path, end: int) -> N
     asker = subprocess.Popen(
         [sys.executable, "-c", ASKER, sys.executable, str(script), str(tmp_path / "begun"), str(waiting)],
         stderr=subprocess.DEVNULL,
+        # Whoever starts the tests in the background has SIGINT ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    wait_until(lambda: waiting.exists() and bool(waiting.read_text()), "the command")
-    command = int(waiting.read_text())
-    host = int(Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()[1])
-    assert not gone(command)
-    asker.send_signal(end)
-    asker.wait(20)
+    try:
+        wait_until(lambda: waiting.exists() and bool(waiting.read_text()), "the command")
+        command = int(waiting.read_text())
+        host = int(Path(f"/proc/{command}/stat").read_text().rpartition(")")[2].split()[1])
+        assert not gone(command)
+        asker.send_signal(end)
+        asker.wait(20)
+    finally:
+        asker.kill()
+        asker.wait()
     wait_until(lambda: gone(command) and gone(host), "the end of both")
 
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rejoinder.runtime.batch_plan import Item, Limits, padded, plan
 
@@ -28,6 +28,7 @@ def queues():
     )
 
 
+@settings(max_examples=60, deadline=None)
 @given(queues())
 def test_no_row_is_lost_and_none_is_planned_twice(queue):
     planned = plan(queue, NOW, Limits(max_tokens=100, window=len(queue) + 1), {})
@@ -35,6 +36,7 @@ def test_no_row_is_lost_and_none_is_planned_twice(queue):
     assert sorted(row.key for row in seen) == [row.key for row in queue]
 
 
+@settings(max_examples=60, deadline=None)
 @given(queues())
 def test_no_batch_is_over_the_token_budget_or_the_row_limit(queue):
     for batch in plan(queue, NOW, LIMITS, {}).batches:
@@ -42,6 +44,7 @@ def test_no_batch_is_over_the_token_budget_or_the_row_limit(queue):
         assert len(batch) <= LIMITS.max_rows
 
 
+@settings(max_examples=60, deadline=None)
 @given(queues())
 def test_exactly_the_rows_whose_deadline_has_passed_are_expired(queue):
     planned = plan(queue, NOW, LIMITS, {})
@@ -50,6 +53,7 @@ def test_exactly_the_rows_whose_deadline_has_passed_are_expired(queue):
     }
 
 
+@settings(max_examples=60, deadline=None)
 @given(queues())
 def test_the_first_batch_is_never_empty_while_anybody_waits(queue):
     planned = plan(queue, NOW, LIMITS, {})
@@ -58,6 +62,7 @@ def test_the_first_batch_is_never_empty_while_anybody_waits(queue):
     assert all(planned.batches)
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 100)), min_size=1, max_size=80))
 def test_tenants_that_all_wait_are_never_more_than_one_turn_apart_whatever_the_lengths(rows):
     """Of tenants that still wait, none is passed over twice while another is served twice."""
@@ -107,3 +112,21 @@ def test_sorting_by_length_saves_padding_against_order_of_arrival():
 @pytest.mark.parametrize("tokens", [100, 51])
 def test_rows_that_fit_only_alone_run_alone(tokens):
     assert [len(b) for b in plan([item(k, tokens) for k in range(3)], NOW, LIMITS, {}).batches] == [1, 1, 1]
+
+
+def test_a_row_that_would_be_done_too_late_is_expired_while_others_wait_and_tried_when_none_does():
+    hurried, patient = item(0, 30, deadline=NOW + 1.0), item(1, 10, deadline=NOW + 9.0)
+    planned = plan([hurried, patient], NOW, LIMITS, {}, lambda padded_tokens: padded_tokens / 10)
+    assert (planned.expired, planned.batches) == ((hurried,), ((patient,),))
+    alone = plan([hurried], NOW, LIMITS, {}, lambda padded_tokens: padded_tokens / 10)
+    assert (alone.expired, alone.batches) == ((), ((hurried,),))
+
+
+@settings(max_examples=60, deadline=None)
+@given(queues(), st.floats(0, 0.2))
+def test_however_slow_the_model_is_thought_to_be_no_row_is_lost_and_somebody_is_computed(queue, token_s):
+    limits = Limits(max_tokens=100, window=len(queue) + 1)
+    planned = plan(queue, NOW, limits, {}, lambda padded_tokens: token_s * padded_tokens)
+    seen = [row for batch in planned.batches for row in batch] + list(planned.expired)
+    assert sorted(row.key for row in seen) == [row.key for row in queue]
+    assert bool(planned.batches) == any(row.deadline is None or row.deadline > NOW for row in queue)

@@ -244,3 +244,103 @@ async def test_a_caller_that_leaves_just_as_its_deadline_passes_does_not_end_the
     assert await asyncio.wait_for(batcher.submit([5], [4]), 10) == [10]
     assert model.computed == [1, 5]
     assert seen.given_up == 2
+
+
+async def measured(batcher: Batcher, model: Model, clock: ManualClock, sizes=(10, 20)) -> None:
+    """Batches of one row of each size, which take a tenth of a second a token; the first counts for nothing."""
+    for size in (1, *sizes):
+        call = asyncio.create_task(batcher.submit([size], [size]))
+        await model.busy()
+        clock.advance(size / 10)
+        model.gate.release()
+        await call
+        await asyncio.sleep(0)
+
+
+async def test_what_would_be_done_too_late_is_refused_as_it_comes(started):
+    model, clock = Model(open_gate=False), ManualClock()
+    batcher = await started(model, None, clock, max_tokens=20, headroom=1.0)
+    await measured(batcher, model, clock)
+    at_work = asyncio.create_task(batcher.submit([1], [20]))
+    await model.busy()
+    # Two seconds are left of the batch at work and its own one: three.
+    with pytest.raises(QueueFull) as refused:
+        await batcher.submit([2], [10], deadline=clock.monotonic() + 2.5)
+    assert refused.value.retry_after_s == pytest.approx(0.5)
+    in_time = asyncio.create_task(batcher.submit([3], [10], deadline=clock.monotonic() + 3.1))
+    unhurried = asyncio.create_task(batcher.submit([4], [10]))
+    await asyncio.sleep(0)
+    model.gate.release(10)
+    assert [await each for each in (at_work, in_time, unhurried)] == [[2], [6], [8]]
+
+
+async def test_an_idle_model_takes_whoever_comes_however_slow_it_was(started):
+    """Else nobody would ever find out that it has become faster."""
+    model, clock = Model(open_gate=False), ManualClock()
+    batcher = await started(model, None, clock, max_tokens=20)
+    await measured(batcher, model, clock)
+    model.gate.release(10)
+    assert await batcher.submit([5], [20], deadline=clock.monotonic() + 0.1) == [10]
+
+
+async def test_of_two_lanes_the_idle_one_takes_whoever_comes(started):
+    model, clock = Model(open_gate=False), ManualClock()
+    batcher = await started(model, None, clock, max_tokens=20, lanes=2)
+    await measured(batcher, model, clock)
+    long = asyncio.create_task(batcher.submit([1], [20]))
+    await model.busy()
+    hurried = asyncio.create_task(batcher.submit([2], [20], deadline=clock.monotonic() + 0.1))
+    await asyncio.sleep(0)
+    assert not hurried.done()
+    model.gate.release(10)
+    assert [await long, await hurried] == [[2], [4]]
+
+
+async def test_a_request_whose_own_work_takes_most_of_its_time_is_taken_beside_another_at_work(started):
+    model, clock = Model(open_gate=False), ManualClock()
+    batcher = await started(model, None, clock, max_tokens=20, headroom=0.4)
+    await measured(batcher, model, clock)
+    small = asyncio.create_task(batcher.submit([1], [10], tenant="a"))
+    await model.busy()
+    # A second is left of the batch at work, eight are its own.
+    large = asyncio.create_task(batcher.submit([2] * 4, [20] * 4, tenant="b", deadline=clock.monotonic() + 9.5))
+    await asyncio.sleep(0)
+    assert batcher.queued_tokens == 80
+    with pytest.raises(QueueFull):
+        await batcher.submit([3] * 4, [20] * 4, tenant="c", deadline=clock.monotonic() + 16.0)
+    model.gate.release(10)
+    assert [await small, await large] == [[2], [4] * 4]
+
+
+async def test_a_tenant_leaves_room_in_the_queue_for_one_who_comes_later(started):
+    model = Model(open_gate=False)
+    batcher = await started(model, max_tokens=10, max_queued_tokens=90)
+    first = asyncio.create_task(batcher.submit([0], [10]))
+    await model.busy()
+    calls, refused = [], 0
+    for number in range(12):
+        calls.append(asyncio.create_task(batcher.submit([number], [10], tenant="flood")))
+        await asyncio.sleep(0)
+    assert batcher.queued_tokens == 60
+    later = asyncio.create_task(batcher.submit([50], [10], tenant="later"))
+    await asyncio.sleep(0)
+    model.gate.release(20)
+    assert (await first, await later) == ([0], [100])
+    refused = sum(isinstance(each, QueueFull) for each in await asyncio.gather(*calls, return_exceptions=True))
+    assert refused == 6
+
+
+async def test_a_check_refuses_as_a_submit_would_and_leaves_nothing_behind(started):
+    model = Model(open_gate=False)
+    batcher = await started(model, max_tokens=10, max_queued_tokens=30)
+    first = asyncio.create_task(batcher.submit([1], [10]))
+    await model.busy()
+    batcher.check(tokens=30)
+    with pytest.raises(QueueFull):
+        batcher.check(tokens=31)
+    assert batcher.queued_tokens == 0
+    model.gate.release(10)
+    await first
+    await batcher.close()
+    with pytest.raises(Draining):
+        batcher.check()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import grpc
 import pytest
 from rejoinder.core.clock import SystemClock
-from rejoinder.core.errors import EmptyField, LogUnavailable, QueueFull
+from rejoinder.core.errors import EmptyField, LogUnavailable, QueueFull, Quota
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.types import Interaction
 from rejoinder.runtime.logging import EventLog
@@ -19,7 +21,7 @@ from rejoinder.runtime.recorder import MAX_BYTES, FeedbackSender
 from rejoinder.runtime.server import Chassis, Room, Server
 from rejoinder.runtime.settings import ServerSettings
 from rejoinder.runtime.spool import Spool, SpoolSettings
-from rejoinder.v1 import feedback_pb2, feedback_pb2_grpc
+from rejoinder.v1 import error_reason_pb2, feedback_pb2, feedback_pb2_grpc
 
 pytestmark = pytest.mark.system
 
@@ -34,6 +36,9 @@ class Log(feedback_pb2_grpc.FeedbackServiceServicer):
         self.stored: list[str] = []
         self.sizes: list[int] = []
         self.busy = 0
+        #: Whose turn it is, request by request; None: everybody's. refuses_from: the first request that is refused.
+        self.only: Iterator[str] | None = None
+        self.refuses_from: int | None = None
         self.address = ""
 
     async def RecordInteractions(self, request: feedback_pb2.RecordInteractionsRequest, call: object) -> object:
@@ -43,8 +48,16 @@ class Log(feedback_pb2_grpc.FeedbackServiceServicer):
             raise QueueFull("the writer has enough to do")
         if not request.events:
             raise EmptyField("events")
+        if self.refuses_from is not None and len(self.sizes) >= self.refuses_from:
+            raise Quota("over a quota", retry_after_s=0.1, limit="tenant")
+        turn = next(self.only, "") if self.only is not None else ""
         response = feedback_pb2.RecordResponse()
         for event in request.events:
+            if self.only is not None and event.tenant != turn:
+                response.results.add(
+                    outcome=feedback_pb2.RECORD_OUTCOME_REJECTED, reason=error_reason_pb2.ERROR_REASON_QUOTA
+                )
+                continue
             bad = event.interaction_id.startswith("bad")
             response.results.add(
                 outcome=feedback_pb2.RECORD_OUTCOME_REJECTED if bad else feedback_pb2.RECORD_OUTCOME_RECORDED
@@ -174,3 +187,35 @@ async def test_a_request_holds_a_bounded_number_of_bytes() -> None:
 async def test_nobody_there_means_send_again() -> None:
     with pytest.raises(LogUnavailable, match="UNAVAILABLE"):
         await sent("127.0.0.1:1", answers([10]))
+
+
+async def test_what_is_over_a_quota_is_sent_again_and_what_was_taken_or_refused_for_good_is_not(log: Log) -> None:
+    """A duplicate is charged too: two tenants of one batch whose turns alternate would never both be through."""
+    log.only = itertools.cycle("ab")
+    batch = [
+        Interaction(tenant=tenant, event_id="e", interaction_id=name, response="x")
+        for tenant, name in (("a", "of a"), ("b", "of b"), ("a", "bad"))
+    ]
+    dropped = Dropped()
+    sender = FeedbackSender(log.address, dropped)
+    with pytest.raises(LogUnavailable, match="quota"):
+        await asyncio.to_thread(sender, batch)
+    await asyncio.to_thread(sender, batch)
+    assert (log.stored, dropped.count) == (["of a", "of b"], 1)
+    # Done with: the next batch is another, whatever its ids.
+    await asyncio.to_thread(sender, batch[:1])
+    assert log.stored == ["of a", "of b", "of a"]
+    sender.close()
+
+
+async def test_a_request_that_was_taken_does_not_go_out_again_because_the_next_one_was_not(log: Log) -> None:
+    batch = [replace(event, event_id=event.interaction_id) for event in answers([LIMIT // 2] * 30)]
+    log.refuses_from = 2
+    sender = FeedbackSender(log.address, Dropped())
+    with pytest.raises(LogUnavailable):
+        await asyncio.to_thread(sender, batch)
+    assert 0 < len(log.stored) < 30
+    log.refuses_from = None
+    await asyncio.to_thread(sender, batch)
+    assert log.stored == [event.event_id for event in batch]
+    sender.close()

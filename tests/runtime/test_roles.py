@@ -6,6 +6,8 @@ from pathlib import Path
 from rejoinder.runtime.call import ROLES
 from rejoinder.runtime.roles import ROLES_OF
 
+#: Services whose name on the wire is another than their proto's.
+SERVED_AS = {"GRPCInferenceService": "inference.GRPCInferenceService"}
 PROTOS = Path(__file__).parents[2] / "protos" / "rejoinder" / "v1"
 
 
@@ -15,7 +17,9 @@ def rpcs() -> dict[str, str]:
     for file in PROTOS.glob("*.proto"):
         for service, body in re.findall(r"^service (\w+) \{(.*?)^\}", file.read_text(), re.MULTILINE | re.DOTALL):
             for comment, name in re.findall(r"((?:^  //[^\n]*\n)*)^  rpc (\w+)", body, re.MULTILINE):
-                out[f"/rejoinder.v1.{service}/{name}"] = " ".join(comment.replace("//", "").split())
+                out[f"/{SERVED_AS.get(service, f'rejoinder.v1.{service}')}/{name}"] = " ".join(
+                    comment.replace("//", "").split()
+                )
     return out
 
 

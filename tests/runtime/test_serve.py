@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -104,3 +105,30 @@ def test_the_settings_in_force_are_told_once_with_secrets_masked(
 def test_settings_that_cannot_be_meant_are_a_line_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("reward", Settings, told_to_stop, argv=[], env={"REJOINDER_REWARD__SERVER__PRT": "1"}) == REFUSED
     assert capsys.readouterr().err.startswith("rejoinder reward: environment variable REJOINDER_REWARD__SERVER__PRT")
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_only_a_settled_process_is_collected_less_and_leaves_collections_as_they_were(settled: bool) -> None:
+    """What is frozen is never collected: a process that swaps what it has loaded would keep the old for ever."""
+    before = gc.get_threshold()
+    seen: list[tuple[bool, bool]] = []
+
+    def at_work() -> bool:
+        """Whether the process waits for both of its ends: to be told to stop, and to fail."""
+        return sum(task.get_coro().__qualname__ == "Event.wait" for task in asyncio.all_tasks()) == 2
+
+    async def build(settings: Settings, chassis: Chassis) -> Room:
+        async def look(ending: asyncio.Event) -> None:
+            while not at_work():
+                await asyncio.sleep(0)
+            seen.append((gc.get_freeze_count() > 0, gc.get_threshold() != before))
+            os.kill(os.getpid(), signal.SIGTERM)
+            await ending.wait()
+
+        async def flush() -> None:
+            seen.append((gc.get_freeze_count() > 0, gc.get_threshold() != before))
+
+        return Room(background=(look,), flush=flush)
+
+    assert run("reward", Settings, build, argv=[], env={}, settled=settled) == DRAINED
+    assert seen == [(settled, settled), (False, False)]

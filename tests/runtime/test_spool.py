@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import struct
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from rejoinder.core.errors import LogUnavailable
 from rejoinder.core.types import Interaction
-from rejoinder.runtime.spool import Spool, SpoolSettings
+from rejoinder.runtime.spool import Spool, Spools, SpoolSettings
 
 
 class FakeLog:
@@ -217,7 +218,7 @@ import sys
 from pathlib import Path
 from rejoinder.core.errors import LogUnavailable
 from rejoinder.core.types import Interaction
-from rejoinder.runtime.spool import Spool, SpoolSettings
+from rejoinder.runtime.spool import Spool, Spools, SpoolSettings
 
 def send(batch):
     raise LogUnavailable("away")
@@ -245,3 +246,74 @@ def test_a_killed_process_loses_nothing_that_a_caller_saw(seen: int, tmp_path: P
     store.close()
     assert set(acknowledged) <= set(log.taken)
     assert len(log.taken) == len(set(log.taken))
+
+
+def anns(tenant: str, user_id: str, accepted_at: float, events: Sequence[str] = ()) -> bool:
+    return (tenant, user_id) == ("t", "ann") and accepted_at < 100.0
+
+
+def of(user: str, number: int, at: float = 50.0) -> Interaction:
+    return Interaction(event_id=f"{user}-{number}", tenant="t", user_id=user, response=f"for {user}", occurred_at=at)
+
+
+def test_an_erased_user_leaves_the_spools_that_nobody_ships_any_more(tmp_path: Path) -> None:
+    """F16: a replica that is gone for good leaves segments behind; a living one's are left to it, and counted."""
+    log, dropped = FakeLog(up=False), []
+    gone = spool(tmp_path / "policy-2", log, dropped)
+    lives = spool(tmp_path / "policy", log, dropped)
+    for number in range(3):
+        for user in ("ann", "bob"):
+            gone.put(of(user, number)).result(5)
+    gone.put(of("ann", 9, at=200.0)).result(5)
+    lives.put(of("ann", 7)).result(5)
+    gone.close()
+    spools = Spools(tmp_path)
+    assert spools.holds(anns) == 4
+    assert spools.erase(anns) == 3
+    assert spools.holds(anns) == 1, "the living process has it"
+    assert len([p for p in (tmp_path / "policy-2").iterdir() if b"for ann" in p.read_bytes()]) == 1, "the one of later"
+    log.up.set()
+    assert lives.drain(5)
+    lives.close()
+    assert spools.holds(anns) == 0
+    again = spool(tmp_path / "policy-2", log, dropped)
+    assert again.drain(5)
+    again.close()
+    assert sorted(log.taken) == ["ann-7", "ann-9", "bob-0", "bob-1", "bob-2"]
+
+
+def test_a_spool_with_nothing_of_theirs_is_not_touched(tmp_path: Path) -> None:
+    log, dropped = FakeLog(up=False), []
+    store = spool(tmp_path, log, dropped)
+    store.put(of("bob", 1)).result(5)
+    store.close()
+    (path,) = tmp_path.glob("*.spool")
+    before = path.stat()
+    assert Spools(tmp_path).erase(anns) == 0
+    assert path.stat() == before
+
+
+def test_a_segment_that_was_deleted_before_it_could_be_locked_is_not_adopted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever had it deletes first and lets go then: its records are elsewhere, and its name is no more."""
+    log, dropped = FakeLog(up=False), []
+    before = spool(tmp_path, log, dropped)
+    before.put(of("bob", 1)).result(5)
+    before.close()
+    (path,) = tmp_path.glob("*.spool")
+    locked = fcntl.flock
+
+    def late(file: object, how: int) -> None:
+        path.unlink(missing_ok=True)
+        locked(file, how)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(fcntl, "flock", late)
+        again = spool(tmp_path, log, dropped)
+    log.up.set()
+    assert again.waiting_bytes == 0
+    again.put(of("bob", 2)).result(5)
+    assert again.drain(5), "its shipper lives"
+    again.close()
+    assert log.taken == ["bob-2"]

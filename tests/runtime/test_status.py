@@ -12,7 +12,9 @@ from rejoinder.v1 import error_reason_pb2
 
 
 def family(cls: type[RejoinderError] = RejoinderError) -> list[type[RejoinderError]]:
-    return [cls, *(below for child in cls.__subclasses__() for below in family(child))]
+    # The gateway's own become HTTP, never a gRPC status; whether they are loaded is up to who ran before.
+    children = [each for each in cls.__subclasses__() if not each.__module__.startswith("rejoinder.gateway")]
+    return [cls, *(below for child in children for below in family(child))]
 
 
 def instance(cls: type[RejoinderError]) -> RejoinderError:

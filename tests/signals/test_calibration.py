@@ -92,3 +92,13 @@ def test_a_rating_that_orders_silent_turns_is_given_weight_and_a_random_one_is_n
     for row in rows:
         row["rating"] = [-float(row["level"]), 1.0]
     assert fit(rows).rating_weight == 0.0
+
+
+def test_odds_of_chats_count_where_the_words_are_silent_and_nowhere_else():
+    """A refusal in a chat stays one, however kind the tone."""
+    c, chat = Calibration(chat_odds=5.0), np.array([4.0, 1.0])
+    silent, refusal = np.array([0.0, 3.0, 0.0]), np.array([3.0, 0.0, 0.0])
+    odds = [c.polarity(z, chat)[2] / c.polarity(z, chat)[0] for z in (silent, refusal)]
+    assert odds[0] == pytest.approx(np.exp(5.0))
+    assert odds[1] == pytest.approx(np.exp(-3.0))
+    assert c.polarity(silent, np.array([4.0, 0.0]))[2] == pytest.approx(c.polarity(silent, np.array([4.0, 0.0]))[0])

@@ -113,5 +113,13 @@ def test_the_report_has_what_was_promised_and_speed_is_turns_over_the_clock():
     records = [record("SAT", 5) | {"followup": "good"}, record("DSAT", 1) | {"followup": "bad"}] * 5
     found = evaluate(records, TextModel(model, model, Calibration(), (), "two@0"), clock)
     assert found["turns_per_s"] == pytest.approx(20.0)
+    assert found["unknown_language"] == 0
     assert (found["accuracy"], found["auc"], found["spearman"]) == (1.0, 1.0, pytest.approx(1.0))
     assert {"n", "accuracy", "macro_f1", "auc", "spearman", "ece", "ece_null_95", "slope", "brier"} <= set(found)
+
+
+def test_what_is_not_read_is_none_counted_and_in_its_place():
+    model = TwoWordModel(ManualClock())
+    records = [record("SAT", 5) | {"followup": "good"}, record("none", 3) | {"followup": "das ist nicht gut"}]
+    found = evaluate(records, TextModel(model, model, Calibration(), (), "two@0"), ManualClock())
+    assert (found["unknown_language"], found["accuracy"], found["spearman"]) == (1, 1.0, pytest.approx(1.0))

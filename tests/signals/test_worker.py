@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 from rejoinder.core.errors import LogUnavailable
-from rejoinder.core.types import Feedback, FollowUp, Interaction, Rating, Regenerate, Signal
+from rejoinder.core.rubric import UNKNOWN_LANGUAGE
+from rejoinder.core.types import Feedback, FollowUp, Interaction, Rating, Reason, Regenerate, Signal
 from rejoinder.signals.extractors import EXTRACTORS
 from rejoinder.signals.extractors.evidence import Ports
-from rejoinder.signals.worker import Extractor, Numbered, SignalWorker, reader_of
+from rejoinder.signals.worker import Extractor, Numbered, SignalWorker, reader_of, unread
 
 
 class FakeLedger:
@@ -96,6 +97,11 @@ def test_another_parameter_is_another_reader_and_reads_old_turns_again() -> None
     assert reader_of(one) != reader_of(other)
     SignalWorker(ledger, log.publish, one).drain()
     assert SignalWorker(ledger, log.publish, other).drain() == 1
+
+
+def test_signals_of_unknown_languages_are_counted() -> None:
+    marked = Signal(reasons=(Reason(UNKNOWN_LANGUAGE, 1.0),))
+    assert unread([marked, Signal(reasons=(Reason("style", 0.9),)), marked, Signal()]) == 2
 
 
 def test_evidence_without_any_signal_is_passed_once() -> None:

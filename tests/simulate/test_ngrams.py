@@ -1,4 +1,4 @@
-"""The simulator's wording is news to the base policy: evidence, "The demo's world"."""
+"""The simulator's wording is news to the base policy and to the extractor."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from rejoinder.simulate.replies import Voice
 from rejoinder.simulate.tastes import NORMS, Person, Reading, opposite
 from rejoinder.training.embedded.base import BaseParams
 from rejoinder.training.embedded.build import training_text
+from rejoinder.training.extractor_text import training_texts
 
 
 def said():
@@ -34,6 +35,12 @@ def test_the_phrase_bank_shares_no_four_words_in_a_row_with_a_tenth_of_the_corpu
 @pytest.mark.proof
 def test_the_phrase_bank_shares_no_four_words_in_a_row_with_the_corpus_of_the_base():
     assert shared([*load().all(), *said()], corpus_texts(BaseParams().exchanges)) == set()
+
+
+def test_the_phrase_bank_shares_no_four_words_in_a_row_with_what_the_extractor_learnt_from():
+    texts = list(training_texts())
+    assert len(texts) > 1000
+    assert shared([*load().all(), *said()], texts) == set()
 
 
 def test_question_templates_are_in_the_bank_that_is_compared():

@@ -89,9 +89,9 @@ def test_a_version_that_silences_changes_nothing_for_the_pleased():
 KINDS = tuple(NORMS)
 
 
-def mixed(count=4000, seed=0):
+def mixed(count=4000, seed=0, within_kind=False):
     """(the kind asked about, what was to be said, what was said instead): pleased about one kind alone."""
-    hands = Mixed(np.random.default_rng(seed))
+    hands = Mixed(np.random.default_rng(seed), within_kind=within_kind)
     out = []
     for i in range(count):
         kind = KINDS[i % len(KINDS)]
@@ -131,3 +131,14 @@ def test_mixed_follow_ups_say_nothing_about_the_answer():
 def test_the_same_seed_hands_on_the_same_follow_ups():
     assert mixed(400) == mixed(400)
     assert mixed(400) != mixed(400, seed=1)
+
+
+def test_within_a_kind_a_follow_up_goes_to_somebody_else_who_asked_the_same_and_still_tells_the_kind():
+    said = {}
+    for i, (kind, meant, instead) in enumerate(mixed(within_kind=True)):
+        if instead is not None:
+            assert instead.text.split()[0] == kind
+            assert said[instead.text] < i, "somebody else's, said before"
+            assert (instead.kind == "pleased") == (kind == "measure")
+        said[meant.text] = i
+    assert sum(instead is not None for *_, instead in mixed(within_kind=True)) > 3800

@@ -25,6 +25,12 @@ def estimate(value: float, half: float) -> dict[str, float]:
     return {"value": value, "low": value - half, "high": value + half}
 
 
+def wishes_of(number: int) -> dict[str, Any]:
+    shares = {"said": 118 + number, "checkable": 0.752, "judged": 0.0, "unmeasured": 0.248}
+    rates = {"before": estimate(0.413, 0.091), "after": estimate(0.552, 0.088), "gain": estimate(0.139, 0.071)}
+    return {**shares, **rates, "n": 60 - number, "users": 51 - number}
+
+
 def a_round(number: int, first: float, wish: float, facts: float, words: float, kl: float, **more: Any) -> dict:
     gate = [
         {"name": "win_rate", "value": 0.612, "low": 0.561, "high": 0.663, "n": 812 + number, "outcome": "pass"},
@@ -47,6 +53,7 @@ def a_round(number: int, first: float, wish: float, facts: float, words: float, 
         "outcome": "published" if trained else "",
         "reasons": [],
         "gate": gate if trained else [],
+        "wishes": wishes_of(number) if trained else None,
         "reward": {"train": 0.31 + 0.62 * kl, "gate": 0.29 + 0.48 * kl} if trained else None,
         **more,
     }
@@ -84,6 +91,9 @@ def a_verdict(version: str, kind: str, margin: float, ended: tuple[str, str, str
     }
 
 
+EVENTS = tuple(f"said-{i}" for i in range(6))
+
+
 def a_trace(events: int = 19) -> dict:
     moment_ = 1_764_000_000.25
     answer = "0f6c2b1e-7d5f-4c3a-9b1e-2a4d6f8c0e11"
@@ -118,7 +128,7 @@ def a_trace(events: int = 19) -> dict:
             node("interaction", "ev-answer", sources=("assist-r0003",), place="interactions/0/6120", **served),
             node("version", "assist-r0003", "", interactions="1204"),
             *stages,
-            node("window", "assist#3", policy="assist", rows="1932", redacted="0"),
+            node("window", "assist#3", sources=EVENTS, policy="assist", rows="1932", redacted="0", unlisted="1926"),
             *said,
             *read,
             node("feedback", "ev-own", sources=(answer,), kind="thumb"),
@@ -144,6 +154,7 @@ def result(looks: int = 45, events: int = 19) -> dict[str, Any]:
             a_round(2, 0.3887, 0.6718, 0.951, 19.7, 0.47, paired_gain=gains[2], pairs=2213),
             a_round(3, 0.4896, 0.7433, 0.948, 19.2, 0.88, paired_gain=gains[3], pairs=3318),
         ],
+        "reward_heads": {"train": {"pairs": 835, "users": 701}, "gate": {"pairs": 221, "users": 187}},
         "ceilings": {"constant": 0.331, "by_kind": 0.692, "per_user": 0.951, "constant_style": "brief, prose, metric"},
         "pushes": [
             {
@@ -294,8 +305,13 @@ def test_what_the_shape_does_not_name_is_not_shown(small):
         "+10.1 [+8.6, +11.6]",
         "facts_fall −0.004 [−0.013, 0.005], n 1,503",
         "read_wish –, n 44",
+        "121 75.2 % 0.0 % 24.8 % 41.3 % [32.2, 50.4] 55.2 % [46.4, 64.0] +13.9 [+6.8, +21.0] 57 48",
         "training head 0.856",
+        "the train head on 835 pairs of 701 users, the gate head on 221 pairs of 187 users, none of whom",
         "assist-style · style · worse · rolled back",
+        "assist-harmless · harmless · not worse (margin shown) · promoted",
+        "assist-silent · silent · inconclusive · rolled back",
+        "said-3, and 1,928 more",
         "margin 5 points; response rate",
         "2025-11-24 16:00:00 UTC",
         "421.4 s, 2,113 MB at most",
@@ -562,3 +578,11 @@ def test_ticks_are_round_and_inside(low, high):
 
 def test_the_result_is_read_from_a_file_as_it_is(html):
     assert page(json.loads(json.dumps(result()))) == html
+
+
+def test_a_rollouts_vetoes_stand_under_its_picture_with_their_evidence(small) -> None:
+    veto = {"name": "audit", "e": 1.25, "e_needed": 300.0, "fired": False, "measured": False}
+    arms = {"stable": {"units": 4, "harm": 0.1}, "canary": {"units": 3, "harm": 0.0}}
+    said = words(page({**small, "verdicts": [{**small["verdicts"][0], "vetoes": [veto | arms]}]}))
+    assert "Vetoes: audit not measured (E 1.25 of 300, 4 + 3 users)." in said
+    assert "Vetoes" not in words(page(small))

@@ -18,7 +18,7 @@ from rejoinder.stream.consumer import Step, StopFlag, Worker, WorkerSettings
 from rejoinder.stream.deadletters import DeadLetters
 from rejoinder.stream.headers import event_of, record_of
 from rejoinder.stream.memory import MemoryLog
-from rejoinder.stream.port import NewRecord, Record
+from rejoinder.stream.port import Consumer, NewRecord, Rebalanced, Record
 
 SETTINGS = WorkerSettings("signals", ("feedback",), "m1", "signals/0", poll_s=0.0, max_records=8)
 
@@ -221,6 +221,15 @@ def test_a_step_that_fails_on_everything_stops_instead_of_emptying_the_topic() -
     assert caught.value.__suppress_context__
 
 
+def test_records_that_a_refused_step_met_already_are_not_counted_again() -> None:
+    """Else brokers that are away for a moment would end the worker as if its step were broken."""
+    setup = Setup(20, poison_limit=20)
+    setup.step.poison = dict.fromkeys(setup.ids, ValueError())
+    setup.log.failures = ["before"] * 2
+    setup.worker.run()
+    assert len(setup.lying("deadletters")) == 20
+
+
 def test_what_passes_by_itself_is_no_poison() -> None:
     setup = Setup()
     calls: list[int] = []
@@ -280,6 +289,16 @@ def test_a_slow_step_gets_fewer_records_and_recovers() -> None:
     assert setup.signals() == Counter(setup.ids)
 
 
+def test_a_step_that_took_so_long_that_it_was_refused_is_begun_anew_with_fewer_records() -> None:
+    """Members that do not poll for long lose their partitions: the same step would be refused for ever."""
+    setup = Setup(60, step_limit_s=8.0, max_records=8)
+    setup.step.takes_s = 1.5
+    setup.log.failures = [Rebalanced("too late"), Rebalanced("too late")]
+    setup.worker.run()
+    assert setup.step.batches[:3] == [8, 4, 4]
+    assert setup.signals() == Counter(setup.ids)
+
+
 def test_a_signal_sets_the_flag_and_the_batch_in_hand_is_committed() -> None:
     setup = Setup()
     before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)}
@@ -297,3 +316,29 @@ def test_a_signal_sets_the_flag_and_the_batch_in_hand_is_committed() -> None:
     assert setup.stop.asked
     assert setup.step.batches == [8]
     assert sum(setup.signals().values()) == 8
+
+
+def test_polls_that_find_nothing_do_not_hide_failures_that_do_not_pass() -> None:
+    """A group whose positions the brokers do not tell looks empty until the log says so, again and again."""
+    setup = Setup()
+    setup.log = Mute(setup.clock)
+    with pytest.raises(LogUnavailable):
+        setup.another(attempts=3).run()
+    assert len(setup.waits) == 3
+
+
+class Mute(Shaky):
+    """Its members find nothing, and at every second poll cannot even say so."""
+
+    def subscribe(self, group: str, topics: Sequence[str], member: str) -> Consumer:
+        consumer = super().subscribe(group, topics, member)
+        polls = iter([(), LogUnavailable("positions")] * 10)
+
+        def poll(timeout_s: float, max_records: int = 500) -> Sequence[Record]:
+            found = next(polls)
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        consumer.poll = poll  # type: ignore[method-assign]
+        return consumer

@@ -257,6 +257,47 @@ def test_keeping_house_drops_what_is_old_and_forgets_ids_after_their_time(log: S
     assert log.keep_house() == 3, "one record and two ids"
 
 
+def test_of_what_retention_took_no_byte_is_left(log: SqliteLog, clock: ManualClock, path: str) -> None:
+    """F16: neither in pages that are free again nor in the write-ahead log."""
+
+    def lie(word: bytes) -> bool:
+        return any(word in file.read_bytes() for file in Path(path).parent.iterdir())
+
+    log.append([record(b"a long secret", f"e{n}") for n in range(50)]).result()
+    assert lie(b"a long secret")
+    clock.advance(SETTINGS.retention_s + 1)
+    log.append([record(b"young", "e-young")]).result()
+    log.keep_house()
+    assert not lie(b"a long secret")
+    assert lie(b"young")
+
+
+class NoRoom:
+    """A writing connection whose write-ahead log cannot be emptied."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+        if "wal_checkpoint" in statement:
+            raise sqlite3.OperationalError("database or disk is full")
+        return self._connection.execute(statement, *values)
+
+
+def test_a_write_ahead_log_that_cannot_be_emptied_fails_nothing_that_was_committed(
+    log: SqliteLog, clock: ManualClock
+) -> None:
+    log.append([record(b"old")]).result()
+    clock.advance(SETTINGS.retention_s + 1)
+    log._writer._connection = NoRoom(log._writer._connection)
+    assert log.keep_house() == 1
+    log.append([record(b"young")]).result()
+    assert stored(log) == [b"young"]
+
+
 def test_a_step_from_outside_moves_positions_only_of_a_group_without_members(log: SqliteLog) -> None:
     log.append([record(b"one")]).result()
     ends = {("feedback", p): end for p, end in log.end_offsets("feedback").items()}

@@ -127,7 +127,8 @@ def make_pairs(tmp_path):
 
 @pytest.fixture
 def examples(make_pairs, tokenizer):
-    from rejoinder.training.pairs import encode, read_pairs
+    from rejoinder.training.examples import encode
+    from rejoinder.training.pairs import read_pairs
 
     found, dropped = encode(list(read_pairs(make_pairs())), tokenizer, 2048)
     assert not dropped

@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from rejoinder.training.extractor_export import pretrained_folder
 from rejoinder.training.extractor_fit import Encoder, predict
 from rejoinder.training.extractor_model import SignalEncoder
@@ -26,6 +27,7 @@ def test_the_solution_is_scikit_learns_ridge_on_standardised_features():
 def test_the_head_learns_which_words_are_rated_well_and_says_so_through_the_model():
     tokenizer = Tokenizer.from_file(str(pretrained_folder() / "tokenizer.json"))
     encoder = Encoder(tokenizer, REASONS)
+    torch.manual_seed(0)
     model = SignalEncoder(len(REASONS), rank=0).eval()
     words = ("lovely", "dreadful")
     turns = [Turn("a", f"{words[k % 2]} thing number {k}", "none", 5 - 4 * (k % 2), judged=False) for k in range(40)]

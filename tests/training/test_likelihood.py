@@ -38,3 +38,23 @@ def test_an_adapter_changes_the_rows_and_none_gives_the_bases(base_dir, make_pai
     before, after = read("before.jsonl"), read("after.jsonl")
     assert [r["id"] for r in before] == [r["id"] for r in after]
     assert all(b["chosen_logp"] != a["chosen_logp"] for b, a in zip(before, after, strict=True))
+    assert all(b["kl_to_original"] == 0 < a["kl_to_original"] for b, a in zip(before, after, strict=True))
+
+
+def test_a_rows_divergence_is_the_textbooks_sum_over_both_answers(base_dir, examples):
+    model = fresh(load_base(base_dir, "float32", torch.device("cpu")), LoraSettings(r=4), 0)
+    draw = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in trainable(model).values():
+            parameter.copy_(0.05 * torch.randn(parameter.shape, generator=draw))
+    found = list(rows(model, examples))
+    for row, example in zip(found, examples, strict=True):
+        tokens = []
+        for response in example.responses:
+            ids, at = torch.tensor([[*example.prompt, *response]]), slice(len(example.prompt) - 1, -1)
+            with torch.no_grad():
+                p = model(input_ids=ids).logits[0, at].double().log_softmax(-1)
+                with model.disable_adapter():
+                    q = model(input_ids=ids).logits[0, at].double().log_softmax(-1)
+            tokens.append(torch.nn.functional.kl_div(q, p, log_target=True, reduction="none").sum(-1))
+        assert row["kl_to_original"] == pytest.approx(torch.cat(tokens).mean().item(), rel=1e-4)

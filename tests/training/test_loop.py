@@ -5,7 +5,7 @@ import pytest
 import torch
 from rejoinder.training import loop
 from rejoinder.training.adapters import fresh, load_base, trainable
-from rejoinder.training.loop import Resume, learning_rate, step_loss, steps, train, view_of
+from rejoinder.training.loop import Resume, learning_rate, responses_of, step_loss, steps, train
 from rejoinder.training.objectives import OBJECTIVES
 from rejoinder.training.pack import pack
 from rejoinder.training.parallel import Team
@@ -96,7 +96,51 @@ def test_a_run_repeats_bit_for_bit_and_another_seed_does_not(run):
     assert first[0] != run(dataclasses.replace(SETTINGS, seed=1), name="c")[0]
 
 
-@pytest.mark.parametrize("objective", ["dpo", "sft"])
+def test_kto_learns_from_answers_that_stand_alone(run, examples):
+    """Every pair torn in two, the good and the bad answer each a row: the judged view asks for no more."""
+
+    def torn(example, k):
+        return dataclasses.replace(example, responses=(example.responses[k],), values=(1.0 - k,), weight=1.0)
+
+    alone = [torn(e, k) for e in examples for k in (0, 1)]
+    whole, cut = (run(one_step(objective="kto", tokens_per_batch=n), alone, str(n))[0][0] for n in (4096, 48))
+    assert cut["grad_norm"] == pytest.approx(whole["grad_norm"], rel=1e-4)
+    assert whole["chosen_tokens"] * 2 == pytest.approx(sum(len(e.responses[0]) for e in alone[::2]) / len(examples))
+    settings = dataclasses.replace(SETTINGS, objective="kto", params={"beta": 0.5}, pairs_per_step=24, epochs=12)
+    lines, _ = run(settings, alone)
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    assert lines[-1]["accuracy"] > 0.9
+
+
+def test_a_list_teaches_all_its_places(run, examples):
+    """The middle answer's own log-probability moves the loss: a best-and-worst pair would not know it."""
+    ranked = [
+        dataclasses.replace(e, responses=(*e.responses, other.responses[0]), values=(2.0, 1.0, 0.0))
+        for e, other in zip(examples, examples[1:] + examples[:1], strict=True)
+    ]
+    listed, _ = run(one_step(objective="tpo"), ranked, "a")
+    turned = [dataclasses.replace(e, values=(2.0, 1.0, 1.0)) for e in ranked]
+    other, _ = run(one_step(objective="tpo"), turned, "b")
+    assert listed[0]["grad_norm"] != pytest.approx(other[0]["grad_norm"], rel=1e-3)
+
+
+def test_a_token_that_is_not_counted_has_no_say(run, examples):
+    """The counted tokens' gradient is that of a pair whose first tokens are part of a shared prompt."""
+    longer = [
+        dataclasses.replace(e, prompt=e.prompt[:-2], responses=tuple(e.prompt[-2:] + r for r in e.responses))
+        for e in examples
+    ]
+    hidden = [
+        dataclasses.replace(e, counted=tuple((False, False) + (True,) * (len(r) - 2) for r in e.responses))
+        for e in longer
+    ]
+    plain, masked = run(one_step(), examples, "a")[0][0], run(one_step(), hidden, "b")[0][0]
+    assert masked["grad_norm"] == pytest.approx(plain["grad_norm"], rel=1e-4)
+    assert masked["chosen_nll"] == pytest.approx(plain["chosen_nll"], rel=1e-4)
+    assert run(one_step(), longer, "c")[0][0]["chosen_nll"] != pytest.approx(plain["chosen_nll"], rel=1e-3)
+
+
+@pytest.mark.parametrize("objective", ["dpo", "sft", "kto"])
 def test_a_killed_run_resumes_bit_equal_to_one_that_was_not(run, objective):
     """F17: whatever stood after the last checkpoint is done again, and to the same bits."""
     settings = dataclasses.replace(SETTINGS, objective=objective)
@@ -166,21 +210,22 @@ def test_an_exploding_gradient_ends_the_run_instead_of_spoiling_it(run, examples
         run(one_step(objective="rdpo"), broken)
 
 
-def test_under_a_bfloat16_base_the_gradient_keeps_its_direction(base_dir, examples):
+def test_under_a_bfloat16_base_every_objectives_gradient_keeps_its_direction(base_dir, examples):
     """No equality is promised in bfloat16; the cosine is, and it is printed."""
-    row, packed = OBJECTIVES["dpo"], pack(examples)
+    packed = pack(examples)
 
-    def gradient(dtype):
+    def gradients(dtype):
         model = fresh(load_base(base_dir, dtype, torch.device("cpu")), SETTINGS.lora, 0)
         theirs = References(model, examples, SETTINGS, Team()).of(range(len(examples)), packed)
-        loss, _ = step_loss(view_of(model, packed, theirs), row, row.with_params(), 0.0)
-        loss.backward()
         assert all(p.dtype == torch.float32 for p in trainable(model).values())
-        return torch.cat([p.grad.flatten() for p in trainable(model).values()])
+        for row in OBJECTIVES.values():
+            loss, _ = step_loss(responses_of(model, packed, theirs, torch.tensor(0.3)), row, row.with_params(), 0.0)
+            yield torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(trainable(model).values()))])
 
-    cosine = torch.nn.functional.cosine_similarity(gradient("float32"), gradient("bfloat16"), dim=0).item()
-    print(f"bfloat16 gradient cosine {cosine:.5f}")
-    assert cosine >= 0.99
+    for name, *both in zip(OBJECTIVES, gradients("float32"), gradients("bfloat16"), strict=True):
+        cosine = torch.nn.functional.cosine_similarity(*both, dim=0).item()
+        print(f"{name}: bfloat16 gradient cosine {cosine:.5f}")
+        assert cosine >= 0.99, name
 
 
 def test_max_steps_ends_a_run_early_with_its_schedule(run):

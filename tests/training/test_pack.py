@@ -2,9 +2,9 @@ import dataclasses
 
 import pytest
 import torch
+from rejoinder.training.examples import Example
 from rejoinder.training.logps import plain_logps, token_logps
 from rejoinder.training.pack import batches, pack
-from rejoinder.training.pairs import Example
 from transformers import AutoModelForCausalLM
 
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}

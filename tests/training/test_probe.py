@@ -2,8 +2,8 @@ import pytest
 import torch
 from rejoinder.training import probe
 from rejoinder.training.adapters import fresh, load_base, trainable
+from rejoinder.training.examples import Example
 from rejoinder.training.logps import plain_logps
-from rejoinder.training.pairs import Example
 from rejoinder.training.settings import LoraSettings
 
 END = 2

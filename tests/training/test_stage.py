@@ -217,3 +217,8 @@ def test_two_processes_train_as_one_does(stage, command, tmp_path):
     assert two[0]["loss"] == pytest.approx(one[0]["loss"], rel=1e-4)
     assert two[50]["loss"] == pytest.approx(one[50]["loss"], rel=1e-2)
     assert one[50]["loss"] < 0.9 * one[0]["loss"]
+
+
+def test_an_objective_of_lists_refuses_pairs_before_the_first_step(stage):
+    with pytest.raises(FailedPrecondition, match="tpo learns from lists"):
+        stage(objective="tpo")

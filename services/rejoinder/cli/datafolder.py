@@ -1,6 +1,6 @@
 """A data folder: log, ledger and key of somebody who runs no services. One process at a time owns it.
 
-rejoinder-data/log.db   ledger.db   key   registry/
+rejoinder-data/log.db   ledger.db   key   feedback.key   registry/   rounds/   snapshots/   spool/
 """
 
 from __future__ import annotations
@@ -9,26 +9,32 @@ import asyncio
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import click
 
 from rejoinder.core.clock import SystemClock
-from rejoinder.core.errors import NotFound
+from rejoinder.core.errors import Aborted, NotFound
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.types import Feedback, Interaction, RoundEvent, Signal
 from rejoinder.feedback.ingest import Ingest, ItemResult
-from rejoinder.feedback.settings import LimitSettings, LogTheme
+from rejoinder.feedback.redact import Redactor
+from rejoinder.feedback.settings import LimitSettings
 from rejoinder.ledger.book import Ledger
 from rejoinder.ledger.settings import Forgetting, LedgerSettings, read_key
 from rejoinder.registry.datasets import PairSets
 from rejoinder.runtime.call import Call
+from rejoinder.runtime.spool import Spools
 from rejoinder.stream.headers import record_of
 from rejoinder.stream.settings import LogSettings
 from rejoinder.stream.sqlite import SqliteLog
 
 DEFAULT = "rejoinder-data"
+#: In a data folder: what its ledger is rebuilt from beyond the log's retention.
+SNAPSHOTS = "snapshots"
 
 data_option = click.option(
     "--data",
@@ -46,8 +52,12 @@ tenant_option = click.option("--tenant", default="default", show_default=True, h
 
 def erasure_key(folder: Path) -> bytes:
     """The deployment's key, made at the first use and readable by its owner alone. Raises BadSettings."""
-    path = folder / "key"
-    folder.mkdir(parents=True, exist_ok=True)
+    return kept_key(folder / "key")
+
+
+def kept_key(path: Path) -> bytes:
+    """A secret in a file, made at the first use and readable by its owner alone. Raises BadSettings."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -60,22 +70,43 @@ def erasure_key(folder: Path) -> bytes:
     return key
 
 
-class DataFolder:
-    """owns: the log and the ledger of the folder while it is open. Raises StoreOwned when another process does."""
+def ledger_settings(folder: Path, owner: str) -> dict[str, Any]:
+    """Of a ledger process of this folder. owner: address of the feedback service, for who appends."""
+    return {
+        "log": {"path": str(folder / "log.db"), "owner": owner},
+        "store": {
+            "path": str(folder / "ledger.db"),
+            "pair_sets": str(folder / "rounds"),
+            "spools": str(folder / "spool"),
+            "snapshots": str(folder / SNAPSHOTS),
+        },
+        "erasure": {"key_file": str(folder / "key")},
+    }
 
-    def __init__(self, folder: Path, *, create: bool = False) -> None:
+
+class DataFolder:
+    """owns: the log and the ledger of the folder while it is open. Raises StoreOwned when another process does.
+
+    redactor: of what is recorded; None records texts as they come.
+    """
+
+    def __init__(self, folder: Path, *, create: bool = False, redactor: Redactor | None = None) -> None:
         if not create and not (folder / "log.db").exists():
             raise NotFound(f"{folder} is no data folder yet; `rejoinder import FILE --data {folder}` makes one")
         self.folder = folder
-        settings = LedgerSettings(Forgetting(erasure_key(folder)))
+        kept = LogSettings()
+        forgetting = Forgetting(erasure_key(folder), log_retention_s=kept.retention_s)
+        settings = LedgerSettings(forgetting, snapshots=folder / SNAPSHOTS)
         clock = SystemClock()
-        self.log = SqliteLog(str(folder / "log.db"), LogSettings(), clock)
+        self.log = SqliteLog(str(folder / "log.db"), kept, clock)
         try:
-            self.ledger = Ledger(folder / "ledger.db", settings, clock, others=(PairSets(folder / "rounds"),))
+            self.ledger = Ledger(
+                folder / "ledger.db", settings, clock, others=(PairSets(folder / "rounds"), Spools(folder / "spool"))
+            )
         except BaseException:
             self.log.close()
             raise
-        self._ingest = Ingest(self.log, LimitSettings(), LogTheme().dedupe_s, clock, Metrics())
+        self._ingest = Ingest(self.log, LimitSettings(), kept.dedupe_s, clock, Metrics(), redactor)
 
     def record(self, topic: str, events: Sequence[Interaction | Feedback]) -> list[ItemResult]:
         """Takes events under the rules of the ingest service; durable on return."""
@@ -83,8 +114,14 @@ class DataFolder:
         return asyncio.run(self._ingest.record(topic, items, Call.local()))
 
     def project(self) -> int:
-        """Brings the ledger up to the log; answers how many records it read."""
-        return self.ledger.project(self.log)
+        """Brings the ledger up to the log, then lets both keep house: only what was read may end. Answers how many
+        records were read."""
+        read = self.ledger.project(self.log)
+        self.log.keep_house()
+        with suppress(Aborted):
+            self.ledger.keep_house()
+        self.ledger.finish_erasures(self.log, now=False)
+        return read
 
     def publish(self, signals: Sequence[Signal]) -> None:
         """Appends derived events; durable on return."""

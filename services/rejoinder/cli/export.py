@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from rejoinder.cli.datafolder import DataFolder, data_option
-from rejoinder.cli.output import json_option, print_json
+from rejoinder.cli.output import OutFile, json_option, print_json, progress
 from rejoinder.rounds import recipe as recipes
 
 
 @click.command()
 @data_option
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSON Lines to write.")
+@click.option("--out", required=True, type=OutFile(), help="JSON Lines to write.")
 @click.option("--recipe", default="people", show_default=True, help="Which builders and guards; a name or a YAML file.")
 @click.option("--side", type=click.Choice(["pairs", "gate", "evaluation"]), default="pairs", show_default=True)
 @click.option("--evidence", default="", help="Only answers of this policy; all by default.")
@@ -24,9 +24,9 @@ def command(data: Path, out: Path, recipe: str, side: str, evidence: str, as_jso
     from rejoinder.registry.datasets import trl_row
     from rejoinder.rounds.plan import pairs_now
 
-    with DataFolder(data) as opened:
+    with DataFolder(data) as opened, progress("building pairs", 1, quiet=as_json) as told:
         opened.project()
-        cut, counts = pairs_now(opened.ledger, evidence, recipes.load(recipe))
+        cut, counts = pairs_now(opened.ledger, evidence, recipes.load(recipe), told=told)
     rows = cut.sides[side]
     with out.open("w", encoding="utf-8") as file:
         for pair in rows:

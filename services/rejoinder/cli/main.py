@@ -10,21 +10,25 @@ from typing import Any
 
 import click
 
-from rejoinder.core.errors import RejoinderError
+from rejoinder.core.errors import BadFile, RejoinderError
 
 #: Command → its module (attribute `command`) and the one line of `rejoinder --help`. Modules are imported when called.
 COMMANDS = {
     "demo": ("rejoinder.cli.demo", "The whole loop with simulated people, and a report"),
     "up": ("rejoinder.cli.up", "Run every service on this machine"),
     "import": ("rejoinder.cli.import_", "Read chat logs into a data folder or a running service"),
+    "observe": ("rejoinder.cli.observe", "Read a Kafka topic that your application fills already"),
     "satisfaction": ("rejoinder.cli.satisfaction", "How satisfied people are, by version, reason, source or day"),
-    "signals": ("rejoinder.cli.signals", "Read follow-ups as SAT/DSAT; evaluate an extractor on labelled turns"),
+    "signals": ("rejoinder.cli.signals", "Read follow-ups as SAT/DSAT; evaluate on labelled turns; audit your own"),
     "trace": ("rejoinder.cli.trace", "From an answer, event, version, round or ticket to everything behind it"),
     "erase": ("rejoinder.cli.erase", "Forget a user everywhere; answers with a ticket"),
+    "ledger": ("rejoinder.cli.ledger", "Bring the ledger's tables up to this version"),
+    "deadletters": ("rejoinder.cli.deadletters", "What could not be used, by reason; put it back"),
     "replay": ("rejoinder.cli.replay", "Rebuild the ledger from the log and compare digests"),
     "round": ("rejoinder.cli.round", "Plan a round, run it, compare two"),
     "rollout": ("rejoinder.cli.rollout", "Plan a rollout, start it, look at it, decide"),
     "export": ("rejoinder.cli.export", "Write pairs as JSON Lines for TRL"),
+    "evaluate": ("rejoinder.cli.evaluate", "Measure a policy: how it ranks pairs before and after training"),
     "reward": ("rejoinder.cli.reward", "Evaluate the reward head on people's choices"),
     "models": ("rejoinder.cli.models", "Build the embedded models"),
 }
@@ -70,7 +74,17 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader of our output went away (`| head`): nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        # A path that cannot be, a full disk, a folder of somebody else's: the system's own words and the path.
+        _report(BadFile(unusable(error), file=error.filename), as_json="--json" in arguments)
+        sys.exit(2)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def unusable(error: OSError) -> str:
+    """One line for a person: what the system said, and of which file."""
+    said = (error.strerror or type(error).__name__).lower()
+    return f"{error.filename}: {said}" if error.filename else said
 
 
 def _report(error: RejoinderError, as_json: bool) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.console import Console
 
 import rejoinder
-from rejoinder.cli.output import json_option, print_json
+from rejoinder.cli.output import json_option, print_json, progress, refuse_unwritable, stages
 from rejoinder.core.errors import FailedPrecondition
 from rejoinder.core.ids import digest_of
 from rejoinder.registry.artefacts import file_digest
@@ -87,26 +88,43 @@ def build(force: bool, only: tuple[str, ...], as_json: bool) -> None:
     """Build the embedded models into $REJOINDER_MODELS (build/models): once, then only what has changed."""
     root = models_root()
     root.mkdir(parents=True, exist_ok=True)
-    console = Console(stderr=True)
-    report: dict[str, dict[str, object]] = {}
+    report: dict[str, dict[str, Any]] = {}
     keys: dict[str, str] = {}
-    for step in STEPS:
-        keys[step.name] = key = _key(step, keys)
-        if only and step.name not in only:
-            continue
-        mark = root / f"{step.name}.key"
-        fresh = not force and mark.is_file() and mark.read_text() == key and (root / step.name).is_dir()
-        began = time.monotonic()
-        if not fresh:
-            with console.status(f"building {step.what}"):
+    with stages("models", len(only) or len(STEPS), quiet=as_json) as begin:
+        for step in STEPS:
+            keys[step.name] = key = _key(step, keys)
+            if only and step.name not in only:
+                continue
+            mark = root / f"{step.name}.key"
+            fresh = not force and mark.is_file() and mark.read_text() == key and (root / step.name).is_dir()
+            began = time.monotonic()
+            if not fresh:
+                begin(f"building the {step.what}")
                 _run(step, root)
-            mark.write_text(key)
-        took = time.monotonic() - began
-        report[step.name] = {"built": not fresh, "seconds": round(took, 1), "folder": str(root / step.name)}
-        if not as_json and not fresh:
-            console.print(f"built {step.what} in {took:.0f} s: {root / step.name}")
+                mark.write_text(key)
+            took = time.monotonic() - began
+            report[step.name] = {"built": not fresh, "seconds": round(took, 1), "folder": str(root / step.name)}
+    if "base" in report:
+        report["base"]["measured"] = figures = _measured(root / "base" / "probe.json")
     if as_json:
         print_json(report)
+        return
+    for name, built in report.items():
+        if built["built"]:
+            click.echo(f"built {name} in {built['seconds']:.0f} s: {built['folder']}")
+    if "base" in report:
+        for what, (least, share) in figures.items():
+            click.echo(f"base policy: {what} {100 * share:.1f} % (at least {100 * least:.0f} %)")
+
+
+def _measured(probe: Path) -> dict[str, tuple[float, float]]:
+    """What the base can express, and so what a demonstration on it can learn: figure → (least, measured) shares."""
+    found = json.loads(probe.read_text("utf-8"))
+    return {
+        "stated wish followed": (0.80, found["followed_system"]),
+        "facts right": (0.95, found["right"]),
+        "rarest style of a kind, unasked": (0.03, found["rarest"]),
+    }
 
 
 def _key(step: Step, keys: dict[str, str]) -> str:
@@ -139,12 +157,15 @@ def _run(step: Step, root: Path) -> None:
 
 @command.command()
 @click.option("--model", required=True, help="A Hugging Face model: a local folder, or a name in the local hub cache.")
+@click.option("--revision", default="", help="Commit, tag or branch of a name in the hub's cache.")
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False))
 @json_option
-def export(model: str, out: Path, as_json: bool) -> None:
+def export(model: str, revision: str, out: Path, as_json: bool) -> None:
     """Export a causal language model of yours for the policy service (fp32, adapters can be loaded while it serves)."""
     from rejoinder.rounds.stages import TRAINING
     from rejoinder.rounds.stages import command as run
 
-    facts = run([*TRAINING, "export-base", "--base", model, "--out", str(out)])
+    refuse_unwritable(out.parent / f".{out.name}.written")
+    with progress("exporting", None, quiet=as_json):
+        facts = run([*TRAINING, "export-base", "--base", model, "--revision", revision, "--out", str(out)])
     print_json(facts) if as_json else click.echo(f"exported to {out}")

@@ -2,20 +2,55 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+from rejoinder.core.errors import BadFile
 
 #: Every command that has figures takes it.
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+
+
+class OutFile(click.Path):
+    """A file that is written when a command ends, refused before it begins where that could not be. Raises BadFile."""
+
+    name = "file"
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = super().convert(value, param, ctx)
+        try:
+            refuse_unwritable(path)
+        except OSError as error:
+            raise BadFile(f"cannot write {path}: {(error.strerror or '').lower()}", file=path) from None
+        return path
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Makes the folders above it and leaves the file as it is. Raises OSError where it could not be written."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename) from None
+    if path.is_file():
+        path.open("ab").close()
+    elif not path.exists():
+        path.open("xb").close()
+        path.unlink()
 
 
 def print_json(value: Any) -> None:
@@ -53,10 +88,36 @@ def cell(value: Any) -> str:
 
 
 @contextmanager
-def progress(label: str, total: int | None) -> Iterator[Any]:
-    """A bar on stderr, shown only on a terminal: yields `advance(to)`."""
+def progress(label: str, total: int | None, *, quiet: bool = False) -> Iterator[Any]:
+    """A bar on stderr, shown only on a terminal and never where quiet: yields `advance(to, total=…)`."""
+    with _bar(label, total, quiet) as (bar, task):
+        yield lambda completed, **more: bar.update(task, completed=completed, **more)
+
+
+@contextmanager
+def stages(label: str, total: int, *, quiet: bool = False) -> Iterator[Callable[..., None]]:
+    """For what goes on in steps: yields `begin(line, part=False)`, which says a line on stderr and, on a terminal,
+    moves a bar below the lines on, but for a part of a step. Where quiet, nothing is said."""
+    with _bar(label, total, quiet) as (bar, task):
+        begun = 0
+
+        def begin(line: str, part: bool = False) -> None:
+            nonlocal begun
+            if bar.disable:
+                None if quiet else click.echo(line, err=True)
+                return
+            bar.console.print(line, markup=False, highlight=False)
+            if not part:
+                # No step is over before the next begins.
+                bar.update(task, completed=begun, total=max(total, begun + 1))
+                begun += 1
+
+        yield begin
+
+
+@contextmanager
+def _bar(label: str, total: int | None, quiet: bool) -> Iterator[tuple[Progress, TaskID]]:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(label, total=total)
-        yield lambda completed: bar.update(task, completed=completed)
+    with Progress(*columns, console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        yield bar, bar.add_task(label, total=total)

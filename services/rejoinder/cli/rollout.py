@@ -16,7 +16,7 @@ import click
 from rejoinder.cli.datafolder import DataFolder, data_option, tenant_option
 from rejoinder.cli.output import json_option, print_json, print_table
 from rejoinder.cli.supervisor import address_of
-from rejoinder.clients.rollouts import Rollout, RolloutClient
+from rejoinder.clients.rollouts import Rollout, RolloutClient, VetoArm, VetoFigures
 from rejoinder.core import yamlfile
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import BadFile, NotFound
@@ -178,6 +178,9 @@ def show(rollout: Rollout, as_json: bool) -> None:
         span = f"{rollout.difference:+.3f} [{rollout.low:+.3f}, {rollout.high:+.3f}]"
         click.echo(f"verdict: {rollout.verdict.lower()} ({', '.join(rollout.reasons)}); difference {span}")
         click.echo(_evidence(rollout))
+    if rollout.vetoes:
+        columns = ("veto", "stable", "canary", "users", "E", "fires at", "")
+        print_table("Vetoes (mean harm)", columns, [_veto(veto) for veto in rollout.vetoes])
     if rollout.judged_needed or rollout.expected_at:
         at = rollout.expected_at
         _say_needed(rollout.judged_needed, None if at is None else _iso(at))
@@ -188,6 +191,17 @@ def _arm(figures: Any) -> tuple[Any, ...]:
         return (0, 0, None, None, None)
     span = f"{figures.low:.3f}–{figures.high:.3f}"
     return (figures.units, figures.judged, figures.mean if figures.judged else None, span, figures.reply_rate)
+
+
+def _veto(veto: VetoFigures) -> tuple[Any, ...]:
+    """A veto's row; of the audit the harm is by how much the first judge is kinder than the second."""
+    arms = (veto.stable or VetoArm(), veto.canary or VetoArm())
+    harms = [arm.harm if arm.units else None for arm in arms]
+    word = "fired" if veto.fired else "" if veto.measured else "not measured"
+    unread = sum(arm.unread for arm in arms)
+    said = ", ".join(filter(None, (word, f"{unread} without a second reading" if unread else "")))
+    users = " + ".join(str(arm.units) for arm in arms)
+    return (veto.name, *harms, users, f"{veto.e:.3g}", f"{veto.e_needed:.3g}", said)
 
 
 def _evidence(rollout: Rollout) -> str:

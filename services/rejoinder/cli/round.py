@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ from typing import Any
 import click
 
 from rejoinder.cli.datafolder import data_option
-from rejoinder.cli.output import cell, json_option, print_json, print_table
-from rejoinder.core.errors import NotFound
+from rejoinder.cli.output import cell, json_option, print_json, print_table, progress, stages
 from rejoinder.registry.store import open_store
 from rejoinder.rounds import recipe as recipes
 
@@ -37,8 +35,8 @@ def plan(data: Path, policy: str, recipe: str, evidence: str, as_json: bool) -> 
     from rejoinder.rounds.plan import plan as planned
 
     chosen = recipes.load(recipe)
-    with windows_of(data) as (ledger, _):
-        report = planned(ledger, open_store(str(data / "registry")), policy, evidence, chosen)
+    with windows_of(data) as (ledger, _), progress("building pairs", 1, quiet=as_json) as told:
+        report = planned(ledger, open_store(str(data / "registry")), policy, evidence, chosen, told)
     if as_json:
         print_json(report)
         return
@@ -75,18 +73,20 @@ def run(
     """Run a round, or go on with one that was interrupted. Beside a running `rejoinder up` it works through it."""
     from rejoinder.cli.loop import Wanted, round_of
     from rejoinder.cli.supervisor import addresses
-    from rejoinder.rounds.runner import Round
+    from rejoinder.rounds.runner import STAGES, Round
 
     chosen = recipes.load(recipe)
     given = {"policy": policy_address, "reward": reward_address}
     services = addresses(data) | {name: address for name, address in given.items() if address}
     wanted = Wanted(policy, evidence, base, base_export)
 
-    def told(stage: str, how: str) -> None:
-        click.echo(f"{stage}: {'running' if how == 'run' else 'found'}", err=True)
+    with stages("round", len(STAGES), quiet=as_json) as begin:
 
-    with round_of(data, wanted, services, told) as (loop, ports):
-        report = Round(loop, chosen, ports).run()
+        def told(stage: str, how: str) -> None:
+            begin(f"{stage}: {'running' if how == 'run' else 'found'}")
+
+        with round_of(data, wanted, services, told) as (loop, ports):
+            report = Round(loop, chosen, ports).run()
     if as_json:
         print_json(
             {
@@ -103,6 +103,8 @@ def run(
     for measure in report.stages.get("gate", {}).get("measures", ()):
         span = f"{cell(measure['value'])} [{cell(measure['low'])}, {cell(measure['high'])}]"
         click.echo(f"  {measure['name']}: {measure['outcome']} {span}, n {measure['n']}")
+    if wishes := report.stages.get("gate", {}).get("wishes"):
+        click.echo(f"  {wishes_told(wishes)}")
 
 
 @command.command()
@@ -117,15 +119,15 @@ def ranking(data: Path, recipe: str, evidence: str, base: Path | None, seed: int
     from rejoinder.cli.loop import windows_of
     from rejoinder.registry.embedded import folder_of
     from rejoinder.rounds.plan import pairs_now
-    from rejoinder.rounds.ranking import compare
+    from rejoinder.rounds.ranking import arms, compare
     from rejoinder.rounds.warm import Warm
 
     chosen = recipes.load(recipe)
-    with windows_of(data) as (ledger, _):
-        cut, _ = pairs_now(ledger, evidence, chosen)
-    with tempfile.TemporaryDirectory() as work, Warm() as run:
-        said = (lambda name: None) if as_json else (lambda name: click.echo(f"{name} …", err=True))
-        report = compare(cut, chosen.train, base or folder_of("base"), Path(work), seed, said, run)
+    with windows_of(data) as (ledger, _), progress("building pairs", 1, quiet=as_json) as told:
+        cut, _ = pairs_now(ledger, evidence, chosen, told=told)
+    every = 1 + len(arms(chosen.train))
+    with tempfile.TemporaryDirectory() as work, Warm() as run, stages("ranking", every, quiet=as_json) as begin:
+        report = compare(cut, chosen.train, base or folder_of("base"), Path(work), seed, begin, run)
     if as_json:
         print_json(report)
         return
@@ -165,21 +167,24 @@ def diff(data: Path, policy: str, one: int, other: int, as_json: bool) -> None:
 
 
 def _described(data: Path, policy: str, number: int) -> dict[str, Any]:
-    from rejoinder.registry.datasets import MANIFEST, read
+    from rejoinder.registry.described import described, sets_of
 
-    folders = [p.parent for p in (data / "rounds" / policy / f"{number:06d}").glob(f"pairs-*/{MANIFEST}")]
-    if not folders:
-        raise NotFound(f"round {number} of {policy} has no pairs in {data}", round=number)
-    pairs = [pair for folder in folders for pair in read(folder)]
-    counts: Counter[str] = Counter(f"builder {p.provenance.builder}" for p in pairs)
-    counts.update(f"reason {reason}" for p in pairs for reason in p.reasons)
-    words = [len(text.split()) for p in pairs for text in (p.chosen, p.rejected)]
-    return {
-        "pairs": len(pairs),
-        "users": len({(p.tenant, p.user_id or p.conversation_id) for p in pairs}),
-        "mean words of an answer": round(sum(words) / len(words), 1) if words else 0.0,
-        **counts,
-    }
+    return described(sets_of(data / "rounds", policy, number))
+
+
+def wishes_told(wishes: Mapping[str, Any]) -> str:
+    """User-guided evaluation in one line: what could be measured of what evaluation users missed, and how it went."""
+    parts = ", ".join(
+        f"{100 * wishes[name]:.0f} % {words}"
+        for name, words in (
+            ("checkable", "checked by rule"),
+            ("judged", "read by a judge (none is configured)"),
+            ("unmeasured", "unmeasured"),
+        )
+    )
+    rates = ", ".join(f"{name} {_span(wishes[name])}" for name in ("before", "after", "gain") if wishes[name])
+    met = f"met unasked {rates}, n {wishes['n']}" if rates else "no version answered them"
+    return f"wishes of {wishes['said']} dissatisfied turns of evaluation users: {parts}; {met}"
 
 
 def _why(reasons: tuple[str, ...]) -> str:

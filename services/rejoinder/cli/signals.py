@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from rejoinder.cli.audit import command as audit
 from rejoinder.cli.datafolder import DataFolder, data_option
+from rejoinder.cli.jsonlines import values
 from rejoinder.cli.output import cell, json_option, print_json, print_table, progress
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import BadFile
@@ -30,6 +32,15 @@ def command() -> None:
     """Signals: SAT and DSAT, why, and how sure."""
 
 
+command.add_command(audit, "audit")
+
+
+def own_calibration() -> Path | None:
+    """The file that the worker would take too, so that a folder is read alike by both."""
+    named = os.environ.get("REJOINDER_SIGNALS__READ__CALIBRATION")
+    return Path(named) if named else None
+
+
 def read(data: DataFolder, model: Path | None, told: Callable[[int], None] = lambda count: None) -> int:
     """Reads what is joined and not read yet; answers how many pieces of evidence that was."""
     from rejoinder.signals.extractors import EXTRACTORS
@@ -37,7 +48,7 @@ def read(data: DataFolder, model: Path | None, told: Callable[[int], None] = lam
     from rejoinder.signals.package import load
     from rejoinder.signals.worker import Extractor, SignalWorker
 
-    ports = Ports(load(model or folder_of("signals"), threads=2))
+    ports = Ports(load(model or folder_of("signals"), threads=2, own=own_calibration()))
     extractors = [Extractor(EXTRACTORS[name], EXTRACTORS[name].with_params(), ports) for name in DEFAULT_ROWS]
     total = SignalWorker(data.ledger, data.publish, extractors).drain(told)
     data.project()
@@ -68,7 +79,8 @@ def evaluate(file: Path, model: Path | None, as_json: bool) -> None:
 
     records = labelled_turns(file)
     with progress("reading turns", len(records)) as advance:
-        report = evaluated(records, load(model or folder_of("signals"), threads=2), SystemClock())
+        text = load(model or folder_of("signals"), threads=2, own=own_calibration())
+        report = evaluated(records, text, SystemClock())
         advance(len(records))
     if as_json:
         print_json(report)
@@ -81,18 +93,8 @@ def evaluate(file: Path, model: Path | None, as_json: bool) -> None:
 def labelled_turns(file: Path) -> list[dict[str, Any]]:
     """The records of an evaluation file. Raises BadFile that names the line."""
     records = []
-    try:
-        lines = file.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadFile(f"cannot read {file}: {type(error).__name__}", file=file.name) from None
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except ValueError:
-            raise BadFile(f"{file.name} line {number} is no JSON", file=file.name, line=number) from None
-        _check(record, f"{file.name} line {number}")
+    for where, _, record in values(file):
+        _check(record, where)
         records.append(record)
     if not records:
         raise BadFile(f"{file.name} holds no turn", file=file.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,9 @@ from rejoinder.cli.datafolder import DataFolder, data_option, ledger_option, ten
 from rejoinder.cli.output import json_option, print_json, print_table
 from rejoinder.cli.supervisor import address_of
 
+#: Ids of what a node came from that the table shows; --json has all that the ledger listed.
+SOURCES = 8
+
 
 @click.command()
 @click.argument("name")
@@ -22,7 +25,12 @@ from rejoinder.cli.supervisor import address_of
 @tenant_option
 @json_option
 def command(name: str, data: Path, address: str | None, tenant: str, as_json: bool) -> None:
-    """NAME is an interaction, an event, a version, a round (`assist#3`) or an erasure ticket."""
+    """NAME is an interaction, an event, a version, a round (`assist#3`) or an erasure ticket.
+
+    Versions and the data sets they were trained on are told from the data folder, where it has them.
+    """
+    from rejoinder.cli.lineage import lineage
+
     nodes: Sequence[Any]
     address = address_of(data, "ledger", address)
     if address:
@@ -35,6 +43,7 @@ def command(name: str, data: Path, address: str | None, tenant: str, as_json: bo
         with DataFolder(data) as opened:
             opened.project()
             nodes = opened.ledger.trace(tenant, name)
+    nodes = lineage(data, tenant, nodes)
     if as_json:
         print_json({"nodes": [asdict(node) for node in nodes]})
         return
@@ -44,8 +53,18 @@ def command(name: str, data: Path, address: str | None, tenant: str, as_json: bo
             node.id,
             node.state,
             datetime.fromtimestamp(node.at, UTC).isoformat(timespec="seconds") if node.at else None,
-            ", ".join(f"{key}={value}" for key, value in node.facts.items()),
+            ", ".join(f"{key}={value}" for key, value in _facts(node)),
         )
         for node in nodes
     ]
     print_table(f"Trace of {name}", ("kind", "id", "state", "at", "facts"), rows)
+
+
+def _facts(node: Any) -> Iterator[tuple[str, str]]:
+    """What a person reads of a node: its digest, its facts, then the first ids of what it came from."""
+    if node.digest:
+        yield "digest", node.digest
+    yield from ((key, value) for key, value in node.facts.items() if key != "unlisted")
+    if node.sources:
+        more = len(node.sources[SOURCES:]) + int(node.facts.get("unlisted", 0))
+        yield "from", " ".join([*node.sources[:SOURCES], *([f"and {more} more"] if more else [])])

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rejoinder.cli.datafolder import data_option, erasure_key
+from rejoinder.cli.datafolder import data_option, erasure_key, kept_key, ledger_settings
 from rejoinder.cli.supervisor import Plan, Supervisor, free_ports
 from rejoinder.core.ending import when_told_to_end
 from rejoinder.registry.artefacts import Artefacts
@@ -25,8 +25,13 @@ PORTS = {
     "policy": 50052,
     "rollouts": 50057,
 }
+#: The OpenAI gateway and the console: health here, pages and API on a port of their own. Replicas lie behind both.
+WEB = {"gateway": 50058, "console": 50059}
+HTTP_PORTS = {"gateway": 8080, "console": 8090}
 #: What observe mode needs: the application keeps its own serving.
 OBSERVE = ("feedback", "ledger", "signals")
+#: In a data folder: who looked at users' words.
+LOOKS = "looks.jsonl"
 
 
 @click.command()
@@ -36,16 +41,28 @@ OBSERVE = ("feedback", "ledger", "signals")
 @click.option(
     "--policies", type=click.IntRange(1, 16), default=1, show_default=True, help="Replicas of the policy service."
 )
+@click.option("--gateway/--no-gateway", default=True, show_default=True, help="The OpenAI API over HTTP.")
+@click.option("--console/--no-console", default=True, show_default=True, help="Pages for people.")
 @click.option("--free-ports", "any_ports", is_flag=True, help="Take free ports instead of the usual ones.")
-def command(data: Path, policy: str, observe: bool, policies: int, any_ports: bool) -> None:
+def command(
+    data: Path, policy: str, observe: bool, policies: int, gateway: bool, console: bool, any_ports: bool
+) -> None:
     """Run the services on this machine. Ctrl-C stops them in order; what was acknowledged is on disk."""
-    names = OBSERVE if observe else processes(policies)
-    ports = dict(zip(names, free_ports(len(names)) if any_ports else map(_usual, names), strict=True))
+    names = OBSERVE if observe else (*processes(policies), *(("gateway",) if gateway else ()))
+    names += ("console",) if console else ()
+    pages = [name for name in HTTP_PORTS if name in names]
+    usual = [*map(_usual, names), *(HTTP_PORTS[name] for name in pages)]
+    found = free_ports(len(usual)) if any_ports else usual
+    ports = dict(zip((*names, *map(http_of, pages)), found, strict=True))
     stopping = threading.Event()
     when_told_to_end(stopping.set)
     supervisor = Supervisor(data / "run", lambda name, what: click.echo(f"{name}: {what}", err=True))
     supervisor.start(plans(data, policy, names, ports), [ports[name] for name in names])
     try:
+        if "gateway" in names:
+            click.echo(f"the OpenAI API: http://127.0.0.1:{ports[http_of('gateway')]}/v1")
+        if "console" in names:
+            click.echo(f"the console: http://127.0.0.1:{ports[http_of('console')]}/")
         click.echo(f"up; addresses stand in {data / 'run' / 'addresses.json'}")
         while not stopping.wait(0.1):
             supervisor.tend()
@@ -60,6 +77,11 @@ def processes(policies: int = 1) -> tuple[str, ...]:
     return (*tuple(PORTS)[:at], *more, *tuple(PORTS)[at:])
 
 
+def http_of(name: str) -> str:
+    """Under which name the HTTP port of a process stands among the ports."""
+    return f"{name} over HTTP"
+
+
 def _service(name: str) -> str:
     """Whose replica a process is."""
     return name.partition("-")[0]
@@ -68,21 +90,26 @@ def _service(name: str) -> str:
 def _usual(name: str) -> int:
     """The port of a process when none is asked for; further replicas lie behind all others."""
     service, _, number = name.partition("-")
-    return max(PORTS.values()) + int(number) - 1 if number else PORTS[service]
+    return max(WEB.values()) + int(number) - 1 if number else {**PORTS, **WEB}[service]
+
+
+def _target(ports: dict[str, int], names: list[str]) -> str:
+    """One gRPC target for the replicas of a service: calls are spread over them."""
+    at = ",".join(f"127.0.0.1:{ports[name]}" for name in names)
+    return at if len(names) == 1 else f"ipv4:{at}"
 
 
 def plans(data: Path, policy: str, names: tuple[str, ...], ports: dict[str, int]) -> list[Plan]:
-    """The processes with settings that fit together; makes key and registry where they are missing."""
+    """The processes with settings that fit together; makes keys and registry where they are missing.
+
+    ports: of each name, and of `http_of` those that speak HTTP.
+    """
     erasure_key(data)
     settings: dict[str, dict[str, Any]] = {}
     owner = f"127.0.0.1:{ports['feedback']}"
     log = str(data / "log.db")
     settings["feedback"] = {"log": {"path": log}}
-    settings["ledger"] = {
-        "log": {"path": log, "owner": owner},
-        "store": {"path": str(data / "ledger.db"), "pair_sets": str(data / "rounds")},
-        "erasure": {"key_file": str(data / "key")},
-    }
+    settings["ledger"] = ledger_settings(data, owner)
     settings["signals"] = {
         "source": {"owner": owner, "ledger": f"127.0.0.1:{ports['ledger']}"},
         "read": {"model": str(folder_of("signals"))},
@@ -116,5 +143,25 @@ def plans(data: Path, policy: str, names: tuple[str, ...], ports: dict[str, int]
             },
             "source": {"log_file": log, "owner": owner, "ledger": f"127.0.0.1:{ports['ledger']}"},
             "engine": {"memory": str(data / "rollouts.db")},
+        }
+        if "gateway" in names:
+            key = data / "feedback.key"
+            kept_key(key)
+            settings["gateway"] = {
+                "http": {"port": ports[http_of("gateway")]},
+                "upstream": {"model": policy, "policy": {"address": _target(ports, replicas)}},
+                "record": record,
+                "rerank": {"address": f"127.0.0.1:{ports['rerank']}"},
+                "browser": {"key_file": str(key)},
+            }
+    if "console" in names:
+        serves = "policy" in names
+        settings["console"] = {
+            "http": {"port": ports[http_of("console")]},
+            "feedback": {"address": owner},
+            "ledger": {"address": f"127.0.0.1:{ports['ledger']}"},
+            "rollouts": {"address": f"127.0.0.1:{ports['rollouts']}" if serves else ""},
+            "policy": {"name": policy, "registry": str(data / "registry"), "rounds": str(data / "rounds")},
+            "looks": {"file": str(data / LOOKS)},
         }
     return [Plan(name, f"rejoinder.{_service(name)}", settings[name], _service(name)) for name in names]

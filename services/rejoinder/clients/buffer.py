@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 
 from rejoinder.clients.feedback import FeedbackClient, with_ids
-from rejoinder.core.errors import RejoinderError
+from rejoinder.core.errors import Quota, RejoinderError
 from rejoinder.core.types import Interaction
 
 
@@ -81,14 +81,20 @@ class InteractionBuffer:
         while batch := self._next_batch():
             try:
                 results = self._client.record_interactions(batch)
+            except Quota:
+                self._give_back(batch, behind=True)
+                continue
             except RejoinderError:
                 self._give_back(batch)
                 continue
             recorded = sum(result.recorded for result in results)
+            over = [event for event, result in zip(batch, results, strict=True) if result.reason == "QUOTA"]
             with self._changed:
-                self._sending = 0
-                self._add(recorded=recorded, rejected=len(batch) - recorded)
+                self._sending = len(over)
+                self._add(recorded=recorded, rejected=len(batch) - recorded - len(over))
                 self._changed.notify_all()
+            if over:
+                self._give_back(over, behind=True)
 
     def _next_batch(self) -> list[Interaction]:
         """Waits for events; [] when the buffer is closed and nothing is left."""
@@ -98,12 +104,13 @@ class InteractionBuffer:
             self._sending = len(batch)
             return batch
 
-    def _give_back(self, batch: list[Interaction]) -> None:
-        """Puts a batch that no try could send back to the front, under its ids; then waits."""
+    def _give_back(self, batch: list[Interaction], behind: bool = False) -> None:
+        """Puts what no try could send back under its ids; then waits. behind: what was over a quota goes behind the
+        others, who may be another tenant's and within theirs."""
         with self._changed:
             self._sending = 0
             if not self._closed:
-                self._events.extendleft(reversed(batch))
+                self._events.extend(batch) if behind else self._events.extendleft(reversed(batch))
             self._add(failed=1, dropped=len(batch) if self._closed else 0)
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._closed, self._pause_s)

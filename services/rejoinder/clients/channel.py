@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import grpc.aio
 from google.protobuf.message import Message as ProtoMessage
 
 from rejoinder.clients.connection import Connection
+from rejoinder.clients.current import CurrentChannel
 from rejoinder.clients.errors import error_of
 from rejoinder.clients.retry import Retries
 
@@ -31,28 +33,32 @@ def _serialized(message: ProtoMessage) -> bytes:
     return message.SerializeToString()
 
 
+def connected(kind: Any, connection: Connection) -> Any:
+    """A new channel. kind: `grpc` or `grpc.aio`."""
+    options = connection.options()
+    if connection.tls is None:
+        return kind.insecure_channel(connection.target, options)
+    return kind.secure_channel(connection.target, connection.tls.credentials(), options)
+
+
 class Channel:
     """owns: one gRPC channel. Safe to share between threads."""
 
     def __init__(self, connection: Connection, rng: random.Random | None = None) -> None:
         self._connection = connection
         self._rng = rng or random.Random()
-        tls, options = connection.tls, connection.options()
-        self._grpc = (
-            grpc.insecure_channel(connection.target, options)
-            if tls is None
-            else grpc.secure_channel(connection.target, tls.credentials(), options)
-        )
+        self._grpc = CurrentChannel(connection.tls, lambda: connected(grpc, connection))
 
     def call(self, rpc: Rpc, request: ProtoMessage, deadline_s: float | None = None) -> Any:
         """The answer. Raises a class of core.errors once no try is left or none would help."""
         deadline = time.monotonic() + (self._connection.deadline_s if deadline_s is None else deadline_s)
         retries = Retries(self._connection, rpc.idempotent, deadline, self._rng)
-        method = self._grpc.unary_unary(rpc.path, _serialized, rpc.answer.FromString)
         while True:
             left = max(0.0, deadline - time.monotonic())
             try:
-                return method(request, timeout=left, metadata=self._connection.metadata())
+                with self._current() as channel:
+                    method = channel.unary_unary(rpc.path, _serialized, rpc.answer.FromString)
+                    return method(request, timeout=left, metadata=self._connection.metadata())
             except grpc.RpcError as failure:
                 error = error_of(failure)
             pause = retries.pause(error, time.monotonic())
@@ -64,27 +70,38 @@ class Channel:
         """The answer's messages. Tried again only as long as none has come; leaving the iterator cancels the call."""
         deadline = time.monotonic() + (self._connection.deadline_s if deadline_s is None else deadline_s)
         retries = Retries(self._connection, rpc.idempotent, deadline, self._rng)
-        method = self._grpc.unary_stream(rpc.path, _serialized, rpc.answer.FromString)
         while True:
             left = max(0.0, deadline - time.monotonic())
-            messages = method(request, timeout=left, metadata=self._connection.metadata())
             begun = False
-            try:
-                for message in messages:
-                    begun = True
-                    yield message
-                return
-            except grpc.RpcError as failure:
-                error = error_of(failure)
-            finally:
-                messages.cancel()
+            with self._current() as channel:
+                method = channel.unary_stream(rpc.path, _serialized, rpc.answer.FromString)
+                messages = method(request, timeout=left, metadata=self._connection.metadata())
+                try:
+                    for message in messages:
+                        begun = True
+                        yield message
+                    return
+                except grpc.RpcError as failure:
+                    error = error_of(failure)
+                finally:
+                    messages.cancel()
             pause = None if begun else retries.pause(error, time.monotonic())
             if pause is None:
                 raise error
             time.sleep(pause)
 
+    @contextmanager
+    def _current(self) -> Iterator[Any]:
+        channel = self._grpc.take()
+        try:
+            yield channel
+        finally:
+            for ended in self._grpc.release(channel):
+                ended.close()
+
     def close(self) -> None:
-        self._grpc.close()
+        for channel in self._grpc.close():
+            channel.close()
 
 
 class AsyncChannel:
@@ -93,22 +110,18 @@ class AsyncChannel:
     def __init__(self, connection: Connection, rng: random.Random | None = None) -> None:
         self._connection = connection
         self._rng = rng or random.Random()
-        tls, options = connection.tls, connection.options()
-        self._grpc = (
-            grpc.aio.insecure_channel(connection.target, options)
-            if tls is None
-            else grpc.aio.secure_channel(connection.target, tls.credentials(), options)
-        )
+        self._grpc = CurrentChannel(connection.tls, lambda: connected(grpc.aio, connection))
 
     async def call(self, rpc: Rpc, request: ProtoMessage, deadline_s: float | None = None) -> Any:
         """As Channel.call."""
         deadline = time.monotonic() + (self._connection.deadline_s if deadline_s is None else deadline_s)
         retries = Retries(self._connection, rpc.idempotent, deadline, self._rng)
-        method = self._grpc.unary_unary(rpc.path, _serialized, rpc.answer.FromString)
         while True:
             left = max(0.0, deadline - time.monotonic())
             try:
-                return await method(request, timeout=left, metadata=self._connection.metadata())
+                async with self._current() as channel:
+                    method = channel.unary_unary(rpc.path, _serialized, rpc.answer.FromString)
+                    return await method(request, timeout=left, metadata=self._connection.metadata())
             except grpc.RpcError as failure:
                 error = error_of(failure)
             pause = retries.pause(error, time.monotonic())
@@ -120,24 +133,35 @@ class AsyncChannel:
         """As Channel.stream."""
         deadline = time.monotonic() + (self._connection.deadline_s if deadline_s is None else deadline_s)
         retries = Retries(self._connection, rpc.idempotent, deadline, self._rng)
-        method = self._grpc.unary_stream(rpc.path, _serialized, rpc.answer.FromString)
         while True:
             left = max(0.0, deadline - time.monotonic())
-            messages = method(request, timeout=left, metadata=self._connection.metadata())
             begun = False
-            try:
-                async for message in messages:
-                    begun = True
-                    yield message
-                return
-            except grpc.RpcError as failure:
-                error = error_of(failure)
-            finally:
-                messages.cancel()
+            async with self._current() as channel:
+                method = channel.unary_stream(rpc.path, _serialized, rpc.answer.FromString)
+                messages = method(request, timeout=left, metadata=self._connection.metadata())
+                try:
+                    async for message in messages:
+                        begun = True
+                        yield message
+                    return
+                except grpc.RpcError as failure:
+                    error = error_of(failure)
+                finally:
+                    messages.cancel()
             pause = None if begun else retries.pause(error, time.monotonic())
             if pause is None:
                 raise error
             await asyncio.sleep(pause)
 
+    @asynccontextmanager
+    async def _current(self) -> AsyncIterator[Any]:
+        channel = self._grpc.take()
+        try:
+            yield channel
+        finally:
+            for ended in self._grpc.release(channel):
+                await ended.close()
+
     async def close(self) -> None:
-        await self._grpc.close()
+        for channel in self._grpc.close():
+            await channel.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,34 @@ class Tls:
     key_file: Path | None = None
     server_name: str = ""
 
+    def stamp(self) -> tuple[tuple[int, int], ...]:
+        """Another value once a file is another: secrets that rotate are put in place of those before."""
+        return tuple(_stamp(file) for file in (self.ca_file, self.cert_file, self.key_file) if file is not None)
+
     def credentials(self) -> grpc.ChannelCredentials:
+        """Raises OSError for a file that is away, holds no certificate, or a certificate that is not its key's."""
+        # gRPC takes whatever it is given and fails at each handshake.
+        checked = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self.ca_file is not None:
+            checked.load_verify_locations(self.ca_file)
+        if self.cert_file is not None:
+            # A password, or OpenSSL would ask a terminal for that of an encrypted key.
+            checked.load_cert_chain(self.cert_file, self.key_file, password="")
         parts = [None if f is None else f.read_bytes() for f in (self.ca_file, self.key_file, self.cert_file)]
         return grpc.ssl_channel_credentials(*parts)
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    try:
+        stat = file.stat()
+    except OSError:
+        return (0, 0)
+    return (stat.st_mtime_ns, stat.st_ino)
+
+
+def token_in(file: Path | None) -> str | Callable[[], str]:
+    """A connection's token that stands in a file, read at each call since files rotate; "" without a file."""
+    return "" if file is None else lambda: file.read_text().strip()
 
 
 @dataclass(frozen=True)
@@ -53,6 +79,8 @@ class Connection:
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.min_reconnect_backoff_ms", 1000),
             ("grpc.max_reconnect_backoff_ms", 2000),
+            # By default names are asked for again after 30 s: longer than a restart of all replicas takes.
+            ("grpc.dns_min_time_between_resolutions_ms", 2000),
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.max_receive_message_length", 64 * 1024 * 1024),
         ]

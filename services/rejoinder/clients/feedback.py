@@ -13,10 +13,11 @@ from rejoinder.clients.base import AsyncClient, SyncClient
 from rejoinder.clients.channel import Rpc
 from rejoinder.core import codec
 from rejoinder.core.ids import uuid7
-from rejoinder.core.types import Coordinate, Feedback, Interaction, RecordOutcome
+from rejoinder.core.types import Coordinate, Feedback, Interaction, Label, RecordOutcome
 from rejoinder.v1 import error_reason_pb2, feedback_pb2
 
 _FEEDBACK = Rpc("/rejoinder.v1.FeedbackService/RecordFeedback", feedback_pb2.RecordResponse)
+_LABELS = Rpc("/rejoinder.v1.FeedbackService/RecordLabels", feedback_pb2.RecordResponse)
 _INTERACTIONS = Rpc("/rejoinder.v1.FeedbackService/RecordInteractions", feedback_pb2.RecordResponse)
 
 #: What one request holds: the server's default limits, with room for what surrounds the items.
@@ -65,6 +66,10 @@ class FeedbackClient(SyncClient):
             for result in _results(self._channel.call(_INTERACTIONS, request, deadline_s))
         ]
 
+    def record_labels(self, labels: Sequence[Label]) -> list[RecordResult]:
+        """As record_feedback, of at most 1,000. Role: admin."""
+        return list(_results(self._channel.call(_LABELS, _labelling(labels))))
+
 
 class AsyncFeedbackClient(AsyncClient):
     """As FeedbackClient."""
@@ -84,6 +89,15 @@ class AsyncFeedbackClient(AsyncClient):
             for request in _requests(feedback_pb2.RecordInteractionsRequest, with_ids(events))
             for result in _results(await self._channel.call(_INTERACTIONS, request, deadline_s))
         ]
+
+    async def record_labels(self, labels: Sequence[Label]) -> list[RecordResult]:
+        return list(_results(await self._channel.call(_LABELS, _labelling(labels))))
+
+
+def _labelling(labels: Sequence[Label]) -> feedback_pb2.RecordLabelsRequest:
+    """With a name for each, so that a retry is the same label."""
+    named = [label if label.event_id else dataclasses.replace(label, event_id=uuid7()) for label in labels]
+    return feedback_pb2.RecordLabelsRequest(events=[codec.to_proto(label, feedback_pb2.Label()) for label in named])
 
 
 def with_ids(events: Sequence[Event]) -> list[Event]:

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from rejoinder.clients.base import AsyncClient, SyncClient
 from rejoinder.clients.channel import Rpc
 from rejoinder.core import codec
-from rejoinder.core.types import ArmKind, Feedback, Interaction, Polarity, Signal
+from rejoinder.core.types import ArmKind, EvidenceReference, Feedback, Interaction, Polarity, Signal
 from rejoinder.v1 import ledger_pb2
 
 _TRACE = Rpc("/rejoinder.v1.LedgerService/Trace", ledger_pb2.TraceResponse)
 _ERASE = Rpc("/rejoinder.v1.LedgerService/Erase", ledger_pb2.EraseResponse)
 _SATISFACTION = Rpc("/rejoinder.v1.LedgerService/GetSatisfaction", ledger_pb2.GetSatisfactionResponse)
+_ANSWERS = Rpc("/rejoinder.v1.LedgerService/ListAnswers", ledger_pb2.ListAnswersResponse)
 _EVIDENCE = Rpc("/rejoinder.v1.LedgerService/ReadEvidence", ledger_pb2.ReadEvidenceResponse)
+_FETCHED = Rpc("/rejoinder.v1.LedgerService/FetchEvidence", ledger_pb2.FetchEvidenceResponse)
 _JUDGED = Rpc("/rejoinder.v1.LedgerService/ReadJudged", ledger_pb2.ReadJudgedResponse)
 _CUT = Rpc("/rejoinder.v1.LedgerService/GetCut", ledger_pb2.GetCutResponse)
 _WINDOW = Rpc("/rejoinder.v1.LedgerService/BuildWindow", ledger_pb2.BuildWindowResponse)
@@ -47,7 +49,6 @@ class JudgedTurn:
     conversation_id: str = ""
     interaction_id: str = ""
     accepted_at: float | None = None
-    conversation_at: float | None = None
     arm: ArmKind = ArmKind.UNSPECIFIED
     version: str = ""
     propensity: float = 0.0
@@ -58,18 +59,24 @@ class JudgedTurn:
     response_chars: int = 0
     followed_at: float | None = None
     polarity: Polarity = Polarity.UNSPECIFIED
+    sampled: bool = False
+    second: Polarity = Polarity.UNSPECIFIED
+    refused: bool | None = None
+    conversation_weight: float | None = None
 
 
 @dataclass(frozen=True)
 class Judged:
     """What has matured since the call before. matured_to: the next call's `after`. foreign: replies that only another
-    version of a judge has read. behind_s: the slowest reader's distance from the log."""
+    version of a judge has read. behind_s: the slowest reader's distance from the log. second: whose readings of the
+    audit sample these are, None where none was asked for or none has read anything."""
 
     turns: tuple[JudgedTurn, ...] = ()
     matured_to: float | None = None
     judges: tuple[Judge, ...] = ()
     foreign: int = 0
     behind_s: float = 0.0
+    second: Judge | None = None
 
 
 @dataclass(frozen=True)
@@ -170,6 +177,45 @@ class Parity:
     digest: str = ""
 
 
+@dataclass(frozen=True)
+class HeardFeedback:
+    """Feedback with the signals about it. in_force: ids of those that speak for it."""
+
+    feedback: Feedback | None = None
+    signals: tuple[Signal, ...] = ()
+    in_force: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ListedAnswer:
+    """unheard: how much more feedback there is."""
+
+    interaction: Interaction | None = None
+    feedback: tuple[HeardFeedback, ...] = ()
+    unheard: int = 0
+
+
+@dataclass(frozen=True)
+class ListedAnswers:
+    """A page, newest first. next: `before` of the next one, "" after the oldest."""
+
+    answers: tuple[ListedAnswer, ...] = ()
+    next: str = ""
+
+
+@dataclass(frozen=True)
+class AnswersWanted:
+    """Which answers, as ListAnswersRequest has them."""
+
+    tenant: str = ""
+    polarity: Polarity = Polarity.UNSPECIFIED
+    conversation_id: str = ""
+    interaction_id: str = ""
+    version: str = ""
+    before: str = ""
+    limit: int = 20
+
+
 class LedgerClient(SyncClient):
     def trace(self, id: str, tenant: str = "") -> list[TraceNode]:
         """Everything that made an interaction, event, version or round, and all it made. Raises NotFound."""
@@ -189,17 +235,25 @@ class LedgerClient(SyncClient):
     def parity(self) -> Parity:
         return codec.from_proto(self._channel.call(_PARITY, ledger_pb2.GetParityRequest()), Parity)
 
+    def answers(self, wanted: AnswersWanted) -> ListedAnswers:
+        """Users' words: whoever shows them records who looked. Role: auditor or admin."""
+        return codec.from_proto(
+            self._channel.call(_ANSWERS, codec.to_proto(wanted, ledger_pb2.ListAnswersRequest())), ListedAnswers
+        )
+
     def evidence(self, reader: str, acknowledged: int, limit: int) -> list[Evidence]:
         """What comes after the greatest number this reader has acknowledged. Role: internal."""
         request = ledger_pb2.ReadEvidenceRequest(reader=reader, acknowledged=acknowledged, limit=limit)
-        return [
-            Evidence(
-                item.number,
-                codec.from_proto(item.interaction, Interaction),
-                codec.from_proto(item.feedback, Feedback),
-            )
-            for item in self._channel.call(_EVIDENCE, request).items
-        ]
+        return [_evidence(item) for item in self._channel.call(_EVIDENCE, request).items]
+
+    def fetch_evidence(self, reader: str, references: Sequence[EvidenceReference]) -> list[Evidence]:
+        """The pieces behind references, at most 1,000; those that are gone are left out. Role: internal."""
+        left, out = [codec.to_proto(reference) for reference in references], []
+        while left:
+            answer = self._channel.call(_FETCHED, ledger_pb2.FetchEvidenceRequest(reader=reader, references=left))
+            out += [_evidence(item) for item in answer.items]
+            left = list(answer.left)
+        return out
 
     def judged(
         self,
@@ -209,15 +263,23 @@ class LedgerClient(SyncClient):
         judges: Sequence[Judge],
         unit: str = "user",
         limit: int = 2000,
+        *,
+        second: Judge | None = None,
+        refusals: bool = False,
     ) -> Judged:
-        """Answers whose users' maturity window has closed since `after` (seconds). Raises Loading. Role: internal."""
+        """Answers whose users' maturity window has closed since `after` (seconds). second: whose readings of the audit
+        sample come with them; Judge() asks which one is there. refusals: whether each refuses comes with it. Raises
+        Loading. Role: internal."""
         request = ledger_pb2.ReadJudgedRequest(
             policy=policy,
             maturity_s=maturity_s,
             unit=unit,
             judges=[ledger_pb2.Judge(extractor=judge.extractor, version=judge.version) for judge in judges],
             limit=limit,
+            refusals=refusals,
         )
+        if second is not None:
+            request.second.CopyFrom(ledger_pb2.Judge(extractor=second.extractor, version=second.version))
         request.after.FromMicroseconds(round(after * 1_000_000))
         return codec.from_proto(self._channel.call(_JUDGED, request), Judged)
 
@@ -251,6 +313,17 @@ class LedgerClient(SyncClient):
         as_of = head.as_of.ToMicroseconds() / 1_000_000
         return Window(head.digest, as_of, dict(head.counts), head.redacted, tuple(evidence))
 
+    def waiting(
+        self, loop: str, policy: str, holdout_salt: str, holdout_share: float, deadline_s: float = 120.0
+    ) -> int:
+        """How many pieces of evidence a window cut now would have. Role: internal. Raises as `window`."""
+        leaving = ledger_pb2.Leaving(holdout_salt=holdout_salt, holdout_share=holdout_share)
+        request = ledger_pb2.BuildWindowRequest(loop=loop, policy=policy, leaving=leaving)
+        # The head comes first; nobody's words are fetched.
+        for part in self._channel.stream(_WINDOW, request, deadline_s):
+            return int(part.head.counts.get("evidence", 0))
+        return 0
+
 
 class AsyncLedgerClient(AsyncClient):
     """As LedgerClient."""
@@ -267,8 +340,19 @@ class AsyncLedgerClient(AsyncClient):
     ) -> Satisfaction:
         return _satisfaction(await self._channel.call(_SATISFACTION, _asked(group_by, tenant, since, until)))
 
+    async def answers(self, wanted: AnswersWanted) -> ListedAnswers:
+        return codec.from_proto(
+            await self._channel.call(_ANSWERS, codec.to_proto(wanted, ledger_pb2.ListAnswersRequest())), ListedAnswers
+        )
+
     async def parity(self) -> Parity:
         return codec.from_proto(await self._channel.call(_PARITY, ledger_pb2.GetParityRequest()), Parity)
+
+
+def _evidence(item: ledger_pb2.EvidenceItem) -> Evidence:
+    return Evidence(
+        item.number, codec.from_proto(item.interaction, Interaction), codec.from_proto(item.feedback, Feedback)
+    )
 
 
 def _asked(group_by: str, tenant: str, since: float | None, until: float | None) -> ledger_pb2.GetSatisfactionRequest:

@@ -43,7 +43,7 @@ class Retries:
         return pause if now + pause < self._deadline else None
 
     def _may_repeat(self, error: RejoinderError) -> bool:
-        if isinstance(error, (Quota, FailedPrecondition)):
+        if isinstance(error, FailedPrecondition) or (isinstance(error, Quota) and error.retry_after_s is None):
             return False
         if isinstance(error, (ResourceExhausted, Loading, Draining)):
             return self._idempotent or error.reason != "RESOURCE_EXHAUSTED"

@@ -13,6 +13,7 @@ from rejoinder.core import codec
 from rejoinder.v1 import rollouts_pb2
 
 _GET = Rpc("/rejoinder.v1.RolloutService/GetRollout", rollouts_pb2.GetRolloutResponse)
+_TRAIL = Rpc("/rejoinder.v1.RolloutService/GetTrail", rollouts_pb2.GetTrailResponse)
 _START = Rpc("/rejoinder.v1.RolloutService/Start", rollouts_pb2.GetRolloutResponse)
 _PROMOTE = Rpc("/rejoinder.v1.RolloutService/Promote", rollouts_pb2.GetRolloutResponse)
 _ABORT = Rpc("/rejoinder.v1.RolloutService/Abort", rollouts_pb2.GetRolloutResponse)
@@ -51,6 +52,28 @@ class Hop:
 
 
 @dataclass(frozen=True)
+class VetoArm:
+    """Units on which a veto was measured, their mean harm, and what of the audit's sample has no reading."""
+
+    units: int = 0
+    harm: float = 0.0
+    unread: int = 0
+
+
+@dataclass(frozen=True)
+class VetoFigures:
+    """One veto: its greatest E-value and what it fires at; while it is not measured nothing is promoted."""
+
+    name: str = ""
+    e: float = 0.0
+    e_needed: float = 0.0
+    fired: bool = False
+    measured: bool = False
+    stable: VetoArm | None = None
+    canary: VetoArm | None = None
+
+
+@dataclass(frozen=True)
 class Rollout:
     """As rollouts.proto has it. difference: satisfaction canary - stable. expected_at: seconds since the epoch.
     e_worse, e_better, e_ni: E-values, each decides at e_needed; 0 before exposure."""
@@ -82,6 +105,21 @@ class Rollout:
     e_needed: float = 0.0
     assigned: Hop | None = None
     matured: Hop | None = None
+    vetoes: tuple[VetoFigures, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrailPoint:
+    """A verdict at one moment. at: seconds since the epoch. difference: satisfaction canary - stable."""
+
+    at: float | None = None
+    weight: float = 0.0
+    verdict: Verdict = Verdict.UNSPECIFIED
+    difference: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    judged_canary: int = 0
+    judged_stable: int = 0
 
 
 class RolloutClient(SyncClient):
@@ -89,6 +127,10 @@ class RolloutClient(SyncClient):
 
     def get(self, policy: str) -> Rollout:
         return self._ask(_GET, rollouts_pb2.GetRolloutRequest(policy=policy))
+
+    def trail(self, policy: str) -> tuple[TrailPoint, ...]:
+        """How the verdict came about, oldest first. Raises NotFound."""
+        return _trail(self._channel.call(_TRAIL, rollouts_pb2.GetTrailRequest(policy=policy)))
 
     def start(self, policy: str, version: str, plan: str = "") -> Rollout:
         """Begins a rollout. plan: a JSON object of what differs from the engine's own.
@@ -116,6 +158,9 @@ class AsyncRolloutClient(AsyncClient):
     async def get(self, policy: str) -> Rollout:
         return await self._ask(_GET, rollouts_pb2.GetRolloutRequest(policy=policy))
 
+    async def trail(self, policy: str) -> tuple[TrailPoint, ...]:
+        return _trail(await self._channel.call(_TRAIL, rollouts_pb2.GetTrailRequest(policy=policy)))
+
     async def start(self, policy: str, version: str, plan: str = "") -> Rollout:
         return await self._ask(_START, rollouts_pb2.StartRequest(policy=policy, version=version, plan=plan))
 
@@ -130,3 +175,7 @@ class AsyncRolloutClient(AsyncClient):
 
     async def _ask(self, rpc: Rpc, request: ProtoMessage) -> Rollout:
         return codec.from_proto(await self._channel.call(rpc, request), Rollout)
+
+
+def _trail(response: rollouts_pb2.GetTrailResponse) -> tuple[TrailPoint, ...]:
+    return tuple(codec.from_proto(point, TrailPoint) for point in response.points)

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rejoinder.core.errors import BadSettings
+from rejoinder.core.types import ArmKind
 
 UNITS = ("user", "conversation")
 
@@ -123,6 +124,12 @@ class ArmsTable:
             part = plain.pop(name, None)
             parts[name] = None if part is None else make(**part)
         return cls(**plain, **parts)
+
+
+def canary_weight(arm: ArmKind, propensity: float) -> float:
+    """The canary's probability when an answer was drawn, of the arm shown and its own; 0 where it is neither stable nor
+    canary."""
+    return {ArmKind.CANARY: propensity, ArmKind.STABLE: 1.0 - propensity}.get(arm, 0.0)
 
 
 def weight_at(steps: tuple[Step, ...], at: float) -> float:

@@ -7,22 +7,16 @@ digest are of that form (`canonical`), never of message bytes: protobuf promises
 
 from __future__ import annotations
 
-import dataclasses
-import types as pytypes
-import typing
-from collections.abc import Mapping
 from enum import StrEnum
-from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as ProtoMessage
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from rejoinder.core import arms, types
+from rejoinder.core.compiled import enum_prefix, plainer, reader, teller, writer
 from rejoinder.core.errors import BadEncoding, UnknownEnum
-from rejoinder.core.ids import digest_of
+from rejoinder.core.ids import digest_of_text
 from rejoinder.v1 import common_pb2, events_pb2
 
 T = TypeVar("T")
@@ -49,6 +43,7 @@ MESSAGES: dict[type, type[ProtoMessage]] = {
     types.Outcome: events_pb2.Outcome,
     types.Reason: events_pb2.Reason,
     types.Signal: events_pb2.Signal,
+    types.EvidenceReference: events_pb2.EvidenceReference,
     types.RoundEvent: events_pb2.RoundEvent,
     types.Erasure: events_pb2.Erasure,
     arms.ArmsTable: events_pb2.ArmsTable,
@@ -59,114 +54,34 @@ MESSAGES: dict[type, type[ProtoMessage]] = {
     types.DeadLetter: events_pb2.DeadLetter,
 }
 
-#: What a service stamps, so what is no part of an event's identity.
-STAMPED = frozenset({"accepted_at", "principal"})
-
-
-@cache
-def _fields(cls: type) -> dict[str, Any]:
-    """Field name → the type to build, optionals unwrapped."""
-    hints = typing.get_type_hints(cls)
-    return {f.name: _unwrap(hints[f.name]) for f in dataclasses.fields(cls)}
-
-
-def _unwrap(hint: Any) -> Any:
-    if typing.get_origin(hint) in (typing.Union, pytypes.UnionType):
-        inner = [arg for arg in typing.get_args(hint) if arg is not type(None)]
-        return inner[0] if len(inner) == 1 else tuple(inner)
-    return hint
-
-
-@cache
-def _enum_prefix(descriptor: Any) -> str:
-    return descriptor.values[0].name.removesuffix("UNSPECIFIED")
-
 
 def enum_to_number(descriptor: Any, value: StrEnum) -> int:
-    return descriptor.values_by_name[_enum_prefix(descriptor) + value.value].number
+    return descriptor.values_by_name[enum_prefix(descriptor) + value.value].number
 
 
 def enum_from_number(descriptor: Any, cls: type[StrEnum], number: int, field: str) -> StrEnum:
     known = descriptor.values_by_number.get(number)
     if known is None:
         raise UnknownEnum(field, number)
-    return cls(known.name.removeprefix(_enum_prefix(descriptor)))
-
-
-def _micros(seconds: float) -> int:
-    return round(seconds * 1_000_000)
+    return cls(known.name.removeprefix(enum_prefix(descriptor)))
 
 
 def to_proto(value: Any, message: ProtoMessage | None = None) -> Any:
-    """The message of a dataclass."""
+    """The message of a dataclass; `message`, empty, where it has another."""
     out = message if message is not None else MESSAGES[type(value)]()
-    for name in _fields(type(value)):
-        item = getattr(value, name)
-        if name == "kind" and isinstance(value, types.Feedback):
-            if item is not None:
-                part = getattr(out, value.kind_name)
-                part.SetInParent()
-                to_proto(item, part)
-            continue
-        if item is None:
-            continue
-        field = out.DESCRIPTOR.fields_by_name[name]
-        if field.is_repeated:
-            target = getattr(out, name)
-            target.extend([to_proto(i) if dataclasses.is_dataclass(i) else i for i in item])
-        elif field.message_type is not None:
-            target = getattr(out, name)
-            if isinstance(target, (Timestamp, Duration)):
-                target.FromMicroseconds(_micros(item))
-            else:
-                target.SetInParent()
-                to_proto(item, target)
-        elif field.enum_type is not None:
-            setattr(out, name, enum_to_number(field.enum_type, item))
-        else:
-            setattr(out, name, item)
+    writer(type(value), out.DESCRIPTOR)(value, out)
     return out
 
 
 def from_proto(message: ProtoMessage, cls: type[T]) -> T:
-    """The dataclass of a message. Raises UnknownEnum for a number this version does not know."""
-    values: dict[str, Any] = {}
-    for name, hint in _fields(cls).items():
-        if name == "kind" and cls is types.Feedback:
-            which = message.WhichOneof("kind")
-            values[name] = from_proto(getattr(message, which), types.KINDS[which]) if which else None
-            continue
-        field = message.DESCRIPTOR.fields_by_name[name]
-        item = getattr(message, name)
-        if field.is_repeated:
-            inner = typing.get_args(hint)[0]
-            values[name] = tuple(from_proto(i, inner) if dataclasses.is_dataclass(inner) else i for i in item)
-        elif field.message_type is not None:
-            if not message.HasField(name):
-                values[name] = None
-            elif isinstance(item, (Timestamp, Duration)):
-                values[name] = _seconds(item, name)
-            else:
-                values[name] = from_proto(item, hint)
-        elif field.enum_type is not None:
-            values[name] = enum_from_number(field.enum_type, hint, item, name)
-        elif field.containing_oneof is not None and not message.HasField(name):
-            values[name] = None
-        else:
-            values[name] = item
-    return cls(**values)
-
-
-def _seconds(item: Timestamp | Duration, field: str) -> float:
-    try:
-        return item.ToMicroseconds() / 1_000_000
-    except ValueError:
-        raise BadEncoding(f"{field} lies beyond what a time can be", field=field) from None
+    """The dataclass of a message. Raises UnknownEnum for a number this version does not know, BadEncoding for a time
+    beyond all years."""
+    return cast(T, reader(cls, message.DESCRIPTOR)(message))
 
 
 def encode(value: Any) -> bytes:
     """The bytes that lie on the log."""
-    return to_proto(value).SerializeToString(deterministic=True)
+    return cast(bytes, to_proto(value).SerializeToString())
 
 
 def decode(data: bytes, cls: type[T]) -> T:
@@ -179,50 +94,11 @@ def decode(data: bytes, cls: type[T]) -> T:
     return from_proto(message, cls)
 
 
-def canonical(value: Any, leave_out: frozenset[str] = STAMPED) -> Any:
+def canonical(event: Any) -> dict[str, Any]:
     """A JSON value that is equal for equal events: unset fields left out, times in microseconds, no stamped field."""
-    if isinstance(value, StrEnum):
-        return value.value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _canonical_fields(value, leave_out)
-    if isinstance(value, tuple):
-        return [canonical(item, leave_out) for item in value]
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, Mapping):
-        return {str(key): canonical(item, leave_out) for key, item in value.items()}
-    return value
-
-
-_TIMES = frozenset(
-    {
-        "occurred_at",
-        "accepted_at",
-        "conversation_started_at",
-        "erased_at",
-        "grace",
-        "latency",
-        "time_to_first_token",
-        "after",
-    }
-)
-
-
-def _canonical_fields(value: Any, leave_out: frozenset[str]) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for f in dataclasses.fields(value):
-        item = getattr(value, f.name)
-        if f.name in leave_out or item is None:
-            continue
-        if f.name == "kind" and isinstance(value, types.Feedback):
-            out[value.kind_name] = canonical(item, leave_out)
-        elif f.name in _TIMES:
-            out[f.name] = _micros(item)
-        elif item != f.default or f.default is dataclasses.MISSING:
-            out[f.name] = canonical(item, leave_out)
-    return out
+    return plainer(type(event))(event)
 
 
 def body_digest(event: Any) -> str:
     """SHA-256 (hex) over what the caller said: two events under one id are the same event iff these are equal."""
-    return digest_of(canonical(event))
+    return digest_of_text(teller(type(event))(event))

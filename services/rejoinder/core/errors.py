@@ -9,7 +9,7 @@ RejoinderError
 ├── ResourceExhausted    RESOURCE_EXHAUSTED    the caller backs off for `retry_after_s`
 │   ├── QueueFull · Quota · DiskFull
 ├── Unavailable          UNAVAILABLE           the caller retries
-│   ├── Loading · Draining · LogUnavailable
+│   ├── Loading · Draining · LogUnavailable · StoreUnavailable
 ├── Aborted              ABORTED               the caller re-reads and retries
 │   ├── Fenced · ClaimTaken
 ├── DeadlineExceeded     DEADLINE_EXCEEDED     nothing is computed for nobody
@@ -118,7 +118,7 @@ class PortBusy(FailedPrecondition):
 
 
 class StoreOwned(FailedPrecondition):
-    """Another living process owns this SQLite file."""
+    """Another living process owns this SQLite file, or the ledger in this database."""
 
     reason = "STORE_OWNED"
 
@@ -155,6 +155,12 @@ class LogUnavailable(Unavailable):
     """The log did not take the records; nothing was acknowledged."""
 
     reason = "LOG_UNAVAILABLE"
+
+
+class StoreUnavailable(Unavailable):
+    """The ledger's database is away; nothing was stored."""
+
+    reason = "STORE_UNAVAILABLE"
 
 
 class Aborted(RejoinderError):
@@ -195,3 +201,7 @@ class ForeignTenant(PermissionDenied):
 
 class DataLoss(RejoinderError):
     status, reason = "DATA_LOSS", "DATA_LOSS"
+
+
+#: What passes by itself: a peer is away, busy or slow. Tried again; never a reason to give up what is in hand.
+PASSING = (Unavailable, ResourceExhausted, DeadlineExceeded)

@@ -10,6 +10,28 @@ import time
 import uuid
 from typing import Any
 
+from rejoinder.core.errors import BadEncoding, TooLong
+
+#: JSON in canonical form: sorted keys, no spaces.
+canonical_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+#: Characters of one id or name, where a deployment says nothing else.
+MAX_NAME_CHARS = 256
+#: Messages of a conversation, or candidates of a ranking, that ingest takes of one event unless it is set otherwise.
+MAX_PARTS = 2000
+#: UTF-8 bytes of one id or name: PostgreSQL indexes rows of up to 2,704 bytes, and some indexes hold three names.
+MAX_NAME_BYTES = 512
+
+
+def check_name(field: str, text: str, most_chars: int = MAX_NAME_CHARS) -> None:
+    """An id, or the name of a row: short, and nothing that would forge a line of a log. Raises TooLong, BadEncoding."""
+    if len(text) > most_chars:
+        raise TooLong(field, len(text), most_chars, "characters")
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size > MAX_NAME_BYTES:
+        raise TooLong(field, size, MAX_NAME_BYTES)
+    if not text.isprintable():
+        raise BadEncoding(f"{field} has a control character", field=field)
+
 
 def uuid7(now: float | None = None) -> str:
     """A time-ordered UUID (RFC 9562, version 7) as text."""
@@ -29,8 +51,12 @@ def uuid7_time(text: str) -> float | None:
 
 
 def digest_of(value: Any) -> str:
-    """SHA-256 (hex) of a JSON value in canonical form: sorted keys, no spaces, UTF-8."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    """SHA-256 (hex) of a JSON value in canonical form, UTF-8."""
+    return digest_of_text(canonical_json(value))
+
+
+def digest_of_text(text: str) -> str:
+    """SHA-256 (hex) of UTF-8."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

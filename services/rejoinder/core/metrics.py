@@ -1,7 +1,8 @@
 """Every metric of every process, in one table; `python -m rejoinder.core.metrics` prints the README's.
 
 Names end with their unit (`_s`, `_bytes`, `_total`). A label takes its values from a closed set that the code knows:
-no version, no user, no tenant, no text (F06 wants the parity figures; nobody wants a label per user).
+no version, no user, no tenant, no text (F06 wants the parity figures; nobody wants a label per user). `policy`, a line
+of versions, is the one name of an installation's own: there are a few, and Flagger has to ask for one of them.
 A room adds its rows in its own section and reads them as `metrics["spool_bytes"]`.
 """
 
@@ -44,11 +45,35 @@ METRICS = (
     # Ingest.
     Metric("ingest_items_total", "counter", "Items by topic and outcome.", ("topic", "outcome")),
     Metric("ingest_rejected_total", "counter", "Items rejected, by topic and reason.", ("topic", "reason")),
+    Metric("ingest_redacted_total", "counter", "Placeholders put into texts, by kind.", ("kind",)),
+    Metric("ingest_limited_total", "counter", "Items refused for a quota, by whose it was.", ("limit",)),
     Metric("ingest_request_items", "histogram", "Items of one request.", ("topic",), ITEMS),
     Metric("ingest_commit_s", "histogram", "From handing records to the log to their being durable.", (), LATENCY_S),
     # Signals.
     Metric("evidence_read_total", "counter", "Pieces of joined feedback that the worker has read."),
     Metric("signals_total", "counter", "Signals that the log has taken."),
+    Metric(
+        "signals_unknown_language_total",
+        "counter",
+        "Signals of turns in a language that the extractor does not know: none, hardly sure.",
+    ),
+    Metric(
+        "evidence_gone_total",
+        "counter",
+        "References read that led to no piece: erased, dropped, joined anew, ambiguous (Kafka).",
+    ),
+    Metric("audit_asked_total", "counter", "Turns of the audit sample given to the second judge."),
+    Metric("audit_unread_total", "counter", "Those of them that it gave no reading of."),
+    Metric("evidence_dead_lettered_total", "counter", "Pieces that an extractor could not use (Kafka)."),
+    # Observe: somebody else's topics.
+    Metric("observe_records_total", "counter", "Records read, by what became of them.", ("outcome",)),
+    Metric("observe_unmapped_total", "counter", "Records that the field map does not fit, by cause.", ("cause",)),
+    Metric("observe_events_total", "counter", "Events handed to ingest, by topic and outcome.", ("topic", "outcome")),
+    Metric("observe_refused_total", "counter", "Events that ingest refused, by reason.", ("reason",)),
+    Metric("observe_lag_records", "gauge", "Records of the assigned partitions that were not read yet."),
+    Metric("observe_waiting_records", "gauge", "Messages that wait for others of their conversation."),
+    Metric("observe_hurried_total", "counter", "Messages settled or forgotten early, because too much was kept."),
+    Metric("observe_pauses_total", "counter", "Turns that were tried again later, by reason.", ("reason",)),
     # Batches: every process with an encoder.
     Metric("batch_queue_s", "histogram", "Time a row waited for its batch.", (), LATENCY_S),
     Metric("batch_run_s", "histogram", "Time the model took for a batch.", (), LATENCY_S),
@@ -66,9 +91,33 @@ METRICS = (
     Metric("arms_alarms", "gauge", "Arms tables below the highest seen: a writer that was fenced, or a new log."),
     Metric("arms_skew_s", "gauge", "Own wall clock minus the log's at the last lease renewal."),
     Metric("canary_refused", "gauge", "1 for the reason for which this replica serves no canary.", ("reason",)),
+    # Gateway.
+    Metric("gateway_stable_instead_total", "counter", "Answers from stable because the drawn version was not there."),
+    Metric(
+        "gateway_upstream_failed_total", "counter", "Requests that the server behind us did not answer.", ("cause",)
+    ),
+    Metric(
+        "gateway_follow_ups_total",
+        "counter",
+        "Follow-ups found in the histories of requests, by outcome; DROPPED: no room, or left at shutdown.",
+        ("outcome",),
+    ),
+    Metric("gateway_feedback_total", "counter", "Items that pages and callers sent, by outcome.", ("outcome",)),
     # Rollouts.
     Metric("rollout_looks_total", "counter", "Looks at the world, by the row that was decided.", ("row",)),
     Metric("rollout_skipped_total", "counter", "Looks that decided nothing because something was away.", ("reason",)),
+    # Operator.
+    Metric("reconcile_s", "histogram", "Time one look at an object took, by kind.", ("kind",), LATENCY_S),
+    Metric(
+        "reconcile_errors_total", "counter", "Looks that ended with an error, by kind and reason.", ("kind", "reason")
+    ),
+    Metric("operator_queue", "gauge", "Objects that wait to be looked at, now or later."),
+    Metric("operator_leads", "gauge", "1 while this process leads, else 0."),
+    Metric("operator_writes_total", "counter", "External writes that were answered, by what they are.", ("write",)),
+    Metric("rollout_verdict", "gauge", "1 for the outcome that a policy's live rollout has.", ("policy", "outcome")),
+    Metric("rollout_satisfaction", "gauge", "Mean satisfaction of a live rollout's judged units.", ("policy", "arm")),
+    Metric("rollout_judged", "gauge", "Judged units of a live rollout.", ("policy", "arm")),
+    Metric("rollout_weight", "gauge", "The canary's share of users outside the holdout.", ("policy",)),
     # Rerank.
     Metric("slates_total", "counter", "Slates shown, by what became of their record.", ("record",)),
 )

@@ -49,6 +49,10 @@ RUBRIC: dict[str, Rubric] = {
 
 NAMES: tuple[str, ...] = tuple(RUBRIC)
 
+#: What stands in the place of a reason where an extractor does not know the language: it says `none` and means nothing
+#: by it. Of no pole.
+UNKNOWN_LANGUAGE = "unknown_language"
+
 
 def names(pole: Polarity) -> tuple[str, ...]:
     """The classes of one pole, in the table's order."""

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class Role(StrEnum):
@@ -207,6 +210,15 @@ class Outcome:
     value: float = 0.0
 
 
+def changed(value: T, **fields: Any) -> T:
+    """A copy with other fields: `dataclasses.replace` in a fifth of the time, for values that are changed once per
+    event. Not for a class that works out fields in `__post_init__`."""
+    out = object.__new__(type(value))
+    out.__dict__.update(value.__dict__)
+    out.__dict__.update(fields)
+    return out
+
+
 Kind = FollowUp | Rating | Comment | Edit | Comparison | Click | Copy | Regenerate | Abandon | Outcome
 
 #: The proto's oneof field of each kind; the order is the proto's.
@@ -222,6 +234,7 @@ KINDS: dict[str, type] = {
     "abandon": Abandon,
     "outcome": Outcome,
 }
+_KIND_NAMES = {cls: name for name, cls in KINDS.items()}
 
 
 @dataclass(frozen=True)
@@ -248,7 +261,7 @@ class Feedback:
     @property
     def kind_name(self) -> str:
         """The kind's name in the proto, "" when none is set."""
-        return next((name for name, cls in KINDS.items() if isinstance(self.kind, cls)), "")
+        return _KIND_NAMES.get(type(self.kind), "")
 
 
 @dataclass(frozen=True)
@@ -280,6 +293,28 @@ class Signal:
     extractor_version: str = ""
     occurred_at: float | None = None
     accepted_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a person concludes from one feedback event, as feedback.proto has it."""
+
+    tenant: str = ""
+    event_id: str = ""
+    source_event_id: str = ""
+    interaction_id: str = ""
+    attempt_id: str = ""
+    user_id: str = ""
+    polarity: Polarity = Polarity.UNSPECIFIED
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True)
+class EvidenceReference:
+    """A piece of joined evidence by its number in the ledger."""
+
+    tenant: str = ""
+    number: int = 0
 
 
 @dataclass(frozen=True)

@@ -83,8 +83,10 @@ def rank_report(
     "by_difficulty", "idealised"}. Every leaf of the first three is a Figure as a mapping; below `min_n` pairs it says
     measured = False. `gain` is paired. `longer_wins` is what the rule "the longer one is the chosen one" scores on the
     same pairs. `flips`: shares of all pairs, by summed log-probability, that turned right and that turned wrong.
-    `idealised` needs the objective's `beta` and covers the pairs whose rows state a flip_probability, which stands in
-    for the raters' shares; None without either.
+    `idealised` needs the objective's `beta` and covers the pairs whose `before` rows state `share`, the share of raters
+    who prefer the chosen response; where no row does, those with a flip_probability, which stands in for it. It holds
+    "shares_from" and the Figures "before", "after", "idealised" and "gap" (idealised less after, paired: the paper's
+    alignment gap) of these pairs; None where there are none.
     """
     first, second = Scored.of(before), Scored.of(after)
     if first.ids != second.ids:
@@ -114,12 +116,14 @@ def rank_report(
         "turned_wrong": figure((new < old).astype(float), slices["all"]),
     }
     report["by_difficulty"] = by_difficulty(first, second)
-    stated = [row for row in before if "flip_probability" in row]
+    source = "share" if any("share" in row for row in before) else "flip_probability"
+    keep = np.array([source in row for row in before], dtype=bool)
     report["idealised"] = None
-    if stated and beta is not None:
-        share = np.clip(1 - np.array([row["flip_probability"] for row in stated]), 1e-9, 1 - 1e-9)
-        value = idealised(Scored.of(stated), share, beta)
-        report["idealised"] = {"value": value, "n": len(stated), "shares_from": "flip_probability"}
+    if keep.any() and beta is not None:
+        stated = np.array([row.get(source, 0.5) for row in before], dtype=np.float64)
+        best = idealised(first, stated if source == "share" else 1 - stated, beta)
+        figures = {"before": old, "after": new, "idealised": best, "gap": best - new}
+        report["idealised"] = {"shares_from": source} | {name: figure(x, keep) for name, x in figures.items()}
     return report
 
 
@@ -143,15 +147,17 @@ def by_difficulty(before: Scored, after: Scored, parts: int = 4) -> list[dict[st
     ]
 
 
-def idealised(before: Scored, share_preferring: Floats, beta: float) -> float:
-    """The ranking accuracy of the policy that optimises DPO's objective exactly (the paper's idealised accuracy).
+def idealised(before: Scored, share_preferring: Floats, beta: float) -> Floats:
+    """(N,) whether the policy that optimises DPO's objective exactly ranks each pair right; their mean is the paper's
+    idealised accuracy.
 
-    share_preferring (N,) in (0, 1): the share of raters who prefer the chosen response. It ranks a pair right where
-    (1 / beta) * log(share / (1 - share)) exceeds the pair's difficulty. With one vote a pair the share must come from
-    somewhere else (1 - flip_probability, a reward model), and a report has to say from where.
+    share_preferring (N,) in [0, 1]: the share of raters who prefer the chosen response. It ranks a pair right where
+    (1 / beta) * log(share / (1 - share)) exceeds the pair's difficulty: always where all agree. With one vote a pair
+    the share must come from somewhere else (1 - flip_probability, a reward model), and a report has to say from where.
     """
-    reach = np.log(share_preferring / (1 - share_preferring)) / beta
-    return float(_wins(reach, difficulty(before)).mean())
+    with np.errstate(divide="ignore"):
+        reach = (np.log(share_preferring) - np.log1p(-share_preferring)) / beta
+    return _wins(reach, difficulty(before))
 
 
 def _wins(first: Floats, second: Floats) -> Floats:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rejoinder.evaluate import sim_rules
+from rejoinder.evaluate import sim_audit, sim_rules
 from rejoinder.evaluate.sim_paths import (
     Bets,
     Floats,
@@ -281,6 +281,7 @@ def report(runs: int, seed: int) -> dict[str, Any]:
         "catch": catching,
         "judge_85_percent": noisy,
         "sample_ratio": sample_ratio_cells(runs, seed),
+        "audit": sim_audit.cells(runs, seed),
         "rules": rules,
     }
     made = {"runs": runs, "seed": seed, "seconds": round(time.monotonic() - started, 1), "horizon_canary": HORIZON}
@@ -299,6 +300,7 @@ def demands(figures: dict[str, Any], cells: dict[str, Any]) -> list[dict[str, An
         rows += [(f"mean canary users, {base} weight {w}", c["mean_canary"], "<=", c["demand"]) for w, c in by.items()]
     for name, cell in cells["silence"].items():
         rows.append((f"silence: {name}, promoted", cell["promoted_rate"], "<=", 0.0 if name in NEVER else 0.05))
+    rows += sim_audit.demands(cells["audit"])
     ours = cells["rules"]["ours"]
     for name in ("flagger_default", "peeked_z_test"):
         rule = cells["rules"][name]

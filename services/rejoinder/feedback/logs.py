@@ -5,12 +5,16 @@ from __future__ import annotations
 from rejoinder.core.clock import Clock
 from rejoinder.feedback.settings import LogTheme
 from rejoinder.stream.memory import MemoryLog
+from rejoinder.stream.opening import kafka_log
+from rejoinder.stream.port import Log
 from rejoinder.stream.settings import LogSettings
 from rejoinder.stream.sqlite import SqliteLog
 
 
-def open_log(settings: LogTheme, clock: Clock) -> SqliteLog | MemoryLog:
-    """Opens the log. Raises StoreOwned when another living process owns the file."""
+def open_log(settings: LogTheme, clock: Clock) -> Log:
+    """Opens the log. Raises StoreOwned when another living process owns the file; for Kafka see KafkaLog."""
+    if settings.kind == "kafka":
+        return kafka_log(settings.kafka.model_dump(), "rejoinder-feedback")
     inner = LogSettings(
         partitions=settings.partitions,
         retention_s=settings.retention_s,

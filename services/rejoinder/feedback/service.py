@@ -4,39 +4,51 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from google.protobuf.message import Message as ProtoMessage
 
 from rejoinder.core import codec, types
 from rejoinder.core.errors import FailedPrecondition, InvalidArgument, TooLong
-from rejoinder.feedback.ingest import Event, Ingest, ItemResult
+from rejoinder.feedback.ingest import Ingest, ItemResult
+from rejoinder.feedback.settings import LimitSettings
+from rejoinder.feedback.validate import check_parts
 from rejoinder.runtime.call import Call
 from rejoinder.stream.port import NewRecord
 from rejoinder.stream.sqlite import SqliteLog
 from rejoinder.v1 import error_reason_pb2, feedback_pb2, feedback_pb2_grpc
 
-_OUTCOME = feedback_pb2.RecordOutcome.DESCRIPTOR
+_OUTCOMES = {each: codec.enum_to_number(feedback_pb2.RecordOutcome.DESCRIPTOR, each) for each in types.RecordOutcome}
 _MAX_NAME_CHARS = 256
+
+Item = TypeVar("Item", types.Interaction, types.Feedback, types.Label)
 
 
 class FeedbackService(feedback_pb2_grpc.FeedbackServiceServicer):
     """owned_log: the log that workers beside this process follow, None when there is none to follow."""
 
-    def __init__(self, ingest: Ingest, owned_log: SqliteLog | None) -> None:
+    def __init__(self, ingest: Ingest, owned_log: SqliteLog | None, limits: LimitSettings = LimitSettings()) -> None:
         self._ingest = ingest
+        self._limits = limits
         self._owned_log = owned_log
 
     async def RecordFeedback(
         self, request: feedback_pb2.RecordFeedbackRequest, call: Call
     ) -> feedback_pb2.RecordResponse:
-        results = await self._ingest.record("feedback", _decoded(request.events, types.Feedback), call)
+        items = _decoded(request.events, types.Feedback, self._limits)
+        results = await self._ingest.record("feedback", items, call)
         return _encoded(results)
 
     async def RecordInteractions(
         self, request: feedback_pb2.RecordInteractionsRequest, call: Call
     ) -> feedback_pb2.RecordResponse:
-        results = await self._ingest.record("interactions", _decoded(request.events, types.Interaction), call)
+        items = _decoded(request.events, types.Interaction, self._limits)
+        results = await self._ingest.record("interactions", items, call)
         return _encoded(results)
+
+    async def RecordLabels(self, request: feedback_pb2.RecordLabelsRequest, call: Call) -> feedback_pb2.RecordResponse:
+        items = _decoded(request.events, types.Label, self._limits)
+        return _encoded(await self._ingest.record_labels(items, call))
 
     async def BeginEpoch(self, request: feedback_pb2.BeginEpochRequest, call: Call) -> feedback_pb2.BeginEpochResponse:
         _check_name("transactional_id", request.transactional_id)
@@ -71,11 +83,14 @@ def _check_name(field: str, name: str) -> None:
         raise TooLong(field, len(name), _MAX_NAME_CHARS, "characters")
 
 
-def _decoded(events: Iterable[ProtoMessage], cls: type[Event]) -> list[tuple[str, Event | InvalidArgument]]:
+def _decoded(
+    events: Iterable[ProtoMessage], cls: type[Item], limits: LimitSettings
+) -> list[tuple[str, Item | InvalidArgument]]:
     """(event id, event), the error in the event's place where it cannot be decoded."""
-    out: list[tuple[str, Event | InvalidArgument]] = []
+    out: list[tuple[str, Item | InvalidArgument]] = []
     for message in events:
         try:
+            check_parts(message, limits)
             out.append((message.event_id, codec.from_proto(message, cls)))
         except InvalidArgument as error:
             out.append((message.event_id, error))
@@ -86,15 +101,14 @@ def _decoded(events: Iterable[ProtoMessage], cls: type[Event]) -> list[tuple[str
 
 
 def _encoded(results: Sequence[ItemResult]) -> feedback_pb2.RecordResponse:
-    return feedback_pb2.RecordResponse(results=[_encoded_item(result) for result in results])
-
-
-def _encoded_item(result: ItemResult) -> feedback_pb2.RecordResult:
-    return feedback_pb2.RecordResult(
-        event_id=result.event_id,
-        interaction_id=result.interaction_id,
-        outcome=codec.enum_to_number(_OUTCOME, result.outcome),
-        reason=error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{result.reason or 'UNSPECIFIED'}"),
-        field=result.field,
-        coordinate=None if result.coordinate is None else codec.to_proto(result.coordinate),
-    )
+    response = feedback_pb2.RecordResponse()
+    for result in results:
+        item = response.results.add(
+            event_id=result.event_id, interaction_id=result.interaction_id, outcome=_OUTCOMES[result.outcome]
+        )
+        if result.reason:
+            item.reason = error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{result.reason}")
+            item.field = result.field
+        if result.coordinate is not None:
+            codec.to_proto(result.coordinate, item.coordinate)
+    return response

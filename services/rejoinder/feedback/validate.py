@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
+import typing
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, cast
 
-from rejoinder.core.errors import BadEncoding, EmptyField, InvalidArgument, TooLong
+from google.protobuf.message import Message as ProtoMessage
+
+from rejoinder.core.compiled import fields, made
+from rejoinder.core.errors import EmptyField, InvalidArgument, TooLong
+from rejoinder.core.ids import MAX_NAME_BYTES, check_name
 from rejoinder.core.types import (
     Choice,
     Click,
@@ -35,17 +42,83 @@ TIMES = frozenset({"occurred_at", "accepted_at", "conversation_started_at"})
 #: Numbers that may be below zero.
 _SIGNED = frozenset({"number", "value", "scale_min", "scale_max", "log_prob", "score"})
 
+#: A name of so many characters is no longer than MAX_NAME_BYTES whatever they are.
+_SHORT = MAX_NAME_BYTES // 4
+
 #: 2000-01-01, seconds since the epoch: a time before it is a clock that was never set.
 _EARLIEST = 946_684_800.0
 
 
+#: Fields of an event's message that repeat: "" or the message that they stand in, and their name.
+_REPEATED = (("", "messages"), ("ranking", "candidates"), ("sampling", "stop"), ("rating", "categories"))
+
+
+def check_parts(message: ProtoMessage, limits: LimitSettings) -> None:
+    """Of an event as it came, before anything is made of its parts. Raises TooLong."""
+    for inside, last in _repeated_of(message.DESCRIPTOR):
+        if inside and not message.HasField(inside):
+            continue
+        count = len(getattr(getattr(message, inside) if inside else message, last))
+        if count > limits.max_parts:
+            raise TooLong(f"{inside}.{last}" if inside else last, count, limits.max_parts, "items")
+
+
+@cache
+def _repeated_of(descriptor: Any) -> Sequence[tuple[str, str]]:
+    """Those of `_REPEATED` that a message has."""
+    known = descriptor.fields_by_name
+    return [(inside, last) for inside, last in _REPEATED if (inside or last) in known]
+
+
 def check_event(event: Interaction | Feedback, limits: LimitSettings, now: float) -> None:
     """Raises a class of InvalidArgument whose metadata names the field; `now` is seconds since the epoch."""
-    _check_values(event, "", limits, now)
+    short = min(_SHORT, limits.max_id_chars)
+    if not _plainly_good(type(event))(event, short, limits.max_text_bytes, now + limits.max_ahead_s):
+        _check_values(event, "", limits, now)
     if isinstance(event, Feedback):
         _check_feedback(event)
     else:
         _check_interaction(event)
+
+
+@cache
+def _plainly_good(cls: type) -> Callable[[Any, int, int, float], bool]:
+    """(value, characters of a short name, bytes of a text, latest time) → True when `_check_values` would find nothing
+    at fault, told by one expression over all fields: what nearly every event is. False says nothing."""
+    known: dict[str, Any] = {"earliest": _EARLIEST, "inf": math.inf}
+    strings: list[str] = []
+    tests: list[str] = []
+    for name, hint in fields(cls).items():
+        value, kind = f"v.{name}", typing.get_origin(hint) or hint
+        if isinstance(hint, tuple):
+            known[f"good_{name}"] = {type(None): _nothing, **{each: _plainly_good(each) for each in hint}}
+            tests.append(f"good_{name}[type({value})]({value}, short, text, latest)")
+        elif dataclasses.is_dataclass(hint):
+            known[f"good_{name}"] = _plainly_good(hint)
+            tests.append(f"({value} is None or good_{name}({value}, short, text, latest))")
+        elif kind is tuple and dataclasses.is_dataclass(inner := typing.get_args(hint)[0]):
+            known[f"good_{name}"] = _plainly_good(inner)
+            tests.append(f"all([good_{name}(each, short, text, latest) for each in {value}])")
+        elif kind is tuple:
+            tests.append(f"not {value}")
+        elif name in TIMES:
+            tests.append(f"({value} is None or earliest <= {value} <= latest)")
+        elif kind is float or kind is int:
+            tests.append(f"({value} is None or {'-inf <' if name in _SIGNED else '0 <='} {value} < inf)")
+        elif kind is bytes:
+            tests.append(f"len({value}) <= text")
+        elif name in TEXTS:
+            # No character takes more than four bytes.
+            tests.append(f"4 * len({value}) <= text")
+        elif kind is str:
+            strings.append(f"({value} or '')")
+    if strings:
+        tests += [f"len({string}) <= short" for string in strings] + [f"({' + '.join(strings)}).isprintable()"]
+    return cast(Callable[..., bool], made("good(v, short, text, latest)", [f"return {' and '.join(tests)}"], known))
+
+
+def _nothing(value: None, short: int, text: int, latest: float) -> bool:
+    return True
 
 
 def _check_values(value: Any, above: str, limits: LimitSettings, now: float) -> None:
@@ -66,7 +139,7 @@ def _check_values(value: Any, above: str, limits: LimitSettings, now: float) -> 
             elif f.name in TEXTS:
                 _check_size(path, len(item.encode("utf-8", "surrogatepass")), limits.max_text_bytes)
             else:
-                _check_name(path, item, limits.max_id_chars)
+                check_name(path, item, limits.max_id_chars)
 
 
 def _check_time(field: str, seconds: float, latest: float) -> None:
@@ -84,13 +157,6 @@ def _check_number(field: str, name: str, value: float) -> None:
 def _check_size(field: str, size: int, limit: int) -> None:
     if size > limit:
         raise TooLong(field, size, limit)
-
-
-def _check_name(field: str, text: str, limit: int) -> None:
-    if len(text) > limit:
-        raise TooLong(field, len(text), limit, "characters")
-    if not text.isprintable():
-        raise BadEncoding(f"{field} has a control character", field=field)
 
 
 def _require(field: str, value: object) -> None:

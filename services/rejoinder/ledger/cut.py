@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, false, or_, selec
 
 from rejoinder.core.errors import FailedPrecondition, LogReplaced, WindowExpired
 from rejoinder.ledger.rows import Place, compact
-from rejoinder.ledger.schema import positions
+from rejoinder.ledger.schema import meta, positions
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def cut_here(connection: Connection) -> Cut:
 
 def check_cut(connection: Connection, earlier: Cut, cut: Cut) -> None:
     """Raises FailedPrecondition where the ledger has not read up to the cut, LogReplaced where it is of another log,
-    WindowExpired where the ledger begins after the earlier cut."""
+    WindowExpired where the ledger begins after the earlier cut, or its retention has dropped records after it."""
     known = {(row.topic, row.part): row for row in connection.execute(select(positions))}
     for topic, ends in cut.ends.items():
         for part, end in ends.items():
@@ -70,9 +70,20 @@ def check_cut(connection: Connection, earlier: Cut, cut: Cut) -> None:
                 )
             if row is not None and row.topic_id != cut.topic_ids.get(topic):
                 raise LogReplaced(f"the cut is of another log: topic {topic} has another id", topic=topic)
-            if row is not None and earlier.ends and earlier.ends.get(topic, {}).get(part, 0) < row.first:
-                raise WindowExpired(
-                    f"the ledger begins at {topic}/{part} offset {row.first}, after the earlier cut",
-                    topic=topic,
-                    partition=part,
-                )
+            if row is not None and earlier.ends:
+                since = earlier.ends.get(topic, {}).get(part, 0)
+                _check_held(connection, topic, part, row.first, since)
+
+
+def _check_held(connection: Connection, topic: str, part: int, first: int, since: int) -> None:
+    dropped = connection.execute(select(meta.c.value).where(meta.c.name == dropped_name(topic, part))).scalar() or 0
+    for begins, why in ((first, "begins"), (dropped, "has dropped by its retention what lies before")):
+        if since < begins:
+            raise WindowExpired(
+                f"the ledger {why} {topic}/{part} offset {begins}, after the earlier cut", topic=topic, partition=part
+            )
+
+
+def dropped_name(topic: str, part: int) -> str:
+    """The row of `meta` that says up to which offset retention has dropped events of a partition."""
+    return f"dropped {topic} {part}"

@@ -7,19 +7,23 @@ business of erase.py.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, Table, func, select, update
+from sqlalchemy import Connection, Select, Table, func, select, update
 
 from rejoinder.ledger import dialect, rows
 from rejoinder.ledger.linker import relink
-from rejoinder.ledger.marks import Remains
+from rejoinder.ledger.marks import Limit, Remains
+from rejoinder.ledger.rows import Arrived
 from rejoinder.ledger.schema import (
     EVENTS,
+    dead_letters,
     erasure_stores,
     erasures,
     feedback,
     interactions,
+    rounds,
     set_aside,
     signals,
     tombstones,
@@ -30,6 +34,8 @@ from rejoinder.ledger.settler import Settler
 from rejoinder.ledger.store import find
 
 _GROUPED = ("duplicate", "conflict")
+#: Rows that are read at a time of those that may be many.
+_PART = 500
 _WITHOUT_USER: Sequence[tuple[Table, str, str]] = (
     (interactions, "interaction_id", "interaction_id"),
     (interactions, "conversation_id", "conversation_id"),
@@ -54,69 +60,78 @@ class Forgetter:
         now: microseconds, for the report.
         """
         for subject in sorted(set(subjects)):
-            until = self._until(subject)
-            parked = self._parked(subject, until)
+            limit = self._settler.marks.limits([subject])[subject]
+            parked = self._parked(subject, limit)
             before = len(self._settler.remains)
-            self._of_subject(subject, until)
-            if self._connection.execute(select(tombstones.c.mark).where(tombstones.c.subject == subject)).first():
-                self._without_user(until)
+            # Asked first: the marks that this erasure leaves itself are looked after by spread.
+            again = self._connection.execute(select(tombstones.c.mark).where(tombstones.c.subject == subject)).first()
+            self._of_subject(subject, limit)
+            if again:
+                self._without_user(limit)
             self.spread()
             ticket = self._ticket(subject)
-            removed = Counter(remains.topic for remains in self._settler.remains[before:])
+            removed = Counter(remains.kind for remains in self._settler.remains[before:])
             stores = {
-                "ledger": sum(count for topic, count in removed.items() if topic != "deadletters"),
+                "ledger": sum(count for kind, count in removed.items() if kind != "deadletters"),
                 "parked": parked,
                 "dead_letters": removed["deadletters"],
                 "windows": self._redacted(ticket),
             }
             self._connection.execute(
-                dialect.insert_or_replace(erasure_stores),
+                dialect.insert_or_replace(self._connection, erasure_stores),
                 [
                     {"ticket": ticket, "store": store, "state": "done", "removed": count, "at": now}
                     for store, count in stores.items()
                 ],
             )
 
-    def _until(self, subject: str) -> int:
-        query = select(func.max(erasures.c.erased_at + erasures.c.grace)).where(erasures.c.subject == subject)
-        return self._connection.execute(query).scalar_one()
-
     def _ticket(self, subject: str) -> str:
         query = select(erasures.c.ticket).where(erasures.c.subject == subject).order_by(erasures.c.erased_at.desc())
         return self._connection.execute(query).scalars().first() or ""
 
-    def _parked(self, subject: str, until: int) -> int:
+    def _parked(self, subject: str, limit: Limit) -> int:
         query = select(func.count()).where(
-            feedback.c.subject == subject, feedback.c.accepted_at < until, feedback.c.state == "unlinked"
+            feedback.c.subject == subject, limit.within(feedback), feedback.c.state == "unlinked"
         )
         return self._connection.execute(query).scalar_one()
 
-    def _of_subject(self, subject: str, until: int) -> None:
+    def _of_subject(self, subject: str, limit: Limit) -> None:
         ids: set[tuple[str, str]] = set()
         for table in (*EVENTS.values(), set_aside):
             if "subject" in table.c:
-                query = select(table.c.tenant, table.c.event_id).where(
-                    table.c.subject == subject, table.c.accepted_at < until
-                )
-                if table is set_aside:
-                    query = query.where(table.c.counted.in_(_GROUPED))
+                # What was set aside is held against the limit when it is read: it has no column for when it happened.
+                of = set_aside.c.counted.in_(_GROUPED) if table is set_aside else limit.within(table)
+                query = select(table.c.tenant, table.c.event_id).where(table.c.subject == subject, of)
                 ids |= {(tenant, event_id) for tenant, event_id in self._connection.execute(query)}
         for tenant, event_id in sorted(ids):
             self._settler.resettle(tenant, event_id)
-        loose = select(set_aside).where(
-            set_aside.c.subject == subject, set_aside.c.accepted_at < until, set_aside.c.counted.not_in(_GROUPED)
-        )
-        for row in self._connection.execute(loose).mappings().all():
-            self._settler.drop_aside(row, subject)
+        loose = select(set_aside).where(set_aside.c.subject == subject, set_aside.c.counted.not_in(_GROUPED))
+        self._settler.resettle_expired(self._connection.execute(loose).mappings().all())
 
-    def _without_user(self, until: int) -> None:
-        """A subject that was erased before is erased again, later: what names no user is held against its marks."""
-        for table in (interactions, feedback, signals, set_aside):
-            query = select(table.c.tenant, table.c.event_id).where(table.c.subject == "", table.c.accepted_at < until)
-            if table is set_aside:
-                query = query.where(set_aside.c.counted.in_(_GROUPED))
-            for tenant, event_id in self._connection.execute(query.distinct()).all():
-                self._settler.resettle(tenant, event_id)
+    def _without_user(self, limit: Limit) -> None:
+        """What names no user is held against all marks again: where somebody who was erased before is erased again,
+        later, and where marks began to lead on. Only what is covered is taken out: the rest costs a look, no new
+        number."""
+        covered: set[tuple[str, str]] = set()
+        for topic, table in EVENTS.items():
+            if table is not rounds:
+                query = select(table).where(table.c.subject == "", limit.within(table))
+                covered |= self._covered(query, lambda row, topic=topic: rows.arrived_of(topic, row))
+        copies = select(set_aside).where(set_aside.c.subject == "", set_aside.c.counted.in_(_GROUPED))
+        covered |= self._covered(copies, lambda row: rows.arrived_aside(row, self._key))
+        for tenant, event_id in sorted(covered):
+            self._settler.resettle(tenant, event_id)
+        late = select(set_aside).where(set_aside.c.subject == "", set_aside.c.counted == "expired")
+        self._settler.resettle_expired(self._connection.execute(late).mappings().all())
+
+    def _covered(self, query: Select[Any], read: Callable[[Mapping[str, Any]], Arrived]) -> set[tuple[str, str]]:
+        """The ids of those of these rows that an erasure covers. Some at a time: they hold words."""
+        found: set[tuple[str, str]] = set()
+        for part in self._connection.execute(query, execution_options={"yield_per": _PART}).mappings().partitions():
+            arrivals = [read(row) for row in part]
+            places = self._settler.marks.erased(arrivals)
+            found |= {(arrived.tenant, arrived.event_id) for arrived in arrivals if arrived.place in places}
+        return found
 
     def spread(self) -> None:
         """Takes out what names no user but something that was just erased, until nothing more is found."""
@@ -127,6 +142,18 @@ class Forgetter:
             self._redact(new)
             for tenant, event_id in sorted(self._naming(new)):
                 self._settler.resettle(tenant, event_id)
+            if done == len(self._settler.remains) and self._settler.led_on():
+                self._without_user(self._latest())
+
+    def again(self) -> None:
+        """Holds all that names no user against the marks, wherever those came from."""
+        self._without_user(self._latest())
+        self.spread()
+
+    def _latest(self) -> Limit:
+        """The limit that nothing which is covered lies beyond."""
+        query = select(func.max(erasures.c.erased_at + erasures.c.grace), func.max(erasures.c.erased_at))
+        return Limit(*(moment or 0 for moment in self._connection.execute(query).one()))
 
     def _naming(self, new: Sequence[Remains]) -> Iterable[tuple[str, str]]:
         by_tenant: dict[str, list[Remains]] = defaultdict(list)
@@ -138,20 +165,28 @@ class Forgetter:
                 values = {getattr(remains, of) for remains in gone} - {""}
                 hits = find(self._connection, table, tenant, table.c[column], values, table.c.subject == "")
                 found |= {(tenant, row["event_id"]) for row in hits}
-            found |= {(tenant, row["event_id"]) for row in self._aside_naming(tenant, gone)}
+            found |= {(tenant, row["event_id"]) for row in self._dead_naming(tenant, gone)}
+            copies = list(self._aside_naming(tenant, gone))
+            found |= {(tenant, row["event_id"]) for row in copies if row["counted"] in _GROUPED}
+            self._settler.resettle_expired([row for row in copies if row["counted"] not in _GROUPED])
         return found
 
     def _aside_naming(self, tenant: str, gone: Sequence[Remains]) -> Iterable[Mapping[str, object]]:
-        """Copies set aside that name no user: few, so they are read one by one."""
-        names = {name for remains in gone for name in (remains.interaction_id, remains.conversation_id)} - {""}
-        events = {remains.event_id for remains in gone}
+        """Records set aside that name no user: few, so they are read one by one."""
         query = select(set_aside).where(
-            set_aside.c.tenant == tenant, set_aside.c.subject == "", set_aside.c.counted.in_(_GROUPED)
+            set_aside.c.tenant == tenant,
+            set_aside.c.subject == "",
+            set_aside.c.counted.in_((*_GROUPED, "expired")),
         )
         for row in self._connection.execute(query).mappings().all():
-            event = rows.arrived_aside(row, self._key).event
-            named = {getattr(event, "interaction_id", ""), getattr(event, "conversation_id", "")}
-            if named & names or getattr(event, "source_event_id", "") in events:
+            if _names(rows.arrived_aside(row, self._key).event, gone):
+                yield row
+
+    def _dead_naming(self, tenant: str, gone: Sequence[Remains]) -> Iterable[Mapping[str, object]]:
+        """Dead letters of records that name no user: few as well."""
+        query = select(dead_letters).where(dead_letters.c.tenant == tenant, dead_letters.c.subject == "")
+        for row in self._connection.execute(query).mappings().all():
+            if _names(rows.held(rows.to_event("deadletters", row)), gone):
                 yield row
 
     def _redact(self, gone: Sequence[Remains]) -> None:
@@ -171,6 +206,13 @@ class Forgetter:
     def _redacted(self, ticket: str) -> int:
         query = select(func.count()).where(window_rows.c.redacted_by == ticket)
         return self._connection.execute(query).scalar_one()
+
+
+def _names(event: object, gone: Sequence[Remains]) -> bool:
+    """Whether an event that names no user names something of what is gone."""
+    names = {name for remains in gone for name in (remains.interaction_id, remains.conversation_id)} - {""}
+    named = {getattr(event, "interaction_id", ""), getattr(event, "conversation_id", "")}
+    return bool(named & names) or getattr(event, "source_event_id", "") in {remains.event_id for remains in gone}
 
 
 def finish(connection: Connection, settler: Settler, rules: Rules) -> None:

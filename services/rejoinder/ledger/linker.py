@@ -6,18 +6,18 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, select, true, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, select, true, update
 
 from rejoinder.ledger import joins
 from rejoinder.ledger.evidence import number_joined
-from rejoinder.ledger.joins import Answer, Ask, Link
+from rejoinder.ledger.joins import Answer, Ask, Link, Thread
 from rejoinder.ledger.rows import micros
 from rejoinder.ledger.schema import feedback, interactions
 from rejoinder.ledger.settings import Rules
-from rejoinder.ledger.store import chunks, find
+from rejoinder.ledger.store import chunks, find, read_meta
 
 #: Most answers of one digest that are looked at for one feedback: beyond it, it is ambiguous anyhow.
 SAID_LIMIT = 50
@@ -108,7 +108,7 @@ def relink(connection: Connection, dirty: Dirty, rules: Rules) -> Sequence[Moved
         answers = [row for row in dirty.answers if row["tenant"] == tenant]
         _rethread(connection, tenant, answers)
         asks = touched(connection, tenant, answers, {event for t, event in dirty.asks if t == tenant}, rules)
-        moved += _link(connection, tenant, asks, rules)
+        moved += _link(connection, tenant, asks, {row["interaction_id"] for row in answers}, rules)
     return moved
 
 
@@ -120,17 +120,45 @@ def _rethread(connection: Connection, tenant: str, changed: Sequence[Mapping[str
         for row in connection.execute(query).mappings():
             grouped[row["conversation_id"]].append(row)
     loose = {r["event_id"]: r for r in changed if not r["conversation_id"]}
+    names = {row["interaction_id"] for row in changed}
+    events: dict[str, set[str]] = defaultdict(set)
+    for row in changed:
+        events[row["conversation_id"]].add(row["event_id"])
     updates = []
     for rows in (*grouped.values(), *([r] for r in loose.values())):
         threads = joins.thread(map(answer_of, rows))
+        if any(row["crossed"] or row["parent_how"] == "digest" for row in rows):
+            threads = _kept(connection, threads, rows, names, events[rows[0]["conversation_id"]])
         for row in rows:
             new = threads[answer_of(row).key]
             if (row["parent"], row["parent_how"], row["crossed"]) != (new.parent, new.how, new.crossed):
-                place = {"t": tenant, "e": row["event_id"]}
+                place = {"t": tenant, "e": row["event_id"], "d": row["accepted_at"]}
                 updates.append(place | {"parent": new.parent, "parent_how": new.how, "crossed": new.crossed})
     if updates:
-        where = and_(interactions.c.tenant == bindparam("t"), interactions.c.event_id == bindparam("e"))
-        connection.execute(update(interactions).where(where), updates)
+        connection.execute(update(interactions).where(_one(interactions)), updates)
+
+
+def _kept(
+    connection: Connection, threads: dict[str, Thread], rows: Sequence[Any], names: set[str], events: set[str]
+) -> dict[str, Thread]:
+    """Threads in which turns that retention dropped still count for those that were joined before (NOTES.md). names:
+    interactions that came or went; events: those of this conversation."""
+    out = dict(threads)
+    here = {row["interaction_id"] for row in rows}
+    for row in rows:
+        parent = row["parent"]
+        if row["parent_how"] == "digest" and parent not in here and parent not in names:
+            key = answer_of(row).key
+            out[key] = replace(out[key], parent=parent, how="digest")
+    crossed = [row for row in rows if row["crossed"]]
+    if crossed and events <= {row["event_id"] for row in rows} and read_meta(connection, "floor"):
+        order = "turn" if all(row["turn"] > 0 for row in rows) else "at"
+        since = min(row[order] for row in crossed)
+        for row in rows:
+            if row["crossed"] or (row["version"] and row[order] > since):
+                key = answer_of(row).key
+                out[key] = replace(out[key], crossed=True)
+    return out
 
 
 def touched(
@@ -162,23 +190,36 @@ def touched(
     return list(found.values())
 
 
-def _link(connection: Connection, tenant: str, asks: Sequence[Any], rules: Rules) -> Iterable[Moved]:
+def _link(connection: Connection, tenant: str, asks: Sequence[Any], changed: set[str], rules: Rules) -> Iterable[Moved]:
+    """changed: interactions with attempts that came or went."""
     pool = Pool(connection, tenant, asks)
-    updates, moved = [], []
+    updates, moved, differ = [], [], []
     for row in asks:
         ask = ask_of(row)
         link = joins.resolve(ask, pool.answers(ask, rules), rules)
         new = link_columns(ask, link, json.loads(row["facts"]))
         if any(row[name] != value for name, value in new.items()):
-            updates.append({"t": tenant, "e": row["event_id"], **new})
+            differ.append((row, link, new))
+    # An answer that is neither there nor went just now was dropped by retention: what is about it stays so.
+    old = {row["target_interaction"] for row, _, _ in differ} - changed - {""}
+    there = find(connection, interactions, tenant, interactions.c.interaction_id, old, columns=LIGHT)
+    dropped = old - {answer["interaction_id"] for answer in there}
+    for row, link, new in differ:
+        if row["target_interaction"] not in dropped:
+            updates.append({"t": tenant, "e": row["event_id"], "d": row["accepted_at"], **new})
             was, now = row["state"] == "foreign", link.state == "foreign"
             if was != now:
                 moved.append(Moved(row["topic"], row["part"], 1 if now else -1))
     if updates:
-        where = and_(feedback.c.tenant == bindparam("t"), feedback.c.event_id == bindparam("e"))
-        connection.execute(update(feedback).where(where), updates)
+        connection.execute(update(feedback).where(_one(feedback)), updates)
     number_joined(connection, tenant, [u["e"] for u in updates if u["state"] == "joined"])
     return moved
+
+
+def _one(table: Table) -> ColumnElement[bool]:
+    """One event, with the moment that names its partition."""
+    names = (("tenant", "t"), ("event_id", "e"), ("accepted_at", "d"))
+    return and_(*(table.c[column] == bindparam(parameter) for column, parameter in names))
 
 
 def link_columns(ask: Ask, link: Link, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, func, select
 
+from rejoinder.core.audit import is_second
 from rejoinder.core.errors import UnknownRow
 from rejoinder.ledger.joins import WAITING
+from rejoinder.ledger.labels import in_force
 from rejoinder.ledger.rows import micros
 from rejoinder.ledger.schema import feedback, interactions, parity, positions, signals
 from rejoinder.ledger.settings import Rules
@@ -138,7 +140,8 @@ def satisfaction(
         by_extractor: dict[str, list[Any]] = defaultdict(list)
         for signal in judged:
             by_extractor[signal["extractor"]].append(signal)
-        last = judgement(judged)
+        # What a second judge says is held against the first one's word, and is none itself.
+        last = judgement(in_force([s for s in judged if not is_second(s["extractor"])]))
         polarity = last["polarity"] if last else None
         if group_by == "extractor":
             extractors |= set(by_extractor)

@@ -10,6 +10,7 @@ from typing import Any
 
 from rejoinder.core.ids import digest_of
 from rejoinder.ledger import joins, rows
+from rejoinder.ledger.labels import in_force, label_of, recency
 from rejoinder.ledger.linker import ask_of, link_columns
 from rejoinder.ledger.settings import Rules
 from rejoinder.ledger.view import View
@@ -71,12 +72,12 @@ def ready(view: View, rules: Rules, tenant: str, ids: Iterable[str], policy: str
         latest, replaced = rivals.get(event, (True, ()))
         ambiguous = "ambiguous_attempt" if link["cause"] else ""
         if ask["kind"] in SPOKEN:
-            for signal, is_last, before in _by_extractor(spoken.get(event, ())):
+            for signal, is_last, before in _speaking(spoken.get(event, ())):
                 cause = ambiguous or ("" if is_last else "superseded")
                 out.append(Piece(signal["event_id"], ask, answer, signal, None, before, cause))
         else:
             cause = ambiguous or ("" if latest else "superseded")
-            signal = max(spoken.get(event, ()), key=_recency, default=None)
+            signal = max(in_force(spoken.get(event, ())), key=recency, default=None)
             out.append(Piece(event, ask, answer, signal, other, replaced, cause))
     return out
 
@@ -118,17 +119,21 @@ def _rivals(
     return out
 
 
-def _recency(signal: _Row) -> tuple[int, int, str]:
-    return signal["at"], signal["accepted_at"], signal["event_id"]
-
-
-def _by_extractor(signals: Iterable[_Row]) -> Iterable[tuple[_Row, bool, tuple[str, ...]]]:
-    """Each signal about one event, whether its extractor said nothing later, and the ids of what it replaces."""
+def _speaking(signals: Sequence[_Row]) -> Iterable[tuple[_Row, bool, tuple[str, ...]]]:
+    """Each signal about one event, whether it speaks for it (its extractor said nothing later, and nobody labelled the
+    event since or before), and the ids of what it replaces."""
+    label = label_of(signals)
+    if label is not None:
+        ordered = sorted(signals, key=recency)
+        others = [signal for signal in ordered if signal["event_id"] != label["event_id"]]
+        yield label, True, tuple(signal["event_id"] for signal in others)
+        yield from ((signal, False, ()) for signal in others)
+        return
     grouped: dict[str, list[_Row]] = defaultdict(list)
     for signal in signals:
         grouped[signal["extractor"]].append(signal)
     for said in grouped.values():
-        said.sort(key=_recency)
+        said.sort(key=recency)
         names = [signal["event_id"] for signal in said]
         for place, signal in enumerate(said):
             yield signal, place == len(said) - 1, tuple(names[:place])

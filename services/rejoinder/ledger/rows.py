@@ -18,9 +18,9 @@ from functools import cache
 from typing import Any
 
 from rejoinder.core import codec, types
-from rejoinder.core.ids import answer_digest, derived_id, digest_of, subject_of
+from rejoinder.core.ids import MAX_NAME_BYTES, answer_digest, derived_id, digest_of, subject_of
 from rejoinder.stream.port import Record
-from rejoinder.stream.topics import TOPICS
+from rejoinder.stream.topics import TOPICS, kind_of, owner_of
 
 Row = dict[str, Any]
 #: Topic, partition, offset: compared in this order, the lowest record of an id is the event.
@@ -35,13 +35,16 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "deadletters": ("value",),
 }
 DEFAULT_TENANT = "default"
+FOREIGN = "FOREIGN_TENANT"
 
 
 @dataclass(frozen=True)
 class Arrived:
     """One record as it was understood. Times in microseconds.
 
-    reason: "" for an event, else why it is none (UNREADABLE); then tenant, event_id and digest are the record's own.
+    at: when it happened, clamped to when it was accepted; of a dead letter what it holds did.
+    reason: "" for an event, else why it is none: UNREADABLE (its tenant is ""), or FOREIGN_TENANT where it lies on the
+        own topic of another tenant than it names. Then event_id and digest are the record's own.
     """
 
     place: Place
@@ -50,6 +53,7 @@ class Arrived:
     event_id: str
     body_digest: str
     accepted_at: int
+    at: int
     subject: str
     value: bytes
     event: Any = None
@@ -57,8 +61,9 @@ class Arrived:
     reason: str = ""
 
     @property
-    def topic(self) -> str:
-        return self.place[0]
+    def kind(self) -> str:
+        """Of its topic: `feedback` wherever feedback lies."""
+        return kind_of(self.place[0])
 
     @property
     def attempt_key(self) -> str:
@@ -90,26 +95,75 @@ def arrive(record: Record, key: bytes) -> Arrived:
     place: Place = (record.topic, record.partition, record.offset)
     at = micros(record.timestamp)
     try:
-        event = codec.decode(record.value, TOPICS[record.topic].value)
+        event = codec.decode(record.value, TOPICS[kind_of(record.topic)].value)
         _require(event)
         body = codec.canonical(event)
         digest = digest_of(body)
     except Exception:  # any bytes may lie on the log, and none of them may stop the reader
         digest = hashlib.sha256(record.value).hexdigest()
         event_id = derived_id(record.topic, str(record.partition), str(record.offset), "UNREADABLE")
-        return Arrived(place, at, "", event_id, digest, at, "", record.value, reason="UNREADABLE")
-    tenant = event.tenant or DEFAULT_TENANT
+        return Arrived(place, at, "", event_id, digest, at, at, "", record.value, reason="UNREADABLE")
+    tenant, owner = event.tenant or DEFAULT_TENANT, owner_of(record.topic)
     accepted = at if event.accepted_at is None else micros(event.accepted_at)
-    return Arrived(place, at, tenant, event.event_id, digest, accepted, _subject(event, key), record.value, event, body)
+    happened, subject = _happened(event, accepted), _subject(event, key)
+    if owner not in ("", tenant):
+        # Whoever may write there wrote for somebody else: it must be nobody's event, but an erasure must find it.
+        digest = hashlib.sha256(record.value).hexdigest()
+        strange = derived_id(record.topic, str(record.partition), str(record.offset), FOREIGN)
+        return Arrived(place, at, tenant, strange, digest, accepted, happened, subject, record.value, reason=FOREIGN)
+    return Arrived(place, at, tenant, event.event_id, digest, accepted, happened, subject, record.value, event, body)
+
+
+#: What the tables index, of any event. An index takes no longer names, and no control character is written into one as
+#: it is; ingest takes neither, so who wrote such a record went past it.
+_INDEXED = (
+    "tenant",
+    "event_id",
+    "interaction_id",
+    "attempt_id",
+    "conversation_id",
+    "answer_digest",
+    "source_event_id",
+    "principal",
+    "policy",
+    "version",
+    "subject",
+)
+
+
+def is_name(text: str) -> bool:
+    """Whether an index takes it. Raises UnicodeEncodeError for half a surrogate pair."""
+    return len(text.encode()) <= MAX_NAME_BYTES and min(text, default=" ") >= " "
 
 
 def _require(event: Any) -> None:
     if not event.event_id:
         raise ValueError("no event id")
+    for name in _INDEXED:
+        text = getattr(event, name, "")
+        if not is_name(text):
+            raise ValueError(f"{name} is no name")
     if isinstance(event, types.Interaction) and not event.interaction_id:
         raise ValueError("no interaction id")
     if isinstance(event, types.Feedback) and event.kind is None:
         raise ValueError("no kind")
+
+
+def _happened(event: Any, accepted: int) -> int:
+    """A dead letter is accepted when it is written, days after what it holds where a worker was behind."""
+    moments = [getattr(event, "occurred_at", None)]
+    if isinstance(event, types.DeadLetter):
+        inner = held(event)
+        moments += [getattr(inner, "occurred_at", None), getattr(inner, "accepted_at", None)]
+    return min([accepted, *(micros(moment) for moment in moments if moment is not None)])
+
+
+def held(letter: types.DeadLetter) -> Any:
+    """The event in a dead letter, None where it is none that can be read."""
+    try:
+        return codec.decode(letter.value, TOPICS[kind_of(letter.source.topic)].value) if letter.source else None
+    except Exception:  # any bytes may lie in one
+        return None
 
 
 def _subject(event: Any, key: bytes) -> str:
@@ -122,8 +176,7 @@ def _subject(event: Any, key: bytes) -> str:
 def to_row(arrived: Arrived) -> Row:
     """The row of an event in the table of its topic; joined columns have their defaults."""
     event, body = arrived.event, dict(arrived.body or {})
-    occurred = getattr(event, "occurred_at", None)
-    words = {name: body.pop(name) for name in WORDS[arrived.topic] if name in body}
+    words = {name: body.pop(name) for name in WORDS[arrived.kind] if name in body}
     row: Row = {
         "tenant": arrived.tenant,
         "event_id": arrived.event_id,
@@ -132,14 +185,14 @@ def to_row(arrived: Arrived) -> Row:
         "principal": getattr(event, "principal", ""),
         "user_id": getattr(event, "user_id", ""),
         "subject": arrived.subject,
-        "at": arrived.accepted_at if occurred is None else min(micros(occurred), arrived.accepted_at),
+        "at": arrived.at,
         "facts": compact(body),
         "topic": arrived.place[0],
         "part": arrived.place[1],
         "pos": arrived.place[2],
         "record_at": arrived.record_at,
     }
-    return row | _COLUMNS[arrived.topic](event, words)
+    return row | _COLUMNS[arrived.kind](event, words)
 
 
 def _interaction(event: types.Interaction, words: Mapping[str, Any]) -> Row:
@@ -264,6 +317,7 @@ def arrived_of(topic: str, row: Mapping[str, Any]) -> Arrived:
         row["event_id"],
         row["body_digest"],
         row["accepted_at"],
+        row["at"],
         row["subject"],
         codec.encode(event),
         event,

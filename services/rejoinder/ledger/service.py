@@ -4,24 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 from rejoinder.core.codec import from_proto, to_proto
-from rejoinder.core.errors import EmptyField, InvalidArgument, Loading, TooLong, Unavailable
+from rejoinder.core.errors import (
+    Aborted,
+    EmptyField,
+    Fenced,
+    InvalidArgument,
+    Loading,
+    NotFound,
+    RejoinderError,
+    TooLong,
+    Unavailable,
+)
+from rejoinder.core.ids import MAX_NAME_CHARS, check_name
+from rejoinder.core.types import EvidenceReference
+from rejoinder.ledger.answers import Wanted
 from rejoinder.ledger.book import Ledger
 from rejoinder.ledger.cut import Cut
 from rejoinder.ledger.erase import Append
-from rejoinder.ledger.judged import Asked, Mark, mark, reached, read_judged
+from rejoinder.ledger.judged import JUDGED, Asked, Mark, mark, reached, read_judged
 from rejoinder.ledger.projector import Readable
 from rejoinder.ledger.rows import DEFAULT_TENANT
+from rejoinder.ledger.schema import EVENTS
 from rejoinder.ledger.windows import Leaving
 from rejoinder.runtime.call import Call
 from rejoinder.v1 import ledger_pb2, ledger_pb2_grpc
 
 #: Pieces of evidence of one call.
 MAX_EVIDENCE = 1000
+#: An answer with evidence grows no further: far below what our clients take, with one more piece of the largest size.
+MAX_EVIDENCE_BYTES = 8 << 20
 #: Pieces in one message of a window: some hundred kB, far below what a message may hold.
 WINDOW_PAGE = 50
 #: How long a call waits for the ledger to read what the log held when it came, and how often it looks.
@@ -53,7 +69,13 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
     async def Trace(self, request: ledger_pb2.TraceRequest, call: Call) -> ledger_pb2.TraceResponse:
         if not request.id:
             raise EmptyField("id")
-        nodes = await asyncio.to_thread(self._ledger.trace, request.tenant or DEFAULT_TENANT, request.id)
+        asked = partial(self._ledger.trace, request.tenant or DEFAULT_TENANT, request.id)
+        try:
+            nodes = await asyncio.to_thread(asked)
+        except NotFound:
+            # Whoever was given a ticket a moment ago asks for it before the ledger has read it.
+            await self._caught_up(await self._marked(("erasures", *EVENTS)), call)
+            nodes = await asyncio.to_thread(asked)
         out = ledger_pb2.TraceResponse()
         for node in nodes:
             encoded = out.nodes.add(kind=node.kind, id=node.id, digest=node.digest, state=node.state)
@@ -98,6 +120,22 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
             digest=digest,
         )
 
+    async def ListAnswers(self, request: ledger_pb2.ListAnswersRequest, call: Call) -> ledger_pb2.ListAnswersResponse:
+        for name in ("conversation_id", "interaction_id", "version", "before"):
+            check_name(name, getattr(request, name), 2 * MAX_NAME_CHARS)
+        wanted = from_proto(request, Wanted)
+        return await asyncio.to_thread(self._answers, replace(wanted, tenant=wanted.tenant or DEFAULT_TENANT))
+
+    def _answers(self, wanted: Wanted) -> ledger_pb2.ListAnswersResponse:
+        found, behind = self._ledger.answers(wanted)
+        out = ledger_pb2.ListAnswersResponse(next=behind)
+        for answer in found:
+            item = out.answers.add(interaction=to_proto(answer.interaction), unheard=answer.unheard)
+            for heard in answer.feedback:
+                said = [to_proto(signal) for signal in heard.signals]
+                item.feedback.add(feedback=to_proto(heard.feedback), signals=said, in_force=heard.in_force)
+        return out
+
     async def ReadEvidence(
         self, request: ledger_pb2.ReadEvidenceRequest, call: Call
     ) -> ledger_pb2.ReadEvidenceResponse:
@@ -115,30 +153,54 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
             ]
         )
 
+    async def FetchEvidence(
+        self, request: ledger_pb2.FetchEvidenceRequest, call: Call
+    ) -> ledger_pb2.FetchEvidenceResponse:
+        check_name("reader", request.reader)
+        if not request.reader:
+            raise EmptyField("reader")
+        if not 1 <= len(request.references) <= MAX_EVIDENCE:
+            raise InvalidArgument(f"references must be from 1 to {MAX_EVIDENCE}", field="references")
+        asked = {from_proto(reference, EvidenceReference) for reference in request.references}
+        ordered = sorted(asked, key=lambda reference: (reference.number, reference.tenant))
+        return await asyncio.to_thread(self._fetched, request.reader, ordered)
+
+    def _fetched(self, reader: str, references: Sequence[EvidenceReference]) -> ledger_pb2.FetchEvidenceResponse:
+        """references: in the order of their numbers."""
+        out, size = ledger_pb2.FetchEvidenceResponse(), 0
+        for piece in self._ledger.referenced(reader, references):
+            item = out.items.add(
+                number=piece.number, interaction=to_proto(piece.interaction), feedback=to_proto(piece.feedback)
+            )
+            size += item.ByteSize()
+            if size >= MAX_EVIDENCE_BYTES:
+                out.left.extend(to_proto(other) for other in references if other.number > piece.number)
+                break
+        return out
+
     async def ReadJudged(self, request: ledger_pb2.ReadJudgedRequest, call: Call) -> ledger_pb2.ReadJudgedResponse:
         asked = from_proto(request, Asked)
         asked = replace(asked, after=asked.after or 0.0)
         for name in ("after", "maturity_s"):
             if getattr(asked, name) > MOST_S:
                 raise InvalidArgument(f"{name} must be at most {MOST_S:.0f} seconds", field=name)
-        store, clock = self._ledger.store, self._ledger.clock
-        marked = await asyncio.to_thread(mark, store, self._log, clock.now())
+        marked = await self._marked()
         await self._caught_up(marked, call)
-        found = await asyncio.to_thread(read_judged, store, asked, marked)
+        found = await asyncio.to_thread(read_judged, self._ledger.store, asked, marked)
         out = ledger_pb2.ReadJudgedResponse(
             turns=[to_proto(turn, ledger_pb2.JudgedTurn()) for turn in found.turns],
             judges=[ledger_pb2.Judge(**asdict(judge)) for judge in found.judges],
             foreign=found.foreign,
             behind_s=found.behind_s,
         )
+        if found.second is not None:
+            out.second.CopyFrom(ledger_pb2.Judge(**asdict(found.second)))
         out.matured_to.FromMicroseconds(round(found.matured_to * 1_000_000))
         return out
 
     async def GetCut(self, request: ledger_pb2.GetCutRequest, call: Call) -> ledger_pb2.GetCutResponse:
-        ledger = self._ledger
-        marked = await asyncio.to_thread(mark, ledger.store, self._log, ledger.clock.now())
-        await self._caught_up(marked, call)
-        return ledger_pb2.GetCutResponse(cut=(await asyncio.to_thread(ledger.cut)).to_json())
+        await self._caught_up(await self._marked(), call)
+        return ledger_pb2.GetCutResponse(cut=(await asyncio.to_thread(self._ledger.cut)).to_json())
 
     async def BuildWindow(
         self, request: ledger_pb2.BuildWindowRequest, call: Call
@@ -154,8 +216,9 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
         leaving = Leaving(said.holdout_salt, said.holdout_share, frozenset(said.rolled_back))
         if request.number:
             cut = _cut(request.cut)
-            # A round goes on to read the pairs of earlier ones: whoever was to be forgotten by now stands in none.
-            if left := await asyncio.to_thread(self._ledger.finish_erasures):
+            # Whoever was to be forgotten by now is in no window, and in no pair of the earlier rounds beside it.
+            await self._caught_up(await self._marked(("erasures",)), call)
+            if left := await asyncio.to_thread(self._ledger.finish_erasures, self._log):
                 raise Unavailable(f"not yet forgotten everywhere: {', '.join(sorted(left))}", retry_after_s=1.0)
             made = partial(self._ledger.window, request.loop, request.number, request.policy, cut, leaving)
         else:
@@ -170,6 +233,10 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
             pieces = [to_proto(e, ledger_pb2.WindowEvidence()) for e in window.evidence[at : at + WINDOW_PAGE]]
             yield ledger_pb2.BuildWindowResponse(evidence=pieces)
 
+    async def _marked(self, kinds: Sequence[str] = JUDGED) -> Mark:
+        """What the log holds now."""
+        return await asyncio.to_thread(mark, self._ledger.store, self._log, self._ledger.clock.now(), kinds)
+
     async def _caught_up(self, marked: Mark, call: Call) -> None:
         """Waits for the ledger to read what the log held. Raises Loading."""
         store, clock = self._ledger.store, call.clock
@@ -181,7 +248,11 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
             await asyncio.sleep(LOOK_S)
 
     def _ends(self, topics: set[str]) -> dict[tuple[str, int], int]:
-        return {(topic, part): end for topic in topics for part, end in self._log.end_offsets(topic).items()}
+        return {
+            (topic, part): end
+            for topic in topics & self._log.topics.keys()
+            for part, end in self._log.end_offsets(topic).items()
+        }
 
 
 def _cut(text: str) -> Cut:
@@ -191,7 +262,9 @@ def _cut(text: str) -> Cut:
         for name in (*cut.topic_ids, *cut.topic_ids.values(), *cut.ends):
             name.encode("utf-8")
         counts = [count for ends in cut.ends.values() for place in ends.items() for count in place]
-        known = all(type(count) is int and 0 <= count < 2**63 for count in counts)
+        known = all(type(count) is int and 0 <= count < 2**63 for count in counts) and all(
+            part < 2**31 for ends in cut.ends.values() for part in ends
+        )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         known, counts = False, []
     if not known:
@@ -206,24 +279,28 @@ async def follow(
     log: Readable,
     wait_s: float,
     stop: asyncio.Event,
-    waiting: Callable[[str], None],
+    waiting: Callable[[RejoinderError], None],
 ) -> None:
-    """Projects until told to stop; a log that is away is waited for, another log ends it (LogReplaced).
+    """Projects until told to stop; a log or a database that is away is waited for, another log (LogReplaced) and
+    another owner (StoreOwned, Fenced) end it.
 
-    waiting: hears the reason each time the log cannot be read.
+    waiting: hears the error each time the log cannot be read.
     """
     swept = -math.inf
     while not stop.is_set():
         pause = wait_s
         try:
             done = await asyncio.to_thread(ledger.project_once, log)
-            # A store is swept again and again until its grace is over: not with every record.
+            # Not with every record; after housekeeping, which may make the ledger's own files done.
             if ledger.clock.monotonic() >= swept + SWEEP_S:
-                await asyncio.to_thread(ledger.finish_erasures)
                 swept = ledger.clock.monotonic()
+                await asyncio.to_thread(ledger.keep_house)
+                await asyncio.to_thread(partial(ledger.finish_erasures, log, now=False))
             pause = 0.0 if not done.caught_up else wait_s
-        except Unavailable as error:
-            waiting(error.reason)
+        except (Unavailable, Aborted) as error:
+            if isinstance(error, Fenced):
+                raise
+            waiting(error)
             pause = error.retry_after_s or wait_s
         try:
             await asyncio.wait_for(stop.wait(), pause) if pause else await asyncio.sleep(0)

@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from rejoinder.core.errors import BadSettings
+from rejoinder.core.keyfile import read_key
 from rejoinder.core.types import Consent
+from rejoinder.ledger.dialect import Postgres, Where, address
+from rejoinder.runtime.kafkatheme import KafkaGuestTheme
 from rejoinder.runtime.settings import ServerSettings, Theme
 
 DAY_S = 86_400.0
@@ -25,12 +30,16 @@ class Rules:
     parked_s: how long feedback waits for its answer (7 days); then it is an orphan, and no later answer takes it.
     parked_per_principal: feedback that may wait at once per tenant and principal; the rest are orphans while they wait.
     history_s: how far back the digest of an answer found in a history may reach (24 hours).
+    evidence_per_user, evidence_per_principal: pieces of evidence that one person, and one caller, may have in one
+        window; None for any number. See influence.py.
     """
 
     dedupe_s: float = 37 * DAY_S
     parked_s: float = 7 * DAY_S
     parked_per_principal: int = 10_000
     history_s: float = DAY_S
+    evidence_per_user: int | None = 400
+    evidence_per_principal: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,12 +50,18 @@ class Forgetting:
         erasures unknowable: keep it as long as the log.
     grace_s: records accepted up to this long after the request are dropped too: the spool's maximum age (1 h) plus 5
         minutes of clock error.
-    log_retention_s: when the log itself drops the raw copy (Kafka's retention, 30 days).
+    log_retention_s: how long the log may hold a raw copy (Kafka's retention of 30 days and a segment's day); own: the
+        same of tenants with topics of their own.
     """
 
     key: bytes
     grace_s: float = 3_600.0 + 300.0
     log_retention_s: float = 30 * DAY_S
+    own: Mapping[str, float] = field(default_factory=dict)
+
+    def kept_s(self, tenant: str) -> float:
+        """Of the own topics of a tenant, of the shared ones where it has none."""
+        return self.own.get(tenant, self.log_retention_s)
 
 
 @dataclass(frozen=True)
@@ -55,15 +70,26 @@ class LedgerSettings:
 
     batch: most records in one transaction; larger is faster, and holds the writer longer (2,000 ≈ 0.5 s).
     default_consent: what an event without a statement means (per tenant in the service's settings).
+    retention_s: how long events are kept, None for ever; at least rules.dedupe_s.
+    snapshots: folder for one at each round, None for none; snapshots_kept: the newest that stay.
+    backups_s: how long copies are kept that we cannot reach, None where nobody said.
     """
 
     forgetting: Forgetting
     rules: Rules = field(default_factory=Rules)
     batch: int = 2_000
     default_consent: Consent = Consent.TRAIN
+    retention_s: float | None = None
+    snapshots: Path | None = None
+    snapshots_kept: int = 2
+    backups_s: float | None = None
 
 
 class LogTheme(Theme):
+    kind: Literal["sqlite", "kafka"] = "sqlite"
+    """Which log is read. kafka: path, owner and retention_s are not looked at."""
+    kafka: KafkaGuestTheme = KafkaGuestTheme()
+    """The log on Apache Kafka; by default its topics are the feedback service's to make."""
     path: Path = Path("data/log.db")
     """The log's SQLite file, read beside the process that owns it."""
     owner: str = "127.0.0.1:50051"
@@ -75,14 +101,70 @@ class LogTheme(Theme):
     wait_s: float = Field(default=0.2, gt=0)
     """Seconds between two looks at a log that had nothing new; bounds how late the ledger is."""
 
+    relay: bool = True
+    """Only with kind: kafka. Tells signal workers (`source.log: kafka`) on the topic `evidence` what was joined; False
+    where none of them runs and this process may not write there."""
+
+    @property
+    def kept_s(self) -> float:
+        """Seconds that the log of this kind keeps records at most."""
+        return self.kafka.longest_s if self.kind == "kafka" else self.retention_s
+
+    @property
+    def gone_s(self) -> float:
+        """Seconds after which no byte of a record on shared topics is left: brokers drop a file once its newest record
+        is too old, look every five minutes and wait another; the owner of a SQLite log looks every hour."""
+        return self.retention_s + 3_600.0 if self.kind == "sqlite" else self.kafka.retention_s + self._dropped_s
+
+    @property
+    def own_gone_s(self) -> Mapping[str, float]:
+        """The same of tenants with topics of their own."""
+        of = self.kafka
+        return {name: (own.retention_s or of.retention_s) + self._dropped_s for name, own in of.tenants.items()}
+
+    @property
+    def _dropped_s(self) -> float:
+        return self.kafka.segment_s + 600.0
+
 
 class StoreTheme(Theme):
     path: Path = Path("data/ledger.db")
-    """The ledger's SQLite file; one process owns it. Its folder is made."""
+    """The ledger's SQLite file; one process owns it. Its folder is made. Not read where `url` is set."""
+    url: str | None = None
+    """PostgreSQL instead: `postgresql+psycopg://user@host:5432/name`, without a password. Its tables are made by
+    `rejoinder ledger migrate`; connections must not be pooled by transaction."""
+    password_file: Path | None = None
+    """File whose first line is the password for `url`, read again for every connection; unset sends none."""
+    owner_wait_s: float = Field(default=30.0, ge=0)
+    """Seconds that a starting process waits for the one before it to let the database go: longer than its grace."""
+    retention_s: float | None = Field(default=None, gt=0)
+    """Seconds that events are kept, counted in whole days from the newest; unset keeps them. At least
+    `rules.dedupe_s`, or what was dropped could be stored again."""
     pair_sets: Path | None = None
     """Folder of the rounds' pair sets on this machine, which erasure must reach; unset: none lie here."""
+    spools: Path | None = None
+    """Folder of spools on this machine, which erasure must reach; unset: none lie here."""
+    snapshots: Path | None = None
+    """Folder for a snapshot of the ledger at each round: what it is rebuilt from beyond the log's retention; unset
+    writes none."""
+    snapshots_kept: int = Field(default=2, ge=1)
+    """Newest snapshots that are kept; each is about a fifth of the ledger's size."""
+    rewrite_bytes: int = Field(default=256 << 20, ge=0)
+    """Bytes of the largest table, or day of one, in PostgreSQL that is written anew after an erasure. Its readers wait
+    meanwhile, some seconds a gigabyte; a larger one keeps what was erased in its free space, and the ticket open."""
+    backups_s: float | None = Field(default=None, ge=0)
+    """Seconds that copies are kept which we cannot reach: backups of the ledger, and of a PostgreSQL server its write-
+    ahead log and archive. A ticket says by it when they have ended; unset: it says that nobody told."""
     batch: int = Field(default=2_000, ge=1, le=20_000)
     """Records of one transaction; more is faster and keeps the writer longer."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, url: str | None) -> str | None:
+        """Before anything is logged: it may hold a password that it must not hold."""
+        if url is not None:
+            address(url)
+        return url
 
 
 class RulesTheme(Theme):
@@ -94,6 +176,13 @@ class RulesTheme(Theme):
     """Feedback that may wait at once per tenant and principal; the rest counts as orphaned while it waits."""
     history_s: float = Field(default=DAY_S, gt=0)
     """Seconds back that the digest of an answer in a history may reach."""
+    evidence_per_user: int | None = Field(default=400, ge=1)
+    """Pieces of evidence that one user (without one: one conversation) may have in a window, unset for any number; the
+    rest are kept, counted as left_out.user_cap and in no window. 400 is what 50 pairs take, the most that a round makes
+    of one user, where one conversation in seven yields a pair (WildFeedback: 20,281 of 148,715)."""
+    evidence_per_principal: int | None = Field(default=None, ge=1)
+    """The same of one caller (principal), who could invent users. Unset, because one application speaks for everybody
+    as a rule; set it where tokens are given to parties that are not trusted alike."""
     default_consent: Consent = Consent.TRAIN
     """What an event means that says nothing about consent."""
 
@@ -117,30 +206,40 @@ class LedgerProcess(Theme):
     erasure: ErasureTheme = ErasureTheme()
     """How users are forgotten."""
 
+    def where(self) -> Where:
+        """Where the ledger lies."""
+        store = self.store
+        if store.url is None:
+            return store.path
+        return Postgres(store.url, store.password_file, store.owner_wait_s, store.rewrite_bytes)
+
     def ledger(self) -> LedgerSettings:
-        """The room's own settings. Raises BadSettings where the key is missing or the dedupe time too short."""
-        if self.rules.dedupe_s < self.log.retention_s:
-            raise BadSettings("rules.dedupe_s must be at least log.retention_s")
+        """The room's own settings. Raises BadSettings where the key is missing or a time too short."""
+        if self.rules.dedupe_s < self.log.kept_s:
+            raise BadSettings(
+                "rules.dedupe_s must be at least log.retention_s (on Kafka log.kafka.retention_s, and any tenant's)"
+            )
+        if self.log.kafka.tenants and self.log.kind != "kafka":
+            raise BadSettings(
+                f"log.kafka.tenants: log.kind {self.log.kind} has one owner and no topics of single tenants"
+            )
+        if self.store.retention_s is not None and self.store.retention_s < self.rules.dedupe_s:
+            raise BadSettings("store.retention_s must be at least rules.dedupe_s")
         key, rules = read_key(self.erasure.key_file), self.rules
         return LedgerSettings(
-            Forgetting(key, self.erasure.grace_s, self.log.retention_s),
-            Rules(rules.dedupe_s, rules.parked_s, rules.parked_per_principal, rules.history_s),
+            Forgetting(key, self.erasure.grace_s, self.log.gone_s, self.log.own_gone_s),
+            Rules(
+                rules.dedupe_s,
+                rules.parked_s,
+                rules.parked_per_principal,
+                rules.history_s,
+                rules.evidence_per_user,
+                rules.evidence_per_principal,
+            ),
             self.store.batch,
             rules.default_consent,
+            self.store.retention_s,
+            self.store.snapshots,
+            self.store.snapshots_kept,
+            self.store.backups_s,
         )
-
-
-def read_key(path: Path) -> bytes:
-    """The deployment's secret from a file: hexadecimal digits stand for bytes, anything else for itself, so that the
-    process and the command line find the same users under the same file. Raises BadSettings."""
-    try:
-        text = path.read_bytes().strip()
-    except OSError:
-        raise BadSettings(f"erasure.key_file {path} cannot be read") from None
-    try:
-        key = bytes.fromhex(text.decode("ascii"))
-    except ValueError:
-        key = text
-    if len(key) < 16:
-        raise BadSettings("erasure.key_file holds fewer than 16 bytes")
-    return key

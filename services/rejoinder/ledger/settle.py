@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeVar
 
 from rejoinder.ledger.rows import Place
+from rejoinder.stream.topics import kind_of
 
 DERIVED = frozenset({"signals"})
 
@@ -29,7 +30,7 @@ C = TypeVar("C", bound=Copy)
 def counted_as(winner: Place, winner_digest: str, copy: Copy) -> str:
     """The parity counter of a record that is not the event of its id."""
     same = copy.body_digest == winner_digest
-    derived = copy.place[0] in DERIVED and winner[0] in DERIVED
+    derived = kind_of(copy.place[0]) in DERIVED and kind_of(winner[0]) in DERIVED
     return "duplicate" if same or derived else "conflict"
 
 

@@ -18,7 +18,7 @@ from rejoinder.ledger import dialect, rows
 from rejoinder.ledger.linker import Dirty, Moved
 from rejoinder.ledger.marks import Marks, Remains
 from rejoinder.ledger.rows import Arrived, Place
-from rejoinder.ledger.schema import EVENTS, erased_records, interactions, joined, parity, seen, set_aside
+from rejoinder.ledger.schema import EVENTS, attempts, erased_records, interactions, joined, parity, seen, set_aside
 from rejoinder.ledger.settings import DAY_S, LedgerSettings
 from rejoinder.ledger.settle import counted_as, settle
 from rejoinder.ledger.store import find
@@ -28,28 +28,29 @@ CONFLICT = "EVENT_ID_CONFLICT"
 
 
 class Settler:
-    """One transaction's work. owns: the counters, the dirty sets and what erasure took in this transaction."""
+    """One transaction's work. owns: the counters, the dirty sets, the marks and what erasure took."""
 
     def __init__(self, connection: Connection, settings: LedgerSettings) -> None:
         self.dirty = Dirty()
         self.remains: list[Remains] = []
         self._connection = connection
         self._settings = settings
-        self._marks = Marks(connection, settings.forgetting.key)
+        self.marks = Marks(connection, settings.forgetting.key)
         self._counts: Counter[tuple[str, int, str]] = Counter()
 
     def take(self, arrivals: Sequence[Arrived]) -> None:
         """Records read now, each for the first time."""
         for arrived in arrivals:
             self._count(arrived.place, "read")
-        aside = [self._aside(a, "dead_lettered", a.reason) for a in arrivals if a.reason]
-        events = [a for a in arrivals if not a.reason]
-        erased = self._marks.erased(events)
+        erased = self.marks.erased([a for a in arrivals if a.reason in ("", rows.FOREIGN)])
+        aside: list[rows.Row] = []
         limit = rows.micros(self._settings.rules.dedupe_s - DAY_S)
         alive: dict[Id, list[Arrived]] = defaultdict(list)
-        for arrived in events:
+        for arrived in arrivals:
             if arrived.place in erased:
                 self._bury(arrived, erased[arrived.place])
+            elif arrived.reason:
+                aside.append(self._aside(arrived, "dead_lettered", arrived.reason))
             elif arrived.record_at - arrived.accepted_at > limit:
                 aside.append(self._aside(arrived, "expired", "EXPIRED"))
             else:
@@ -72,7 +73,7 @@ class Settler:
             else:
                 again.append((key, copies))
         if aside:
-            self._connection.execute(insert(set_aside), aside)
+            dialect.put(self._connection, insert(set_aside), aside)
         self._store(fresh)
         for (tenant, event_id), copies in again:
             self.resettle(tenant, event_id, copies)
@@ -92,8 +93,9 @@ class Settler:
         if not winners:
             return
         expires = rows.micros(self._settings.rules.dedupe_s)
-        self._connection.execute(
-            dialect.insert_or_replace(seen),
+        dialect.put(
+            self._connection,
+            dialect.insert_or_replace(self._connection, seen),
             [
                 dict(zip(("tenant", "event_id", "body_digest", "topic", "part", "pos", "expires"), values, strict=True))
                 for values in (
@@ -103,7 +105,7 @@ class Settler:
         )
         by_topic: dict[str, list[Arrived]] = defaultdict(list)
         for winner in winners:
-            by_topic[winner.topic].append(winner)
+            by_topic[winner.kind].append(winner)
         claims = self._claims(by_topic.pop("interactions", []))
         by_topic["interactions"] = [w for claim, found in claims.items() if claim[2] and len(found) == 1 for w in found]
         for topic, events in by_topic.items():
@@ -120,8 +122,7 @@ class Settler:
         out: dict[tuple[str, str, bool], list[Arrived]] = {}
         for tenant, claims in wanted.items():
             ids = {w.event.interaction_id for found in claims.values() for w in found}
-            columns = (interactions.c.interaction_id, interactions.c.attempt_id)
-            found = find(self._connection, interactions, tenant, interactions.c.interaction_id, ids, columns=columns)
+            found = find(self._connection, attempts, tenant, attempts.c.interaction_id, ids)
             taken = {rows.attempt_key(row["interaction_id"], row["attempt_id"]) for row in found}
             out |= {(tenant, key, key not in taken): arrivals for key, arrivals in claims.items()}
         return out
@@ -130,10 +131,11 @@ class Settler:
         if not events:
             return
         new = [rows.to_row(event) for event in events]
-        self._connection.execute(insert(EVENTS[topic]), new)
+        dialect.put(self._connection, insert(EVENTS[topic]), new)
         for event in events:
             self._count(event.place, "stored")
         if topic == "interactions":
+            dialect.put(self._connection, insert(attempts), [{n: row[n] for n in _ATTEMPT} for row in new])
             self.dirty.answers += new
         elif topic == "feedback":
             self.dirty.asks |= {(event.tenant, event.event_id) for event in events}
@@ -141,7 +143,7 @@ class Settler:
     def resettle(self, tenant: str, event_id: str, extra: Sequence[Arrived] = ()) -> None:
         """Takes the group of an id out, drops what is erased, and puts the rest back by the rule."""
         copies = [*extra, *self._take_out(tenant, event_id)]
-        erased = self._marks.erased(copies)
+        erased = self.marks.erased(copies)
         for copy in copies:
             if copy.place in erased:
                 self._bury(copy, erased[copy.place])
@@ -187,10 +189,13 @@ class Settler:
     def _settle_attempt(self, tenant: str, key: str, new: Sequence[Arrived]) -> None:
         """Of all events that claim an attempt, the lowest is stored; the others stand aside as conflicts."""
         interaction_id, attempt_id = rows.attempt_of(key)
-        stored = and_(
-            interactions.c.tenant == tenant,
-            interactions.c.interaction_id == interaction_id,
-            interactions.c.attempt_id == attempt_id,
+        stored, held = (
+            and_(
+                table.c.tenant == tenant,
+                table.c.interaction_id == interaction_id,
+                table.c.attempt_id == attempt_id,
+            )
+            for table in (interactions, attempts)
         )
         aside = and_(set_aside.c.tenant == tenant, set_aside.c.attempt_key == key, set_aside.c.shadowed)
         claims = list(new)
@@ -202,6 +207,7 @@ class Settler:
             claims.append(rows.arrived_aside(row, self._settings.forgetting.key))
             self._count(place_of(row), row["counted"], -1)
         self._connection.execute(delete(interactions).where(stored))
+        self._connection.execute(delete(attempts).where(held))
         self._connection.execute(delete(set_aside).where(aside))
         if not claims:
             return
@@ -210,6 +216,19 @@ class Settler:
         if others:
             shadows = [self._aside(o, "conflict", CONFLICT, winner.place) | {"shadowed": True} for o in others]
             self._connection.execute(insert(set_aside), shadows)
+
+    def resettle_expired(self, aside: Sequence[Mapping[str, Any]]) -> None:
+        """Drops those of these EXPIRED records that are erased."""
+        copies = [rows.arrived_aside(row, self._settings.forgetting.key) for row in aside]
+        erased = self.marks.erased(copies)
+        for row, copy in zip(aside, copies, strict=True):
+            if copy.place in erased:
+                self.drop_aside(row, erased[copy.place])
+
+    def led_on(self) -> bool:
+        """Whether marks left since this was asked last are ones that other marks lead to."""
+        found, self.marks.led_on = self.marks.led_on, False
+        return found
 
     def drop_aside(self, row: Mapping[str, Any], subject: str) -> None:
         """Drops a dead letter that belongs to no group (EXPIRED) for an erasure."""
@@ -225,7 +244,7 @@ class Settler:
         self._count(arrived.place, "erased")
         topic, part, pos = arrived.place
         self._connection.execute(insert(erased_records), [{"topic": topic, "part": part, "pos": pos}])
-        self.remains.append(self._marks.bury(arrived, subject))
+        self.remains.append(self.marks.bury(arrived, subject))
 
     def _copy(self, copy: Arrived, counted: str, winner: Place) -> rows.Row:
         return self._aside(copy, counted, CONFLICT if counted == "conflict" else "", winner)
@@ -272,7 +291,7 @@ class Settler:
             changes[topic, part][name] = delta
         for (topic, part), deltas in changes.items():
             row = {"topic": topic, "part": part, **dict.fromkeys(_COUNTERS, 0)}
-            self._connection.execute(dialect.insert_or_keep(parity), [row])
+            self._connection.execute(dialect.insert_or_keep(self._connection, parity), [row])
             self._connection.execute(
                 update(parity)
                 .where(parity.c.topic == topic, parity.c.part == part)
@@ -281,6 +300,7 @@ class Settler:
         self._counts.clear()
 
 
+_ATTEMPT = tuple(column.name for column in attempts.columns)
 _COUNTERS = ("read", "stored", "duplicate", "conflict", "dead_lettered", "erased", "expired")
 
 

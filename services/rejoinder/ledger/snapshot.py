@@ -1,7 +1,8 @@
 """Content-addressed snapshots of a ledger: what a ledger is rebuilt from where the log's retention has passed.
 
 A snapshot is a folder's file `<digest of the ledger>.jsonl.gz`: one line per row of every table, sorted, with the
-positions, so that projecting the log goes on from it. It holds users' words: `SnapshotStore` forgets in it.
+positions, so that projecting the log goes on from it. One is written at each round (`Ledger.window`). It holds users'
+words: `SnapshotStore` forgets in it.
 """
 
 from __future__ import annotations
@@ -9,25 +10,52 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import LargeBinary, Table, insert, select
+from sqlalchemy import LargeBinary, Table, func, insert, or_, select
 
 from rejoinder.core.errors import DataLoss
-from rejoinder.core.ids import derived_id, subject_of
+from rejoinder.core.ids import derived_id
+from rejoinder.ledger import dialect, rawcopies
+from rejoinder.ledger.dialect import Where
 from rejoinder.ledger.digest import ledger_digest
-from rejoinder.ledger.erase import Covers
+from rejoinder.ledger.erase import Covers, covering
 from rejoinder.ledger.forget import Forgetter, finish
+from rejoinder.ledger.marks import Marks
 from rejoinder.ledger.rows import arrived_aside, compact
-from rejoinder.ledger.schema import EVENTS, erasures, metadata, set_aside
+from rejoinder.ledger.schema import (
+    DAILY,
+    DAY,
+    EVENTS,
+    attempts,
+    erasures,
+    interactions,
+    meta,
+    metadata,
+    rounds,
+    set_aside,
+    tombstones,
+)
 from rejoinder.ledger.settings import LedgerSettings
 from rejoinder.ledger.settler import Settler
-from rejoinder.ledger.store import Store, chunks, pages
+from rejoinder.ledger.store import Store, chunks, new_store, pages
 
 SUFFIX = ".jsonl.gz"
+#: What is being made, and not whole yet.
+_ASIDE = ".writing-"
+#: What a snapshot leaves out: what follows from other rows.
+_OWN = ("attempts",)
+#: Of `meta`, what retention did, and where raw copies of what was erased lie.
+_KEPT = or_(*(meta.c.name.startswith(head) for head in ("floor", "dropped ", rawcopies.PREFIX)))
+_ATTEMPT = [column.name for column in attempts.columns]
+#: What a ledger is to forget.
+_FORGOTTEN = (erasures, tombstones)
+_AT, _GRACE = erasures.c.erased_at, erasures.c.grace
 
 
 def write_snapshot(store: Store, folder: Path) -> Path:
@@ -40,7 +68,7 @@ def write_snapshot(store: Store, folder: Path) -> Path:
         target = folder / f"{ledger_digest(store)}{SUFFIX}"
         if target.exists():
             return target
-        handle, name = tempfile.mkstemp(dir=folder, prefix=".writing-")
+        handle, name = tempfile.mkstemp(dir=folder, prefix=_ASIDE)
         try:
             with os.fdopen(handle, "wb") as raw:
                 with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as out:
@@ -55,27 +83,45 @@ def write_snapshot(store: Store, folder: Path) -> Path:
     return target
 
 
-def restore(snapshot: Path, into: Path) -> None:
-    """Makes a new ledger file from a snapshot. Raises FileExistsError, DataLoss where the content has another digest
-    than its name."""
-    if into.exists():
-        raise FileExistsError(into)
-    store = Store(into)
+def restore(snapshot: Path, into: Where) -> None:
+    """Makes a ledger from a snapshot, in a new file or in a database that has the tables and no rows.
+
+    Raises FileExistsError, FailedPrecondition where rows are there, DataLoss where the content has another digest than
+    its name.
+    """
+    store = new_store(into)
     try:
+        if store.database.by_day:
+            store.make_room(_days(snapshot))
         with store.writing() as connection:
-            for table in metadata.sorted_tables:
-                connection.execute(table.delete())
             for table, rows in _read(snapshot):
-                connection.execute(insert(table), rows)
+                if table is meta:
+                    connection.execute(dialect.insert_or_replace(connection, meta), rows)
+                else:
+                    dialect.put(connection, insert(table), rows)
+            connection.execute(insert(attempts).from_select(_ATTEMPT, select(*(interactions.c[n] for n in _ATTEMPT))))
+            store.database.numbered(connection)
         if ledger_digest(store) != snapshot.name.removesuffix(SUFFIX):
             raise DataLoss("a snapshot's content has another digest than its name", snapshot=snapshot.name)
     finally:
         store.close()
 
 
+def _days(snapshot: Path) -> Mapping[Table, set[int]]:
+    """The days that events lie in, but for those stamped far ahead of their log's own time."""
+    days: dict[Table, set[int]] = {table: set() for table in DAILY}
+    for table, rows in _read(snapshot):
+        if table in DAILY:
+            days[table] |= {row["accepted_at"] // DAY for row in rows if row["accepted_at"] < row["record_at"] + DAY}
+    return days
+
+
 def _lines(store: Store) -> Iterator[str]:
     for table in metadata.sorted_tables:
-        for page in pages(store, select(table), list(table.primary_key)):
+        if table.name in _OWN:
+            continue
+        query = select(meta).where(_KEPT) if table is meta else select(table)
+        for page in pages(store, query, list(table.primary_key)):
             for row in page:
                 yield compact([table.name, {k: _out(v) for k, v in row._mapping.items()}])
 
@@ -94,7 +140,8 @@ def _read(snapshot: Path) -> Iterator[tuple[Table, list[Mapping[str, Any]]]]:
         by_table: dict[str, list[Mapping[str, Any]]] = {}
         for name, row in part:
             by_table.setdefault(name, []).append(row)
-        for name, found in by_table.items():
+        for name in by_table.keys() - set(_OWN):
+            found = by_table[name]
             table = metadata.tables[name]
             binary = [column.name for column in table.c if isinstance(column.type, LargeBinary)]
             for row in found:
@@ -103,65 +150,123 @@ def _read(snapshot: Path) -> Iterator[tuple[Table, list[Mapping[str, Any]]]]:
 
 
 class SnapshotStore:
-    """A folder of snapshots as a store that erasure reaches. owns: nothing; the folder is shared with the writer.
+    """A folder of snapshots as a store that erasure reaches. owns: the folder; what a killed process left half-made in
+    it goes with the next look.
 
-    A snapshot with covered rows is replaced by one without them, under its new digest.
+    A snapshot with covered rows is replaced by one without them, under its new digest. kept: how many, the newest.
     """
 
     name = "snapshots"
 
-    def __init__(self, folder: Path, settings: LedgerSettings) -> None:
+    def __init__(self, ledger: Store, folder: Path, settings: LedgerSettings, kept: int) -> None:
+        self._ledger = ledger
         self._folder = folder
         self._settings = settings
+        self._kept = kept
+        #: Snapshots that were looked at, with what was to be forgotten then.
+        self._clean: dict[Path, tuple[int, int]] = {}
+        #: Housekeeping writes and a round's call looks: what one is making is nothing that was left half-made.
+        self._one = threading.Lock()
+
+    def write(self) -> Path:
+        """A snapshot of the ledger as it stands; those before the newest go."""
+        with self._one:
+            made = write_snapshot(self._ledger, self._folder)
+            # One that stood already is the newest again.
+            os.utime(made)
+            for old in self._all()[self._kept :]:
+                old.unlink()
+            return made
 
     def erase(self, covers: Covers) -> int:
-        removed = 0
-        for snapshot in sorted(self._folder.glob(f"*{SUFFIX}")):
-            with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
-                copy = Path(scratch) / "ledger.db"
-                restore(snapshot, copy)
-                gone = self._forget(copy, covers)
-                if gone:
+        with self._one:
+            for left in self._folder.glob(f"{_ASIDE}*"):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            # In this order: an erasure that is read now, or was since the caller asked, is looked for the next time.
+            removed, wanted = 0, self._to_forget()
+            covers = covering(self._ledger, self._settings.forgetting.key)
+            for snapshot in self._all():
+                if self._clean.get(snapshot) == wanted:
+                    continue
+                if any(_may_go(row, covers) for row in self._rows(snapshot)):
+                    removed += self._rewritten(snapshot, wanted)
+                else:
+                    self._clean[snapshot] = wanted
+            return removed
+
+    def holds(self, covers: Covers) -> int:
+        """Covered rows that name their user."""
+        with self._one:
+            return sum(_goes(row, covers) for snapshot in self._all() for row in self._rows(snapshot))
+
+    def _all(self) -> list[Path]:
+        """The newest first."""
+        return sorted(self._folder.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+    def _to_forget(self) -> tuple[int, int]:
+        with self._ledger.reading() as connection:
+            return tuple(connection.execute(select(func.count()).select_from(t)).scalar_one() for t in _FORGOTTEN)
+
+    def _rows(self, snapshot: Path) -> Iterator[tuple[str, str, float]]:
+        """Tenant, user and acceptance (seconds) of every record in a snapshot that may be somebody's."""
+        for table, rows in _read(snapshot):
+            if (table in EVENTS.values() and table is not rounds) or table is set_aside:
+                for row in rows:
+                    user = row.get("user_id", "")
+                    if table is set_aside:
+                        user = getattr(arrived_aside(row, self._settings.forgetting.key).event, "user_id", "")
+                    yield row["tenant"], user, row["accepted_at"] / 1_000_000
+
+    def _rewritten(self, snapshot: Path, wanted: tuple[int, int]) -> int:
+        """Forgets in a ledger made from a snapshot, and writes the snapshot of what is left."""
+        with tempfile.TemporaryDirectory(dir=self._folder, prefix=_ASIDE) as scratch:
+            copy = Path(scratch) / "ledger.db"
+            restore(snapshot, copy)
+            store = Store(copy)
+            try:
+                removed = self._forget(store)
+                left = write_snapshot(store, Path(scratch)) if removed else snapshot
+            finally:
+                store.close()
+            when, kept = snapshot.stat().st_mtime_ns, self._folder / left.name
+            if removed:
+                # Under its own name again where only what no digest covers went.
+                os.utime(left, ns=(when, when))
+                os.replace(left, kept)
+                if kept != snapshot:
                     snapshot.unlink()
-            removed += gone
+        self._clean[kept] = wanted
         return removed
 
-    def _forget(self, copy: Path, covers: Covers) -> int:
-        """Erases in a ledger made from a snapshot, and writes the snapshot of what is left."""
-        store = Store(copy)
-        try:
-            latest: dict[str, int] = {}
-            for tenant, user_id, accepted_at in _users(store, self._settings.forgetting.key):
-                if covers(tenant, user_id, accepted_at / 1_000_000):
-                    subject = subject_of(self._settings.forgetting.key, tenant, user_id)
-                    latest[subject] = max(latest.get(subject, 0), accepted_at)
-            if not latest:
-                return 0
-            with store.writing() as connection:
-                settler = Settler(connection, self._settings)
-                for subject, accepted_at in latest.items():
-                    # Its own ticket: the erasure of the log, which reaches further, follows when it is restored.
-                    ticket = derived_id("snapshot", subject, str(accepted_at))
-                    place = {"topic": "", "part": 0, "pos": 0, "record_at": 0}
-                    row = {"ticket": ticket, "subject": subject, "erased_at": accepted_at + 1, "grace": 0, **place}
-                    connection.execute(insert(erasures), [row])
-                forgetter = Forgetter(connection, settler, self._settings.forgetting)
-                forgetter.apply(sorted(latest), 0)
-                finish(connection, settler, self._settings.rules)
-                removed = len(settler.remains)
-            write_snapshot(store, self._folder)
-            return removed
-        finally:
-            store.close()
+    def _forget(self, store: Store) -> int:
+        """By the erasures and marks of the ledger as it stands. Under tickets of their own: when the snapshot is
+        restored, those of the log are read again."""
+        with self._ledger.reading() as connection:
+            gone = connection.execute(select(erasures.c.ticket, erasures.c.subject, _AT, _GRACE)).mappings().all()
+            marks = [dict(row) for row in connection.execute(select(tombstones)).mappings()]
+        nowhere = {"topic": "", "part": 0, "pos": 0, "record_at": 0}
+        subjects = {row["subject"] for row in gone}
+        with store.writing() as connection:
+            before = Marks(connection, self._settings.forgetting.key).limits(subjects)
+            keep = dialect.insert_or_keep(connection, erasures)
+            for row in gone:
+                connection.execute(keep, [{**row, "ticket": derived_id("snapshot", row["ticket"]), **nowhere}])
+            if marks:
+                connection.execute(dialect.insert_or_keep(connection, tombstones), marks)
+            settler = Settler(connection, self._settings)
+            forgetter = Forgetter(connection, settler, self._settings.forgetting)
+            # Those that it had forgotten already cost a scan each, and leave nothing to find but what names no user.
+            forgetter.apply({s for s, limit in settler.marks.limits(subjects).items() if before.get(s) != limit}, 0)
+            forgetter.again()
+            finish(connection, settler, self._settings.rules)
+            return len(settler.remains)
 
 
-def _users(store: Store, key: bytes) -> Iterator[tuple[str, str, int]]:
-    """Tenant, user and acceptance (microseconds) of every record that a ledger holds."""
-    for table in EVENTS.values():
-        columns = [table.c[name] for name in ("tenant", "event_id", "user_id", "accepted_at")]
-        for page in pages(store, select(*columns), [table.c.tenant, table.c.event_id]):
-            yield from ((row.tenant, row.user_id, row.accepted_at) for row in page)
-    for page in pages(store, select(set_aside), list(set_aside.primary_key)):
-        for row in page:
-            event = arrived_aside(row._mapping, key).event
-            yield row.tenant, getattr(event, "user_id", ""), row.accepted_at
+def _goes(row: tuple[str, str, float], covers: Covers) -> bool:
+    tenant, user_id, accepted_at = row
+    return bool(user_id) and covers(tenant, user_id, accepted_at)
+
+
+def _may_go(row: tuple[str, str, float], covers: Covers) -> bool:
+    """One that names nobody may be about something erased."""
+    return not row[1] or _goes(row, covers)

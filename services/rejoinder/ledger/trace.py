@@ -1,6 +1,7 @@
 """From one id to everything behind it and after it, without a user's word.
 
-behind: feedback ← signals; answer ← version ← the round that made it ← that round's window.
+behind: feedback ← signals; answer ← version ← the round that made it, its data set ← that round's window ← the events
+in it.
 after: answer → feedback → signals → windows → rounds → versions. An erasure's ticket leads to its stores, and to the
 rounds and versions that had used what it took.
 """
@@ -9,15 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, func, or_, select
 
 from rejoinder.core.errors import NotFound
+from rejoinder.ledger import owed, rawcopies
+from rejoinder.ledger.erase import BACKUPS, FILES, LOG
 from rejoinder.ledger.joins import WAITING
 from rejoinder.ledger.queries import as_of
 from rejoinder.ledger.rows import micros
 from rejoinder.ledger.schema import (
+    DAY,
     dead_letters,
     erasure_stores,
     erasures,
@@ -32,8 +37,10 @@ from rejoinder.ledger.schema import (
 from rejoinder.ledger.settings import LedgerSettings
 from rejoinder.ledger.store import Store
 
-#: Most nodes of one kind in one trace; a version may have served millions of answers.
+#: Most nodes of one kind in one trace, and most ids that one node came from; a version may have served millions of
+#: answers.
 MOST = 200
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True)
@@ -52,13 +59,13 @@ class TraceNode:
     sources: tuple[str, ...] = ()
 
 
-def trace(store: Store, settings: LedgerSettings, tenant: str, name: str) -> Sequence[TraceNode]:
+def trace(store: Store, settings: LedgerSettings, tenant: str, name: str, now: float) -> Sequence[TraceNode]:
     """Every node around an interaction, event, version, round (`<version>` or `<policy>#<number>`) or ticket.
 
     Raises NotFound.
     """
     with store.reading() as connection:
-        nodes = _Tracer(connection, settings, tenant).around(name)
+        nodes = _Tracer(connection, settings, tenant, now, store.database.keeps_a_log).around(name)
     if not nodes:
         raise NotFound("nothing here has this id", id=name)
     return nodes
@@ -67,10 +74,14 @@ def trace(store: Store, settings: LedgerSettings, tenant: str, name: str) -> Seq
 class _Tracer:
     """owns: the nodes found so far, in the order they were found."""
 
-    def __init__(self, connection: Connection, settings: LedgerSettings, tenant: str) -> None:
+    def __init__(
+        self, connection: Connection, settings: LedgerSettings, tenant: str, now: float, keeps_a_log: bool
+    ) -> None:
         self._connection = connection
         self._settings = settings
         self._tenant = tenant
+        self._now = now
+        self._keeps_a_log = keeps_a_log
         self._nodes: dict[tuple[str, str], TraceNode] = {}
 
     def around(self, name: str) -> Sequence[TraceNode]:
@@ -139,6 +150,27 @@ class _Tracer:
         early = as_of(self._connection) - micros(self._settings.rules.parked_s)
         return "parked" if row["cause"] in WAITING and row["accepted_at"] >= early else "orphaned"
 
+    def _backups(self, ticket: str) -> TraceNode:
+        """What we cannot reach: pending until so long after the last that was taken out of the ledger."""
+        kept = self._settings.backups_s
+        if kept is None:
+            return TraceNode("store", BACKUPS, state="pending", facts={"ends_at": "unknown"}, sources=(ticket,))
+        own = select(func.max(erasure_stores.c.at)).where(
+            erasure_stores.c.ticket == ticket, erasure_stores.c.store.not_in([LOG])
+        )
+        ends = (self._connection.execute(own).scalar() or 0) / 1_000_000 + kept
+        state = "done" if ends <= self._now else "pending"
+        return TraceNode("store", BACKUPS, state=state, facts={"ends_at": str(ends)}, sources=(ticket,))
+
+    def _left(self) -> Mapping[str, str]:
+        """Days whose files are too large to be written anew, and when retention ends the last of them."""
+        days = owed.left(self._connection)
+        if not days:
+            return {}
+        kept, last = self._settings.retention_s, max(day for _, day in days) + 1
+        ends = "unknown" if kept is None else str(last * DAY / 1_000_000 + kept)
+        return {"left": ", ".join(f"{table} {date.fromordinal(_EPOCH + day)}" for table, day in days), "ends_at": ends}
+
     def _window(self, loop: str, number: int) -> None:
         for row in self._all(windows, windows.c.loop == loop, windows.c.number == number):
             count = select(func.count()).where(window_rows.c.loop == loop, window_rows.c.number == number)
@@ -146,30 +178,46 @@ class _Tracer:
             total = self._connection.execute(count).scalar_one()
             facts = {"policy": row["policy"], "rows": str(total), "redacted": str(redacted)}
             state = "redacted" if redacted else "stored"
-            node = TraceNode("window", f"{loop}#{number}", row["digest"], state, row["as_of"] / 1_000_000, facts)
+            events, unlisted = self._events_in(loop, number)
+            node = TraceNode(
+                "window", f"{loop}#{number}", row["digest"], state, row["as_of"] / 1_000_000, facts | unlisted, events
+            )
             if self._add(node):
-                self._rounds(rounds.c.policy == row["policy"], rounds.c.number == number)
+                # A loop bears the name of the policy that it makes; its windows may be of all policies' answers.
+                self._rounds(rounds.c.policy.in_([loop, row["policy"]]), rounds.c.number == number)
+
+    def _events_in(self, loop: str, number: int) -> tuple[tuple[str, ...], Mapping[str, str]]:
+        """The tenant's own events in a window: ids, MOST at most, and how many more there are."""
+        mine = (window_rows.c.loop == loop, window_rows.c.number == number, window_rows.c.tenant == self._tenant)
+        ids = select(window_rows.c.evidence_id).where(*mine).order_by(window_rows.c.evidence_id)
+        total = self._connection.execute(select(func.count()).where(*mine)).scalar_one()
+        return first(self._connection.execute(ids.limit(MOST)).scalars().all(), total)
 
     def _rounds(self, *where: ColumnElement[bool]) -> None:
         for row in self._all(rounds, *where):
             name = f"{row['policy']}#{row['number']}"
             facts = {"stage": row["stage"], "version": row["version"]}
+            # By its name too: whoever holds a manifest against the trace looks for the data set's digest.
+            facts |= {"dataset_digest": row["digest"]} if row["stage"] == "pairs" else {}
             node = TraceNode(
                 "round", f"{name}/{row['stage']}", row["digest"], "stored", row["at"] / 1_000_000, facts, (name,)
             )
             if self._add(node):
                 if row["version"]:
                     self._version(row["version"])
-                for line in self._all(windows, windows.c.policy == row["policy"], windows.c.number == row["number"]):
-                    self._window(line["loop"], line["number"])
+                self._windows_of(row["policy"], row["number"])
                 self._rounds(rounds.c.policy == row["policy"], rounds.c.number == row["number"])
 
     def _round(self, name: str) -> None:
         policy, hash_, number = name.rpartition("#")
-        if hash_ and number.isdigit():
+        if hash_ and number.isdecimal() and len(number) < 10:
             self._rounds(rounds.c.policy == policy, rounds.c.number == int(number))
-            for row in self._all(windows, windows.c.policy == policy, windows.c.number == int(number)):
-                self._window(row["loop"], row["number"])
+            self._windows_of(policy, int(number))
+
+    def _windows_of(self, policy: str, number: int) -> None:
+        named = or_(windows.c.policy == policy, windows.c.loop == policy)
+        for row in self._all(windows, named, windows.c.number == number):
+            self._window(row["loop"], row["number"])
 
     def _version(self, version: str) -> None:
         if not version or ("version", version) in self._nodes:
@@ -179,8 +227,21 @@ class _Tracer:
         ).scalar_one()
         made = self._all(rounds, rounds.c.version == version)
         if served or made:
-            self._add(TraceNode("version", version, facts={"interactions": str(served)}))
+            digest, facts = self._made_of(made)
+            self._add(TraceNode("version", version, digest, facts={"interactions": str(served)} | facts))
             self._rounds(rounds.c.version == version)
+
+    def _made_of(self, made: Sequence[Mapping[str, Any]]) -> tuple[str, Mapping[str, str]]:
+        """A version's own digest and what its round says it was made of; nothing for one that no round made."""
+        if not made:
+            return "", {}
+        policy, number = made[-1]["policy"], made[-1]["number"]
+        stages = select(rounds.c.stage, rounds.c.digest).where(rounds.c.policy == policy, rounds.c.number == number)
+        rows = self._connection.execute(stages.order_by(rounds.c.accepted_at))
+        digests = {row.stage: row.digest for row in rows}
+        facts = {"round": f"{policy}#{number}"}
+        facts |= {"dataset_digest": digests["pairs"]} if "pairs" in digests else {}
+        return digests.get("export", ""), facts
 
     def _dead(self, name: str) -> None:
         for row in self._mine(set_aside, set_aside.c.event_id == name):
@@ -196,16 +257,27 @@ class _Tracer:
     def _ticket(self, ticket: str) -> None:
         for row in self._all(erasures, erasures.c.ticket == ticket):
             at = row["erased_at"] / 1_000_000
-            raw = at + row["grace"] / 1_000_000 + self._settings.forgetting.log_retention_s
+            over = at + row["grace"] / 1_000_000
+            raw = rawcopies.ends_at(self._connection, self._settings.forgetting, row["subject"], over)
             facts = {"grace_s": str(row["grace"] / 1_000_000), "raw_copy_ends_at": str(raw)}
             self._add(TraceNode("erasure", ticket, "", "stored", at, facts))
             for store in self._all(erasure_stores, erasure_stores.c.ticket == ticket):
                 moment = store["at"] / 1_000_000
-                removed = {"removed": str(store["removed"])}
-                self._add(TraceNode("store", store["store"], "", store["state"], moment, removed, (ticket,)))
+                facts = {"ends_at": str(raw)} if store["store"] == LOG else {"removed": str(store["removed"])}
+                if store["store"] == FILES and store["state"] != "done":
+                    facts |= self._left()
+                self._add(TraceNode("store", store["store"], "", store["state"], moment, facts, (ticket,)))
+            if self._keeps_a_log or self._settings.backups_s is not None:
+                self._add(self._backups(ticket))
             used = select(window_rows.c.loop, window_rows.c.number).where(window_rows.c.redacted_by == ticket)
             for loop, number in self._connection.execute(used.distinct()).all():
                 self._window(loop, number)
+
+
+def first(ids: Sequence[str], total: int) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """As many ids as a node lists, and the fact `unlisted`: how many of `total` it does not."""
+    listed = tuple(ids[:MOST])
+    return listed, {"unlisted": str(total - len(listed))} if total > len(listed) else {}
 
 
 def _place(row: Mapping[str, Any], prefix: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, not_, select
 
+from rejoinder.core.audit import is_second
 from rejoinder.ledger import rows
 from rejoinder.ledger.cut import Cut
 from rejoinder.ledger.joins import Answer, Ask
@@ -40,7 +41,7 @@ def ghosts_at(connection: Connection, cut: Cut, key: bytes) -> Ghosts:
     out: dict[str, list[Row]] = {topic: [] for topic in EVENTS}
     for copies in groups.values():
         winner, _ = settle(copies)
-        out[winner.topic].append(rows.to_row(winner))
+        out[winner.kind].append(rows.to_row(winner))
     return out
 
 
@@ -57,10 +58,11 @@ class View:
         return self._find("feedback", tenant, column, values)
 
     def signals(self, tenant: str, sources: Iterable[str]) -> Mapping[str, Sequence[Mapping[str, Any]]]:
-        """Signals before the cut by their source event."""
+        """Signals before the cut by their source event, but for second judges': those are evidence of nothing."""
         out: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for row in self._find("signals", tenant, "source_event_id", sources):
-            out[row["source_event_id"]].append(row)
+            if not is_second(row["extractor"]):
+                out[row["source_event_id"]].append(row)
         return out
 
     def attempts(self, tenant: str, ids: Iterable[str]) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:

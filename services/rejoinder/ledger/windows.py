@@ -17,7 +17,7 @@ import hashlib
 import hmac
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ from rejoinder.core.errors import Aborted, ClaimTaken, NotFound
 from rejoinder.core.ids import digest_of
 from rejoinder.ledger import rows
 from rejoinder.ledger.cut import Cut, check_cut
+from rejoinder.ledger.influence import within_caps
 from rejoinder.ledger.linker import LIGHT, touched
 from rejoinder.ledger.ready import Piece, ready
 from rejoinder.ledger.rows import compact
@@ -45,6 +46,7 @@ from rejoinder.ledger.schema import (
 from rejoinder.ledger.settings import LedgerSettings
 from rejoinder.ledger.store import Store, chunks, pages
 from rejoinder.ledger.view import Ghosts, View, ghosts_at
+from rejoinder.stream.topics import of_kinds
 
 #: Above every window's number.
 _NO_NUMBER = 2**31 - 1
@@ -135,9 +137,10 @@ def build(
         before = _erasures(connection)
         check_cut(connection, earlier, cut)
         as_of = _as_of(connection, cut)
+        chosen = None if recorded is None else _chosen(connection, loop, number)
     if recorded is not None and recorded.cut != cut.to_json():
         raise ClaimTaken(f"window {number} of {loop} was cut elsewhere", loop=loop, number=number)
-    pieces, counts = _difference(store, settings, earlier, cut, policy, leaving or Leaving())
+    pieces, counts = _difference(store, settings, earlier, cut, policy, leaving or Leaving(), chosen)
     evidence = [_evidence(piece) for piece in pieces]
     with store.writing() as connection:
         if _erasures(connection) != before:
@@ -211,6 +214,13 @@ def _recorded(connection: Connection, loop: str, number: int) -> Any:
     return connection.execute(query).one_or_none()
 
 
+def _chosen(connection: Connection, loop: str, number: int) -> Set[tuple[str, str]]:
+    query = select(window_rows.c.tenant, window_rows.c.evidence_id).where(
+        window_rows.c.loop == loop, window_rows.c.number == number, window_rows.c.redacted_by.is_(None)
+    )
+    return {(row.tenant, row.evidence_id) for row in connection.execute(query)}
+
+
 def _erasures(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(erasures)).scalar_one()
 
@@ -224,16 +234,30 @@ def _as_of(connection: Connection, cut: Cut) -> int:
 
 
 def _difference(
-    store: Store, settings: LedgerSettings, earlier: Cut, cut: Cut, policy: str, leaving: Leaving
+    store: Store,
+    settings: LedgerSettings,
+    earlier: Cut,
+    cut: Cut,
+    policy: str,
+    leaving: Leaving,
+    chosen: Set[tuple[str, str]] | None = None,
 ) -> tuple[list[Piece], Mapping[str, int]]:
-    """The evidence of a window, and its counts."""
+    """The evidence of a window, and its counts. chosen: tenant and id of what a recorded window holds: the caps have
+    chosen then, and neither another setting nor what has gone since lets anything else in."""
     counts: Counter[str] = Counter()
     kept: list[Piece] = []
     for piece in _pieces(store, settings, earlier, cut, policy):
         cause = piece.cause or _left_out(piece, settings, leaving)
-        counts[f"left_out.{cause}" if cause else f"kind.{piece.ask['kind']}"] += 1
-        if not cause:
+        if cause:
+            counts[f"left_out.{cause}"] += 1
+        else:
             kept.append(piece)
+    if chosen is None:
+        kept, went = within_caps(kept, settings)
+        counts.update({f"left_out.{cause}": count for cause, count in went.items()})
+    else:
+        kept = [piece for piece in kept if (piece.tenant, piece.id) in chosen]
+    counts.update(f"kind.{piece.ask['kind']}" for piece in kept)
     with store.reading() as connection:
         counts["left_out.erased"] = _erased(connection, earlier, cut)
     counts["evidence"] = len(kept)
@@ -302,7 +326,8 @@ def _left_out(piece: Piece, settings: LedgerSettings, leaving: Leaving) -> str:
 
 def _erased(connection: Connection, earlier: Cut, cut: Cut) -> int:
     query = select(func.count()).where(cut.before(erased_records), not_(earlier.before(erased_records)))
-    return connection.execute(query.where(erased_records.c.topic.in_(["feedback", "signals"]))).scalar_one()
+    about = of_kinds(cut.ends, ("feedback", "signals"))
+    return connection.execute(query.where(erased_records.c.topic.in_(about))).scalar_one()
 
 
 def _salted(settings: LedgerSettings, loop: str, number: int, piece: Piece) -> rows.Row:

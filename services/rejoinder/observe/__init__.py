@@ -1,4 +1,6 @@
-"""Other people's chat logs as our events.
+"""Other people's chat logs as our events. README.md is how it is used.
 
-Read conversation.py (a tree of turns), formats/ (one file a format), events.py, reader.py.
+Files: conversation.py (a tree of turns), formats/ (one file a format), events.py, reader.py. Topics: paths.py and
+fieldmap.py (the map), mapped.py (a record's events), turns.py (conversations of single messages), then settings.py,
+observer.py (the work), sink.py, letters.py, __main__.py; check.py is the look before.
 """

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
+import sys
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -17,9 +19,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from rejoinder.core.errors import BadFile
+from rejoinder.core.ids import derived_id
 from rejoinder.observe.conversation import Conversation
 from rejoinder.observe.formats import FORMATS
 from rejoinder.observe.formats.fields import Unfit
+from rejoinder.observe.mapped import Event, Mapper, Place
+from rejoinder.observe.turns import Conversations, Order
 
 #: Longer lines are refused unread: no conversation is that long, and a hostile file must not fill the memory.
 MAX_LINE_BYTES = 64 * 1024 * 1024
@@ -64,8 +69,38 @@ def conversations(
         reading.conversations += len(found)
         yield from found
     if not reading.conversations:
-        causes = "; ".join(f"{cause} (line {reading.first_refused[cause]})" for cause in reading.refused)
-        raise BadFile(f"{path.name} holds no conversation" + (f": {causes}" if causes else ""), file=path.name)
+        raise _empty(path, reading)
+
+
+def mapped(
+    path: Path, reading: Reading, mapper: Mapper, on_bytes: Callable[[int], None] = lambda n: None
+) -> Iterator[Event]:
+    """The events of a file by a field map, as the observer makes them of a topic; single messages at its end, when all
+    of a conversation is known. What has no id of its own is called by what it holds and its line. Raises BadFile."""
+    reading.format = "map"
+    whole = Conversations(Order(settle_s=0.0, context_s=math.inf, max_turns=sys.maxsize, max_bytes=sys.maxsize))
+    for number, value in _objects(path, reading, on_bytes):
+        held = derived_id("record", json.dumps(value, sort_keys=True))
+        try:
+            found = mapper.read(value, Place(mapper.source, held, 0, number))
+        except Unfit as cause:
+            reading.refuse(number, str(cause))
+            continue
+        reading.conversations += not found.skipped
+        yield from found.events
+        if found.said is not None:
+            whole.add(found.said, mapper, number)
+    for settled in whole.settle(math.inf):
+        if settled.fault is not None:
+            reading.refuse(settled.tag, str(settled.fault))
+        yield from settled.events
+    if not reading.conversations:
+        raise _empty(path, reading)
+
+
+def _empty(path: Path, reading: Reading) -> BadFile:
+    causes = "; ".join(f"{cause} (line {reading.first_refused[cause]})" for cause in reading.refused)
+    return BadFile(f"{path.name} holds no conversation" + (f": {causes}" if causes else ""), file=path.name)
 
 
 def _objects(path: Path, reading: Reading, on_bytes: Callable[[int], None]) -> Iterator[tuple[int, dict[str, Any]]]:

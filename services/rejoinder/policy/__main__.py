@@ -9,23 +9,25 @@ from functools import partial
 
 from rejoinder.core.ids import uuid7
 from rejoinder.core.types import Interaction, Message, Role, Sampling
-from rejoinder.policy.arms import ArmsFollower, Registry, table_of
 from rejoinder.policy.checks import Limits
 from rejoinder.policy.generator import Ask, Generator
 from rejoinder.policy.meter import Meter
+from rejoinder.policy.own import exported
 from rejoinder.policy.service import PolicyService
 from rejoinder.policy.settings import PolicySettings
 from rejoinder.policy.versions import Versions
 from rejoinder.registry.artefacts import Artefacts
+from rejoinder.registry.bootstrap import bootstrap
 from rejoinder.registry.store import open_store
 from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
+from rejoinder.runtime.arms import ArmsFollower, Registry, table_of
+from rejoinder.runtime.armstheme import open_log
 from rejoinder.runtime.backends.genai import EngineSettings, GenaiEngine
 from rejoinder.runtime.recorder import FeedbackSender
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
 from rejoinder.runtime.spool import Spool, SpoolSettings
-from rejoinder.stream.follower import FollowerLog
 from rejoinder.v1 import policy_pb2_grpc
 
 _WARMING = Ask(Interaction(messages=(Message(Role.USER, "."),), sampling=Sampling(max_tokens=1)), unlogged=True)
@@ -33,7 +35,12 @@ _WARMING = Ask(Interaction(messages=(Message(Role.USER, "."),), sampling=Samplin
 
 async def build(settings: PolicySettings, chassis: Chassis) -> Room:
     model, record, arms = settings.model, settings.record, settings.arms
-    artefacts = Artefacts(await asyncio.to_thread(open_store, model.registry), settings.artefacts)
+    store = await asyncio.to_thread(open_store, model.registry)
+    artefacts = Artefacts(store, settings.artefacts)
+    if model.own.name:
+        export = await asyncio.to_thread(exported, model.own)
+        first, now = f"{model.policy}-base", chassis.clock.now()
+        await asyncio.to_thread(bootstrap, store, artefacts, model.policy, export, first, now)
     registry = Registry(artefacts, model.policy)
     pointer = await asyncio.to_thread(registry.pointer)
     base = registry.base(pointer)
@@ -47,15 +54,15 @@ async def build(settings: PolicySettings, chassis: Chassis) -> Room:
     chassis.log.info("model_loaded", version=pointer.version, digest=pointer.digest, base=base)
 
     meter = Meter(chassis.metrics, chassis.log)
-    sender = FeedbackSender(record.feedback, meter.rejected, record.token_file, record.ca_file)
+    sender = FeedbackSender(record.feedback, meter.rejected, record.token_file, record.tls)
     spool = Spool(record.spool, SpoolSettings(max_bytes=record.spool_max_bytes), sender, meter.no_room)
-    meter.watch(engine, view, spool)
+    meter.watch(view, spool)
+    meter.watch_engine(engine)
     limits = Limits(model.max_prompt_bytes, model.max_tokens, model.temperature)
     seeds = random.SystemRandom()
     assignments = AssignmentCounter(uuid7(chassis.clock.now()))
     generator = Generator(engine, versions, view, spool, limits, chassis.clock, meter, seeds, assignments)
-    # Read only: nobody here appends.
-    log = None if arms.log_file is None else FollowerLog(str(arms.log_file), None)  # type: ignore[arg-type]
+    log = await asyncio.to_thread(open_log, arms, "rejoinder-policy")
     follower = ArmsFollower(view, versions, registry, pointer, log, chassis.log, arms.poll_s, arms.registry_poll_s)
 
     async def warm_up() -> None:
@@ -71,7 +78,7 @@ async def build(settings: PolicySettings, chassis: Chassis) -> Room:
         await asyncio.to_thread(spool.close)
         sender.close()
         if log is not None:
-            log.close()
+            await asyncio.to_thread(log.close)
 
     service = PolicyService(generator, view, versions, assignments)
     add = partial(policy_pb2_grpc.add_PolicyServiceServicer_to_server, service)

@@ -8,11 +8,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rejoinder.core.errors import BadEncoding, EmptyField, InvalidArgument, NotFound, TooLong
+from rejoinder.core.errors import EmptyField, InvalidArgument, NotFound, TooLong
+from rejoinder.core.ids import MAX_PARTS, check_name
 from rejoinder.core.types import Interaction, Message, Role, Sampling, Served
 
-#: Characters of one id or name, as ingest has it.
-MAX_ID_CHARS = 256
 #: 2000-01-01, and a day ahead: a time outside is a clock that was never set.
 _EARLIEST, _AHEAD_S = 946_684_800.0, 86_400.0
 _MAX_STOPS, _MAX_STOP_BYTES = 16, 256
@@ -38,6 +37,8 @@ def check_messages(messages: Sequence[Message], limits: Limits) -> None:
         raise EmptyField("messages")
     if messages[-1].role not in (Role.USER, Role.TOOL):
         raise InvalidArgument("the last message must be the user's", field="messages")
+    if len(messages) > MAX_PARTS:
+        raise TooLong("messages", len(messages), MAX_PARTS, "messages")
     for message in messages:
         if message.role is Role.UNSPECIFIED:
             raise InvalidArgument("every message needs a role", field="messages.role")
@@ -78,7 +79,7 @@ def check_interaction(asked: Interaction, now: float) -> None:
     """Ids, turn and time; `now` in seconds since the epoch."""
     names = ("tenant", "interaction_id", "conversation_id", "parent_interaction_id", "user_id")
     for name in names:
-        _check_name(name, getattr(asked, name))
+        check_name(name, getattr(asked, name))
     if asked.turn < 0:
         raise InvalidArgument("turn must not be below zero", field="turn")
     began = asked.conversation_started_at
@@ -93,10 +94,3 @@ def check_forced(forced: Served) -> None:
             raise InvalidArgument(f"served.{name} must lie in [0, 1]", field=f"served.{name}")
     if forced.generation < 0:
         raise InvalidArgument("served.generation must not be below zero", field="served.generation")
-
-
-def _check_name(field: str, text: str) -> None:
-    if len(text) > MAX_ID_CHARS:
-        raise TooLong(field, len(text), MAX_ID_CHARS, "characters")
-    if not text.isprintable():
-        raise BadEncoding(f"{field} has a control character", field=field)

@@ -17,8 +17,8 @@ from rejoinder.core.types import ArmKind, AttemptStatus, Interaction, Message, S
 from rejoinder.policy.attempt import Attempt, Started
 from rejoinder.policy.checks import Limits, check_forced, check_interaction, check_messages, checked_sampling
 from rejoinder.policy.versions import Versions
-from rejoinder.rollout.assignment import Caller, assign
 from rejoinder.rollout.counter import AssignmentCounter
+from rejoinder.rollout.drawing import draw, stable_instead
 from rejoinder.rollout.lease import ArmsView
 from rejoinder.runtime.backends.rows import Answer, Row, Scoring
 
@@ -224,29 +224,20 @@ class Generator:
             # It was let go between the table and here.
             if forced:
                 raise
-            stable = self._view.table.stable
-            served = replace(
-                served, version=stable.version, digest=stable.digest, arm=ArmKind.STABLE, propensity=1.0, forced=True
-            )
+            served = stable_instead(served, self._view.table)
             return served, held.enter_context(self._versions.use(served.digest))
 
     def _assigned(self, asked: Interaction, unlogged: bool) -> Served:
         """Draws the arm, and counts that it did before anything can become of the answer."""
-        table = self._view.table
-        caller = Caller(
-            asked.tenant, asked.user_id, asked.conversation_id, asked.interaction_id, asked.conversation_started_at
-        )
-        drawn = assign(
-            table,
-            caller,
+        return draw(
+            self._view,
+            self._assignments,
+            asked,
             now=self._clock.now(),
-            lease_ok=self._view.grant().ok,
             loaded=self._versions.loaded,
             spool_has_room=not self._record.full,
+            drew=None if unlogged else self._meter.drew,
         )
-        if not unlogged and self._assignments.add(table.salts.assignment, drawn):
-            self._meter.drew(drawn.arm)
-        return drawn.served(table)
 
     def _counted(self, answer: Answer, attempt: Attempt) -> None:
         self._meter.answered(answer)

@@ -6,15 +6,16 @@ from collections.abc import AsyncIterator
 
 from rejoinder.core.codec import from_proto, to_proto
 from rejoinder.core.errors import InvalidArgument, RoleMissing
-from rejoinder.core.types import ArmKind, Interaction, Message, Sampling, Served
+from rejoinder.core.types import Interaction, Message, Sampling, Served
 from rejoinder.policy.attempt import Started
 from rejoinder.policy.checks import check_policy
 from rejoinder.policy.generator import Ask, Ended, Generator
 from rejoinder.policy.versions import Versions
 from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
+from rejoinder.runtime.armslist import listed
 from rejoinder.runtime.call import Call
-from rejoinder.v1 import common_pb2, events_pb2, policy_pb2, policy_pb2_grpc
+from rejoinder.v1 import events_pb2, policy_pb2, policy_pb2_grpc
 
 MAX_SAMPLES = 64
 MAX_CONTINUATIONS = 256
@@ -76,40 +77,8 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
         )
 
     async def ListArms(self, request: policy_pb2.ListArmsRequest, call: Call) -> policy_pb2.ListArmsResponse:
-        table = self._view.table
-        check_policy(request.policy, table.policy)
-        loaded = self._versions.loaded
-        arms = ((ArmKind.STABLE, table.stable), (ArmKind.CANARY, table.canary), (ArmKind.BASELINE, table.baseline))
-        shown = [(kind, version) for kind, version in arms if version is not None]
-        # What is loaded for nobody yet: a rollout waits for it before the first user sees it.
-        named = [version for _, version in shown]
-        shown += [(ArmKind.UNSPECIFIED, version) for version in self._versions.all if version not in named]
-        drawn = self._assignments.drawn()
-        return policy_pb2.ListArmsResponse(
-            policy=table.policy,
-            term=table.term,
-            generation=table.generation,
-            versions=[
-                policy_pb2.ServedVersion(
-                    version=version.version,
-                    digest=version.digest,
-                    arm=common_pb2.ArmKind.Value(f"ARM_KIND_{kind.value}"),
-                    ready=version.digest in loaded,
-                )
-                for kind, version in shown
-            ],
-            canary_refused=self._view.grant().why,
-            epoch=drawn.epoch,
-            salt=drawn.salt,
-            assignments=[
-                policy_pb2.AssignmentCount(arm=arm, weight=weight, units=count)
-                for weight, units, canary in drawn.counts
-                for arm, count in (
-                    (common_pb2.ARM_KIND_STABLE, units - canary),
-                    (common_pb2.ARM_KIND_CANARY, canary),
-                )
-            ],
-        )
+        check_policy(request.policy, self._view.table.policy)
+        return listed(self._view, self._versions.all, self._versions.loaded, self._assignments.drawn())
 
 
 def _messages(messages: object) -> tuple[Message, ...]:

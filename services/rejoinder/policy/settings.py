@@ -7,7 +7,23 @@ from pathlib import Path
 from pydantic import Field
 
 from rejoinder.core.errors import BadSettings
+from rejoinder.runtime.armstheme import ArmsTheme
+from rejoinder.runtime.callertheme import CallerTheme
 from rejoinder.runtime.settings import ServerSettings, Theme
+
+
+class OwnTheme(Theme):
+    name: str = ""
+    """A Hugging Face causal language model of your own: a folder of safetensors, a name in the hub's cache, or a folder
+    that `rejoinder models export` made. It becomes the first version of a line that has none; a line keeps its base for
+    life, so another name for a line that has one ends the start. Empty: the registry has the line already."""
+    revision: str = ""
+    """Commit, tag or branch of a hub name; a commit is the only one that stays what it is."""
+    download: bool = False
+    """True lets a start ask the hub for what is not in its cache on this machine."""
+    exports: Path = Path("rejoinder-data/models")
+    """Folder of exports, each named by the digest of its model, made at the first start (minutes, and the training
+    extra), found at the next."""
 
 
 class ModelTheme(Theme):
@@ -17,6 +33,8 @@ class ModelTheme(Theme):
     """Folder or fsspec address of the registry: versions, artefacts, the served pointer."""
     artefacts: Path | None = None
     """Local folder of artefacts; unset: `artefacts` inside a registry that is a folder."""
+    own: OwnTheme = OwnTheme()
+    """A model of your own as the line's first version."""
     max_prompt_bytes: int = Field(default=64 * 1024, ge=1)
     """A longer conversation is refused as TOO_LONG; the model's own context may be shorter."""
     max_tokens: int = Field(default=256, ge=1)
@@ -42,24 +60,9 @@ class EngineTheme(Theme):
     """Seconds between two messages of an answer after its first: each costs as much as a token of a small model."""
 
 
-class ArmsTheme(Theme):
-    log_file: Path | None = None
-    """SQLite log whose `arms` topic is followed; unset: stable only, from the registry."""
-    poll_s: float = Field(default=0.1, gt=0)
-    """How often the topic is read: bounds the time from a decision to its first answer."""
-    registry_poll_s: float = Field(default=2.0, gt=0)
-    """How often the served pointer is read again, in case the topic is away."""
-    holdout_share: float = Field(default=0.05, ge=0, le=1)
-    """Share of users never trained on and never canaried, until a table of the topic says otherwise."""
-
-
-class RecordTheme(Theme):
+class RecordTheme(CallerTheme):
     feedback: str = "127.0.0.1:50051"
     """Address of the feedback service that takes the interactions."""
-    token_file: Path | None = None
-    """Bearer token for it; unset: none."""
-    ca_file: Path | None = None
-    """PEM roots of its certificate; unset: clear text."""
     spool: Path = Path("rejoinder-data/spool/policy")
     """Folder of the local store that interactions pass through."""
     spool_max_bytes: int = Field(default=256 * 1024 * 1024, ge=1024)

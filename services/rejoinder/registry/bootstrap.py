@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
-from rejoinder.core.errors import ClaimTaken, FailedPrecondition, NotFound
+from rejoinder.core.errors import ClaimTaken, FailedPrecondition, NotFound, RejoinderError
 from rejoinder.registry.artefacts import Artefacts, Version
 from rejoinder.registry.served import ServedPointer, advance, current
-from rejoinder.registry.store import Store
+from rejoinder.registry.store import Store, open_store
 
 BASE = "base"
 
@@ -43,3 +46,30 @@ def bootstrap(
     with suppress(ClaimTaken):
         advance(store, ServedPointer(policy, 1, version_name, digest, decided_by="bootstrap", at=now))
     return current(store, policy)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """What a deployment runs before a policy process starts; status 2 for what a person must mend."""
+    parser = argparse.ArgumentParser(prog="python -m rejoinder.registry.bootstrap", description=main.__doc__)
+    parser.add_argument("--registry", required=True, help="folder or fsspec address of the registry")
+    parser.add_argument("--artefacts", type=Path, help="local folder of artefacts; by default inside the registry")
+    parser.add_argument("--policy", default="assist", help="the line of versions")
+    parser.add_argument("--folder", type=Path, required=True, help="an exported base")
+    parser.add_argument("--version", default="assist-base", help="what the first version is called")
+    given = parser.parse_args(argv)
+    try:
+        store = open_store(given.registry)
+        artefacts = Artefacts(store, given.artefacts or Path(given.registry) / "artefacts")
+        try:
+            pointer = current(store, given.policy)
+        except NotFound:
+            pointer = bootstrap(store, artefacts, given.policy, given.folder, given.version, time.time())
+    except RejoinderError as error:
+        print(f"rejoinder bootstrap: {error.message} [{error.reason}]", file=sys.stderr)
+        return 2
+    print(f"{given.policy}: {pointer.version}, generation {pointer.generation}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -29,10 +29,18 @@ def claims(store: Store, policy: str) -> list[Claim]:
     found = []
     for name in store.names(f"rounds/{policy}"):
         base = f"rounds/{policy}/{name}"
-        claim = read_json(store, f"{base}/claim.json")
+        try:
+            claim = read_json(store, f"{base}/claim.json")
+        except NotFound:
+            continue  # killed between the folder and the claim: nobody's number yet
         outcome = read_json(store, f"{base}/closed.json")["outcome"] if store.exists(f"{base}/closed.json") else ""
         found.append(Claim(**{**claim, "outcome": outcome}))
     return found
+
+
+def closed(store: Store, policy: str, number: int) -> dict[str, Any]:
+    """How a round ended: outcome, at, and facts (version, reasons, stages: name → key). Raises NotFound."""
+    return read_json(store, f"{_folder(policy, number)}/closed.json")
 
 
 def claim_round(store: Store, policy: str, loop_uid: str, now: float) -> Claim:

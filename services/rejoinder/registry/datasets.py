@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -25,9 +25,10 @@ MANIFEST, ROWS = "manifest.json", "rows.jsonl"
 
 
 class Covers(Protocol):
-    """Whether a record of this tenant and user, accepted at this time (seconds), must go."""
+    """Whether a record of this tenant and user, accepted at this time (seconds), must go. events: ids of what it was
+    made of, by which one that names no user is known."""
 
-    def __call__(self, tenant: str, user_id: str, accepted_at: float) -> bool: ...
+    def __call__(self, tenant: str, user_id: str, accepted_at: float, events: Sequence[str] = ()) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,20 @@ def read(folder: Path) -> Iterator[Preference]:
             yield _preference(row["pair"])
 
 
+def keep(folder: Path, evidence: Set[tuple[str, str]]) -> int:
+    """Empties the rows that were made of other evidence than this (tenant, id): of what was erased meanwhile. Answers
+    how many. Raises NotFound."""
+    rows = list(_rows(folder))
+    gone = [
+        row
+        for row in rows
+        if (pair := row["pair"]) is not None and (pair["tenant"], pair["provenance"]["evidence"]) not in evidence
+    ]
+    if gone:
+        _empty(folder / ROWS, rows, gone)
+    return len(gone)
+
+
 def check(folder: Path, salt: bytes) -> Checked:
     """Holds a set against its manifest. Raises NotFound."""
     manifest, rows = read_manifest(folder), list(_rows(folder))
@@ -109,22 +124,59 @@ class PairSets:
     def erase(self, covers: Covers) -> int:
         """Empties the rows of covered users; answers how many."""
         removed = 0
-        for path in sorted(self._root.rglob(ROWS)):
-            rows = list(_rows(path.parent))
-            gone = [row for row in rows if row["pair"] is not None and _covered(row["pair"], covers)]
-            if gone:
-                for row in gone:
-                    row["pair"] = None
-                _put(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-                removed += len(gone)
+        for path, rows, gone in self._covered(covers):
+            if not removed:
+                # Before the first row goes: killed in between, the next call finds the row and comes here again.
+                self._unlink_derived()
+            _empty(path, rows, gone)
+            removed += len(gone)
         if removed:
-            for derived in self._root.glob("*/*/*.jsonl"):
-                derived.unlink()
+            # What was made meanwhile of rows that were still there; who makes one looks at the sets again afterwards.
+            self._unlink_derived()
+        for path in self._half_written(covers):
+            path.unlink()
         return removed
 
+    def holds(self, covers: Covers) -> int:
+        """How many rows of covered users there are."""
+        return sum(len(gone) for _, _, gone in self._covered(covers)) + len(self._half_written(covers))
 
-def _covered(pair: Mapping[str, Any], covers: Covers) -> bool:
-    return bool(pair["user_id"]) and covers(pair["tenant"], pair["user_id"], pair["accepted_at"])
+    def _unlink_derived(self) -> None:
+        for derived in self._root.glob("*/*/*.jsonl"):
+            derived.unlink(missing_ok=True)
+
+    def _half_written(self, covers: Covers) -> list[Path]:
+        """What a killed writer left, with a covered row or a torn one: whoever still writes it makes it again."""
+        return [path for path in self._root.rglob(f".{ROWS}.aside") if _torn_or_covered(path, covers)]
+
+    def _covered(self, covers: Covers) -> Iterator[tuple[Path, list[dict[str, Any]], list[dict[str, Any]]]]:
+        """The file of each set with covered rows, all its rows, and those."""
+        for path in sorted(self._root.rglob(ROWS)):
+            rows = list(_rows(path.parent))
+            if gone := [row for row in rows if row["pair"] is not None and _goes(row["pair"], covers)]:
+                yield path, rows, gone
+
+
+def _torn_or_covered(path: Path, covers: Covers) -> bool:
+    try:
+        rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    except FileNotFoundError:
+        return False
+    except ValueError:
+        return True
+    return any(row["pair"] is not None and _goes(row["pair"], covers) for row in rows)
+
+
+def _empty(path: Path, rows: Sequence[dict[str, Any]], gone: Sequence[dict[str, Any]]) -> None:
+    """Their digests stay."""
+    for row in gone:
+        row["pair"] = None
+    _put(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def _goes(pair: Mapping[str, Any], covers: Covers) -> bool:
+    events = pair["provenance"]["event_ids"]
+    return covers(pair["tenant"], pair["user_id"], pair["accepted_at"], events)
 
 
 def _rows(folder: Path) -> Iterator[dict[str, Any]]:
@@ -196,8 +248,11 @@ def trl_row(pair: Preference) -> dict[str, Any]:
 
 
 def training_row(pair: Preference) -> dict[str, Any]:
-    """A line of the train stage's pairs file (training/STAGE.md)."""
-    return {
+    """A line of the train stage's pairs file (training/STAGE.md); a list keeps its scored answers beside its ends."""
+    ranked = [pair.candidates[i] for i in pair.order]
+    scored = pair.relation == "list" and all(c.score is not None for c in ranked)
+    listed = {"candidates": [{"text": c.response, "value": c.score} for c in ranked]} if scored else {}
+    return listed | {
         "id": pair.id,
         "prompt": [{"role": m.role.value.lower(), "content": m.content} for m in pair.prompt],
         "chosen": pair.chosen,
@@ -207,3 +262,12 @@ def training_row(pair: Preference) -> dict[str, Any]:
         "flip_probability": pair.flip_probability,
         "group": digest_of([pair.tenant, pair.user_id or pair.conversation_id or pair.id]),
     }
+
+
+def turned(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A training row with its order the other way round: what was worst is chosen, a list's values on other answers."""
+    listed = row.get("candidates", [])
+    values = [candidate["value"] for candidate in listed]
+    candidates = [{"text": c["text"], "value": v} for c, v in zip(reversed(listed), values, strict=True)]
+    ends = {"chosen": row["rejected"], "rejected": row["chosen"]}
+    return {**row, **ends} | ({"candidates": candidates} if listed else {})

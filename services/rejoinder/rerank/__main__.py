@@ -13,6 +13,8 @@ from rejoinder.rerank.rankers import RANKERS
 from rejoinder.rerank.reranker import Limits, Reranker
 from rejoinder.rerank.service import RerankService
 from rejoinder.rerank.settings import RerankSettings
+from rejoinder.rerank.tensors import tensor_models
+from rejoinder.runtime.openinference import OpenInference
 from rejoinder.runtime.recorder import FeedbackSender
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
@@ -31,9 +33,11 @@ async def build(settings: RerankSettings, chassis: Chassis) -> Room:
     rankers = {row.name: row.make(models.get(row.traits["model"]), row.with_params()) for row in rows}
 
     slates = chassis.metrics["slates_total"]
+    # From 0, or a rate would not see the first.
+    slates.labels("dropped")
     dropped = slates.labels("refused").inc
     record = settings.record
-    sender = FeedbackSender(record.feedback, dropped, record.token_file, record.ca_file)
+    sender = FeedbackSender(record.feedback, dropped, record.token_file, record.tls)
     spool = Spool(record.spool, SpoolSettings(max_bytes=record.spool_max_bytes), sender, lambda rows: None)
 
     async def keep(slate: Interaction) -> bool:
@@ -62,7 +66,8 @@ async def build(settings: RerankSettings, chassis: Chassis) -> Room:
         sender.close()
 
     add = partial(rerank_pb2_grpc.add_RerankServiceServicer_to_server, RerankService(reranker))
-    return Room(add=(add,), warm_up=warm_up, flush=flush, close=close)
+    openly = OpenInference("rerank", tensor_models(reranker, rankers))
+    return Room(add=(add, openly.add_to), warm_up=warm_up, flush=flush, close=close)
 
 
 if __name__ == "__main__":

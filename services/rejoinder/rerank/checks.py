@@ -8,11 +8,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rejoinder.core.errors import BadEncoding, EmptyField, InvalidArgument, TooLong
+from rejoinder.core.errors import EmptyField, InvalidArgument, TooLong
+from rejoinder.core.ids import MAX_PARTS, check_name
 from rejoinder.core.types import Interaction
 
-#: Characters of one id or name, as ingest has it.
-MAX_ID_CHARS = 256
 #: 2000-01-01, and a day ahead: a time outside is a clock that was never set.
 _EARLIEST, _AHEAD_S = 946_684_800.0, 86_400.0
 
@@ -43,6 +42,8 @@ def check_candidates(candidates: Sequence[tuple[str, str]], limits: Limits) -> N
 def check_texts(asked: Interaction, query: str, candidates: Sequence[tuple[str, str]], limits: Limits) -> None:
     if not query.strip():
         raise EmptyField("query")
+    if len(asked.messages) > MAX_PARTS:
+        raise TooLong("user_context", len(asked.messages), MAX_PARTS, "messages")
     texts = [("query", query), *(("candidates.text", text) for _, text in candidates)]
     texts += [("user_context.content", message.content) for message in asked.messages]
     total = 0
@@ -76,11 +77,3 @@ def checked_places(top_n: int, count: int, temperature: float, limits: Limits) -
     if temperature and places > limits.max_drawn:
         raise TooLong("top_n", places, limits.max_drawn, "places of a drawn slate")
     return places
-
-
-def check_name(field: str, text: str) -> None:
-    """An id, or the name of a row: short, and nothing that would forge a line of a log."""
-    if len(text) > MAX_ID_CHARS:
-        raise TooLong(field, len(text), MAX_ID_CHARS, "characters")
-    if not text.isprintable():
-        raise BadEncoding(f"{field} has a control character", field=field)

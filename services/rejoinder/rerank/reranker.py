@@ -10,7 +10,7 @@ import numpy as np
 
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import UnknownRow
-from rejoinder.core.ids import uuid7
+from rejoinder.core.ids import check_name, uuid7
 from rejoinder.core.types import (
     ArmKind,
     AttemptStatus,
@@ -25,7 +25,6 @@ from rejoinder.rerank.checks import (
     Limits,
     check_candidates,
     check_interaction,
-    check_name,
     check_texts,
     checked_places,
 )
@@ -116,6 +115,8 @@ class Reranker:
             served=Served("rerank", ranker, digest, ArmKind.STABLE, 1.0),
             status=AttemptStatus.COMPLETED,
             occurred_at=now,
+            # This service answers for the record from here on: no quota at ingest refuses what was shown.
+            accepted_at=now,
             latency=self._clock.monotonic() - began,
             sampling=Sampling(temperature=ask.temperature, seed=seed),
             ranking=Ranking(ask.query, shown),

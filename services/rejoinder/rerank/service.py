@@ -15,7 +15,7 @@ class RerankService(rerank_pb2_grpc.RerankServiceServicer):
         self._reranker = reranker
 
     async def Rerank(self, request: rerank_pb2.RerankRequest, call: Call) -> rerank_pb2.RerankResponse:
-        logged = await self._reranker.rerank(_ask(request, call))
+        logged = await self._reranker.rerank(ask_of(request, call))
         return rerank_pb2.RerankResponse(
             interaction_id=logged.interaction_id,
             attempt_id=logged.attempt_id,
@@ -25,7 +25,7 @@ class RerankService(rerank_pb2_grpc.RerankServiceServicer):
         )
 
 
-def _ask(request: rerank_pb2.RerankRequest, call: Call) -> Ask:
+def ask_of(request: rerank_pb2.RerankRequest, call: Call) -> Ask:
     said = events_pb2.Interaction(
         tenant=request.tenant or "default",
         interaction_id=request.interaction_id,

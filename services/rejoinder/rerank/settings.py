@@ -6,13 +6,16 @@ from pathlib import Path
 
 from pydantic import Field
 
+from rejoinder.core.ids import MAX_PARTS
+from rejoinder.runtime.callertheme import CallerTheme
 from rejoinder.runtime.settings import ServerSettings, Theme
 from rejoinder.runtime.textmodel import BatchSettings, ModelSettings
 
 
 class LimitSettings(Theme):
-    max_candidates: int = Field(default=1000, ge=1)
-    """Candidates of one request; a larger one is TOO_LONG, so that no call fills the queue alone."""
+    max_candidates: int = Field(default=1000, ge=1, le=MAX_PARTS)
+    """Candidates of one request; a larger one is TOO_LONG, so that no call fills the queue alone. At most what the
+    feedback service takes of one slate (its limits.max_parts)."""
     max_drawn: int = Field(default=100, ge=1)
     """Places of a drawn slate (temperature above 0): exact propensities cost time with its square, 0.2 s at 100."""
     max_text_bytes: int = Field(default=256 * 1024, ge=1)
@@ -21,13 +24,9 @@ class LimitSettings(Theme):
     """UTF-8 bytes of all texts of a request; at most half of the feedback service's server.max_message_bytes."""
 
 
-class RecordSettings(Theme):
+class RecordSettings(CallerTheme):
     feedback: str = "127.0.0.1:50051"
     """Address of the feedback service that takes the slates."""
-    token_file: Path | None = None
-    """Bearer token for it; unset: none."""
-    ca_file: Path | None = None
-    """PEM roots of its certificate; unset: clear text."""
     spool: Path = Path("rejoinder-data/spool/rerank")
     """Folder of the local store that slates pass through."""
     spool_max_bytes: int = Field(default=256 * 1024 * 1024, ge=1024)

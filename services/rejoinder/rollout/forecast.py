@@ -4,16 +4,19 @@ The log wealth of a bet grows by E[log(1 + bet)] per judged unit. With today's w
 reaches 1/alpha after a number of units that is solved for; a path that is looked at all the time crosses earlier than
 its mean does, so the answer is the median of the inverse Gaussian with that mean: a median, not a promise. The growth
 is taken at an equal (or given) canary and scores of the known mean and variance. The reply rate's own tests, several
-times faster at the default margins, are not part of it.
+times faster at the default margins, are not part of it. A plan that demands the audit waits for its sample: by the
+share that was audited so far, before that by the default one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from rejoinder.core.audit import SHARE
+from rejoinder.rollout.audit import AUDIT
 from rejoinder.rollout.evidence import Evidence
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.sequential import CLIP, DELTAS, LAMBDAS, NI_CLIP, VARIANCE_FLOOR, log_mean_exp
@@ -72,6 +75,8 @@ def forecast(
     logs = list(evidence.silence.tests["judged"].not_worse.logs) if evidence else [0.0] * len(LAMBDAS)
     arms = evidence.silence.arms if evidence else {}
     have = {name: float(arms[name].judged) if arms else 0.0 for name in ("stable", "canary")}
+    audited, share = _audited(evidence, have)
+    demanded = next((veto.least for veto in plan.vetoes if veto.name == AUDIT), 0)
     at_step, spent = 0, 0.0
     if status is not None and status.phase == CANARY:
         at_step, spent = status.step, now - status.steps[-1].since
@@ -84,7 +89,7 @@ def forecast(
         step = plan.steps[index]
         growth = not_worse_growth(scores, step.weight, plan.margin, difference)
         missing = max(
-            (plan.min_units - have["canary"]) / step.weight, (plan.min_units - have["stable"]) / (1 - step.weight), 0.0
+            _missing(plan.min_units, have, step.weight), _missing(demanded, audited, step.weight) / share, 0.0
         )
         if step.on_inconclusive == "pause" and not shown:
             missing, shown = max(missing, median_units(logs, growth, target)), True
@@ -96,7 +101,8 @@ def forecast(
         if not math.isfinite(seconds):
             break
         logs = [log + units * rate for log, rate in zip(logs, growth, strict=True)]
-        have = {"canary": have["canary"] + units * step.weight, "stable": have["stable"] + units * (1 - step.weight)}
+        have = _after(have, units, step.weight)
+        audited = _after(audited, units * share, step.weight)
         waited, spent = waited + seconds, 0.0
     total = sum(step.units for step in found)
     reached = all(math.isfinite(step.seconds) for step in found)
@@ -109,6 +115,23 @@ def forecast(
         canary_to_catch=weight
         * median_units([0.0] * len(DELTAS), worse_growth(scores, weight, -0.10), math.log(1 / plan.alpha)),
     )
+
+
+def _missing(least: int, have: Mapping[str, float], weight: float) -> float:
+    """Units of both arms until either has `least`; not above 0 where they have."""
+    return max((least - have["canary"]) / weight, (least - have["stable"]) / (1 - weight))
+
+
+def _after(have: Mapping[str, float], units: float, weight: float) -> dict[str, float]:
+    return {"canary": have["canary"] + units * weight, "stable": have["stable"] + units * (1 - weight)}
+
+
+def _audited(evidence: Evidence | None, judged: Mapping[str, float]) -> tuple[dict[str, float], float]:
+    """Units of either arm with a second reading, and their share of the judged."""
+    audit = evidence.vetoes.audit if evidence else None
+    have = {name: float(audit.arms[name].units) if audit else 0.0 for name in ("stable", "canary")}
+    seen, total = sum(have.values()), sum(judged.values())
+    return have, min(seen / total, 1.0) if seen and total else SHARE
 
 
 def _seen_scores(evidence: Evidence) -> Scores:

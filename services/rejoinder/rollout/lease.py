@@ -16,6 +16,9 @@ from rejoinder.core.clock import Clock
 
 SKEW_S = 5.0
 
+#: Every reason for which a lease refuses a canary.
+REFUSALS = ("no_canary", "catching_up", "no_renewal", "clock_skew", "lapsed", "expired")
+
 
 class Receipt(StrEnum):
     """What became of a record of the topic."""

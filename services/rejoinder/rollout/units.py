@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from rejoinder.core.arms import Step, weight_at
+from rejoinder.core.arms import canary_weight
 from rejoinder.core.errors import InvalidArgument
 from rejoinder.core.types import ArmKind, Polarity
 
@@ -27,13 +27,24 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Audited:
+    """One turn of the audit sample: what the first judge says, and the second; UNSPECIFIED where that one was asked and
+    gave no reading. sees: by how much the second's mean moves where the first's moves by one, (0, 1]."""
+
+    first: Polarity
+    second: Polarity
+    sees: float = 1.0
+
+
+@dataclass(frozen=True)
 class Turn:
     """One served answer and what came back, as the ledger joins it.
 
-    at: its accepted_at. conversation_at: accepted_at of the first turn of its conversation, None without one.
-    propensity: of the arm shown. completed: False where the attempt failed or was cancelled. followed_at: accepted_at
-    of its follow-up. score: satisfaction in [0, 1] by the pinned extractor, None where it concluded nothing.
-    measures: refusal, the second judge's difference, an outcome the user names, …
+    at: its accepted_at. propensity: of the arm shown. conversation_weight: the canary's probability when its
+    conversation's first turn was drawn, 0 where it could not be shown, None without a conversation. completed: False
+    where the attempt failed or was cancelled. followed_at: accepted_at of its follow-up. score: satisfaction in [0, 1]
+    by the pinned extractor, None where it concluded nothing. audited: where the turn is in the audit sample. measures:
+    length, refusals, an outcome the user names, …
     """
 
     unit: str
@@ -41,7 +52,7 @@ class Turn:
     at: float
     arm: ArmKind
     propensity: float
-    conversation_at: float | None = None
+    conversation_weight: float | None = None
     crossed: bool = False
     forced: bool = False
     holdout: bool = False
@@ -49,13 +60,15 @@ class Turn:
     followed_at: float | None = None
     score: float | None = None
     polarity: Polarity = Polarity.UNSPECIFIED
+    audited: Audited | None = None
     measures: tuple[Measure, ...] = ()
 
 
 @dataclass(frozen=True)
 class UnitScore:
     """One unit at maturity. judged: mean score of its judged turns, None if there was none. replied, sat, dsat, failed:
-    shares of its `turns`. measures: (veto name, mean harm). weight: the canary's probability when it was drawn.
+    shares of its `turns`. measures: (veto name, mean harm). audited: those of its turns that are in the audit sample.
+    weight: the canary's probability when it was drawn.
     """
 
     unit: str
@@ -69,6 +82,7 @@ class UnitScore:
     dsat: float
     failed: float = 0.0
     measures: tuple[tuple[str, float], ...] = ()
+    audited: tuple[Audited, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,7 +97,6 @@ class Collected:
 def collect(
     turns: Iterable[Turn],
     *,
-    steps: tuple[Step, ...],
     maturity_s: float,
     turns_cap: int,
     through: float,
@@ -91,13 +104,13 @@ def collect(
 ) -> Collected:
     """The units that matured by `through`, the time up to which log and extractor have been read to the end.
 
-    steps: this rollout's weights. turns_cap: judged turns of one unit beyond it are left out. counted: units of this
+    turns_cap: judged turns of one unit beyond it are left out. counted: units of this
     rollout that an earlier call returned, where the caller no longer has their turns.
     """
     dropped: Counter[str] = Counter()
     by_unit: dict[str, list[Turn]] = {}
     for turn in turns:
-        cause = _unfit(turn, steps)
+        cause = _unfit(turn)
         if cause:
             dropped[cause] += 1
         elif turn.unit in counted:
@@ -118,10 +131,10 @@ def collect(
 
 def _weight(turn: Turn) -> float:
     """The canary's probability, the same float whichever arm was shown."""
-    return round(turn.propensity if turn.arm is ArmKind.CANARY else 1.0 - turn.propensity, 9)
+    return round(canary_weight(turn.arm, turn.propensity), 9)
 
 
-def _unfit(turn: Turn, steps: tuple[Step, ...]) -> str:
+def _unfit(turn: Turn) -> str:
     """Why a turn cannot count, "" if it can."""
     if turn.score is not None and not 0.0 <= turn.score <= 1.0:
         raise InvalidArgument("a score must lie in [0, 1]", field="score", interaction_id=turn.interaction_id)
@@ -134,9 +147,10 @@ def _unfit(turn: Turn, steps: tuple[Step, ...]) -> str:
     weight = _weight(turn)
     if not 0.0 < weight < 1.0:
         return "no_information"
-    # `crossed` alone would strike only the arm that changed: a conversation under way at a step, without a start time
-    # to stick to, is left out on both sides.
-    if turn.conversation_at is not None and abs(weight_at(steps, turn.conversation_at) - weight) > 1e-9:
+    # `crossed` alone would strike only the arm that changed. A conversation that began under another weight (before a
+    # step, or on a replica that did not have the table yet) is left out on both sides: else stable would count its
+    # later turns, in which people have already said what they want, and the canary none of them.
+    if turn.conversation_weight is not None and abs(turn.conversation_weight - weight) > 1e-9:
         return "carried"
     return ""
 
@@ -170,6 +184,8 @@ def _score(own: list[Turn], maturity_s: float, turns_cap: int, dropped: Counter[
         dsat=sum(turn.polarity is Polarity.DSAT for turn in in_time) / n,
         failed=sum(not turn.completed for turn in kept) / n,
         measures=_measures(kept, closes_at),
+        # A reply that came too late speaks for nobody, in the sample neither.
+        audited=tuple(turn.audited for turn in in_time if turn.audited is not None),
     )
 
 

@@ -12,10 +12,11 @@
 |  8 | a deterministic check was not made                               | unmeasured   | check:<name>          |
 |  9 | the reply rate is not known to have stayed, and the              | inconclusive | response_rate         |
 |    | per-interaction rates are not both shown not worse               |              |                       |
-| 10 | E_better is reached                                              | better       | satisfaction          |
-| 11 | else                                                             | inconclusive | satisfaction          |
+| 10 | a veto was measured on too few units of an arm                   | unmeasured   | veto:<name>           |
+| 11 | E_better is reached                                              | better       | satisfaction          |
+| 12 | else                                                             | inconclusive | satisfaction          |
 
-`promotable` is the separate claim that promotion rests on: rows 10 or 11, with non-inferiority by the margin shown (and
+`promotable` is the separate claim that promotion rests on: rows 11 or 12, with non-inferiority by the margin shown (and
 superiority, where the plan promotes on better). So *better* is never said where only *not worse* is known, and an
 inconclusive verdict that is not promotable pauses. Harm once shown stays shown: an E-value's error holds for "ever".
 The failures veto works on the log's own records; in row 3 it still speaks when row 4's traffic is lost, because
@@ -34,7 +35,7 @@ from rejoinder.core.ids import digest_of
 from rejoinder.rollout.evidence import PARTS, SILENCE_PART, Evidence
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.sequential import SequentialTest
-from rejoinder.rollout.vetoes import Check
+from rejoinder.rollout.vetoes import Check, VetoView
 
 
 class Outcome(StrEnum):
@@ -104,6 +105,9 @@ def verdict(evidence: Evidence, plan: RolloutPlan, look: Look = Look()) -> Verdi
         return said(Outcome.UNMEASURED, *unmade)
     if not _silence_is_sound(evidence, plan):
         return said(Outcome.INCONCLUSIVE, "response_rate")
+    unmeasured = tuple(f"veto:{name}" for name in evidence.vetoes.unmeasured())
+    if unmeasured:
+        return said(Outcome.UNMEASURED, *unmeasured)
     judged = evidence.silence.tests["judged"]
     better = judged.better.log_e >= math.log(1 / plan.alpha)
     not_worse = shown_not_worse(judged, plan.alpha)
@@ -139,6 +143,11 @@ def _silence_is_sound(evidence: Evidence, plan: RolloutPlan) -> bool:
     return stayed and not reply_moved(evidence, plan)
 
 
+def _figures(view: VetoView) -> dict[str, Any]:
+    plain = {name: getattr(view, name) for name in ("log_e", "log_needed", "fired", "measured")}
+    return plain | {arm: vars(figures) for arm, figures in view.arms.items()}
+
+
 def snapshot(evidence: Evidence, plan: RolloutPlan, look: Look) -> dict[str, Any]:
     """The figures of status, Event and record: counts, means, reply rates, bounds, interval, log E-values."""
     silence = evidence.silence
@@ -150,6 +159,7 @@ def snapshot(evidence: Evidence, plan: RolloutPlan, look: Look) -> dict[str, Any
             name: {"worse": test.worse.log_e, "better": test.better.log_e, "not_worse": test.not_worse.log_e}
             for name, test in (silence.tests | evidence.vetoes.tests).items()
         },
+        "vetoes": {view.name: _figures(view) for view in evidence.vetoes.views(PARTS["vetoes"] * plan.alpha)},
         "sample_ratio_log_e": {"assigned": evidence.assigned.log_e, "matured": evidence.matured.log_e},
         "reply_moved": reply_moved(evidence, plan),
         "alpha": plan.alpha,

@@ -2,7 +2,8 @@
 
 A statistical veto is a sequential test of its own on one harm score per unit; k of them share one part of the error, so
 each fires at `E >= k/alpha`. A deterministic check (parity, digest, malformed output, a probe's threshold) carries no
-error: it is met, failed, or unmeasured, and only *met* lets a version be promoted.
+error: it is met, failed, or unmeasured, and only *met* lets a version be promoted. So a veto passes only when measured:
+until `min_units` units of either arm were, nothing is promoted.
 """
 
 from __future__ import annotations
@@ -13,25 +14,41 @@ from dataclasses import dataclass
 from typing import Any
 
 from rejoinder.core.errors import BadSettings
+from rejoinder.rollout.audit import AUDIT, LEAST_UNITS, Audit
 from rejoinder.rollout.sequential import SequentialTest, log_mean_exp
 from rejoinder.rollout.units import UnitScore
 
 #: Filled from the interaction's own status: failed and cancelled answers.
 FAILURES = "failures"
+MOST_LEAST = 1_000_000
+ARMS = ("stable", "canary")
 
 
 @dataclass(frozen=True)
 class Veto:
-    """name: of the measure on the turns. base_rate: its harm on stable, [0, 1]. two_sided: any difference fires (the
-    audit's differential error); else only more harm does."""
+    """name: of the measure on the turns. base_rate: its harm on stable, [0, 1]; the audit asks for none. two_sided: any
+    difference fires; else only more harm does. min_units: measured units of either arm below which nothing is promoted;
+    None is 20 for the audit, 1 for any other. sees: the audit's, (0, 1] (`audit.py`); None is its judge's own."""
 
     name: str
     base_rate: float = 0.05
     two_sided: bool = False
+    min_units: int | None = None
+    sees: float | None = None
 
     def __post_init__(self) -> None:
         if not self.name or not 0 <= self.base_rate <= 1:
             raise BadSettings("a veto needs a name and a base rate in [0, 1]")
+        if self.min_units is not None and not 1 <= self.min_units <= MOST_LEAST:
+            raise BadSettings(f"a veto's min_units must be from 1 to {MOST_LEAST}")
+        if self.sees is not None and not (self.name == AUDIT and 0 < self.sees <= 1):
+            raise BadSettings("sees is the audit's alone, and must lie in (0, 1]")
+
+    @property
+    def least(self) -> int:
+        if self.min_units is not None:
+            return self.min_units
+        return LEAST_UNITS if self.name == AUDIT else 1
 
 
 @dataclass(frozen=True)
@@ -44,20 +61,62 @@ class Check:
     bound: float | None = None
 
 
+@dataclass
+class HarmTally:
+    """Sums of one arm under one veto. owns: them. units: on which it was measured."""
+
+    units: int = 0
+    harm: float = 0.0
+
+    def add(self, harm: float) -> None:
+        self.units += 1
+        self.harm += harm
+
+
+@dataclass(frozen=True)
+class VetoArm:
+    """One arm for people. units: measured. harm: their mean, None without any; of the audit by how much the first judge
+    scores higher than the second, -1 to 1. unread: turns of the audit's sample without a second reading."""
+
+    units: int
+    harm: float | None
+    unread: int = 0
+
+
+@dataclass(frozen=True)
+class VetoView:
+    """One veto for people. log_e: the greatest so far, on the side that counts; log_needed: where it fires."""
+
+    name: str
+    log_e: float
+    log_needed: float
+    fired: bool
+    measured: bool
+    arms: Mapping[str, VetoArm]
+
+
 class Vetoes:
-    """owns: one test per statistical veto."""
+    """owns: one test per statistical veto, a tally of harm per veto and arm, the audit where it is one of them."""
 
     def __init__(self, vetoes: Iterable[Veto]) -> None:
         self.vetoes = tuple(vetoes)
         if len({veto.name for veto in self.vetoes}) != len(self.vetoes):
             raise BadSettings("two vetoes share a name")
         self.tests = {veto.name: SequentialTest(1 - veto.base_rate) for veto in self.vetoes}
+        self.tallies = {veto.name: _tallies() for veto in self.vetoes if veto.name != AUDIT}
+        self.audit: Audit | None = None
+        for veto in self.vetoes:
+            if veto.name == AUDIT:
+                self._take_up(Audit(veto.sees))
 
     def add(self, unit: UnitScore) -> None:
         found = dict(unit.measures) | {FAILURES: unit.failed}
-        for name, test in self.tests.items():
+        for name, tallies in self.tallies.items():
             if name in found:
-                test.add(1 - found[name], unit.canary, unit.weight)
+                self.tests[name].add(1 - found[name], unit.canary, unit.weight)
+                tallies["canary" if unit.canary else "stable"].add(found[name])
+        if self.audit is not None:
+            self.audit.add(unit)
 
     @property
     def log_e(self) -> float:
@@ -70,23 +129,72 @@ class Vetoes:
 
     def fired(self, alpha: float) -> tuple[str, ...]:
         """Names of the vetoes that ever reached k/alpha; alpha is the part of the error that all of them share."""
-        if not self.vetoes:
-            return ()
-        threshold = math.log(len(self.vetoes) / alpha)
-        names = []
-        for veto in self.vetoes:
-            test = self.tests[veto.name]
-            # Two sides are two tests at half the error each.
-            sides = (test.worse.peak, test.better.peak) if veto.two_sided else (test.worse.peak,)
-            if max(sides) >= threshold + math.log(len(sides)):
-                names.append(veto.name)
-        return tuple(names)
+        return tuple(veto.name for veto in self.vetoes if self._peak(veto) >= self._needed(veto, alpha))
+
+    def unmeasured(self) -> tuple[str, ...]:
+        """Names of the vetoes whose silence says nothing yet."""
+        return tuple(veto.name for veto in self.vetoes if not self._measured(veto))
+
+    def views(self, alpha: float) -> tuple[VetoView, ...]:
+        """Every veto for people; alpha as in `fired`."""
+        fired = self.fired(alpha)
+        return tuple(
+            VetoView(
+                veto.name,
+                self._peak(veto),
+                self._needed(veto, alpha),
+                veto.name in fired,
+                self._measured(veto),
+                self._arms(veto.name),
+            )
+            for veto in self.vetoes
+        )
 
     def as_dict(self) -> dict[str, Any]:
-        return {name: test.as_dict() for name, test in self.tests.items()}
+        plain: dict[str, Any] = {}
+        for name, tallies in self.tallies.items():
+            arms = {arm: vars(tally).copy() for arm, tally in tallies.items()}
+            plain[name] = self.tests[name].as_dict() | {"arms": arms}
+        return plain if self.audit is None else plain | {AUDIT: self.audit.as_dict()}
 
     def restore(self, value: Mapping[str, Any]) -> None:
         """Takes up the state of an earlier process with the same vetoes; BadSettings where they differ."""
         if set(value) != set(self.tests):
             raise BadSettings("the vetoes changed under a running rollout")
-        self.tests = {veto.name: SequentialTest.from_dict(value[veto.name]) for veto in self.vetoes}
+        for name in self.tallies:
+            self.tests[name] = SequentialTest.from_dict(value[name])
+            # A process of before these were counted has none: they begin at nothing.
+            arms = value[name].get("arms", {})
+            self.tallies[name] = {arm: HarmTally(**arms.get(arm, {})) for arm in ARMS}
+        if self.audit is not None:
+            self._take_up(Audit.from_dict(value[AUDIT], self.audit.sees))
+
+    def _take_up(self, audit: Audit) -> None:
+        self.audit = audit
+        self.tests[AUDIT] = audit.test
+
+    def _peak(self, veto: Veto) -> float:
+        test = self.tests[veto.name]
+        return max(test.worse.peak, test.better.peak) if veto.two_sided else test.worse.peak
+
+    def _needed(self, veto: Veto, alpha: float) -> float:
+        # Two sides are two tests at half the error each.
+        return math.log((2 if veto.two_sided else 1) * len(self.vetoes) / alpha)
+
+    def _measured(self, veto: Veto) -> bool:
+        if veto.name == AUDIT and self.audit is not None:
+            return self.audit.measured(veto.least)
+        return all(tally.units >= veto.least for tally in self.tallies[veto.name].values())
+
+    def _arms(self, name: str) -> dict[str, VetoArm]:
+        if name == AUDIT and self.audit is not None:
+            return {
+                arm: VetoArm(t.units, t.kinder / t.units if t.units else None, t.sampled - t.read)
+                for arm, t in self.audit.arms.items()
+            }
+        tallies = self.tallies[name]
+        return {arm: VetoArm(t.units, t.harm / t.units if t.units else None) for arm, t in tallies.items()}
+
+
+def _tallies() -> dict[str, HarmTally]:
+    return {arm: HarmTally() for arm in ARMS}

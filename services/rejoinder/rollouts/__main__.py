@@ -5,40 +5,55 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
+from collections.abc import Callable
 from functools import partial
 
-from rejoinder.clients.connection import Connection
+from rejoinder.clients.connection import Connection, token_in
 from rejoinder.clients.ledger import LedgerClient
 from rejoinder.clients.owner import LogOwnerClient
 from rejoinder.clients.policy import PolicyClient
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.store import open_store
 from rejoinder.rollouts.engine import Engine, Ports, Rules
+from rejoinder.rollouts.kafkaowner import KafkaOwner
 from rejoinder.rollouts.memory import Memory
 from rejoinder.rollouts.replicas import Replicas
 from rejoinder.rollouts.service import RolloutService, follow
-from rejoinder.rollouts.settings import RolloutsSettings
+from rejoinder.rollouts.settings import RolloutsSettings, SourceTheme
 from rejoinder.rollouts.tables import ArmsTopic
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
 from rejoinder.stream.follower import FollowerLog
+from rejoinder.stream.opening import kafka_log
+from rejoinder.stream.port import Log
 from rejoinder.v1.rollouts_pb2_grpc import add_RolloutServiceServicer_to_server
 
 #: A look must not wait longer for anybody than a lease can spare.
 _PATIENCE_S = 5.0
 
 
+def open_log(
+    source: SourceTheme, policy: str, at: Callable[[str], Connection]
+) -> tuple[Log, LogOwnerClient | KafkaOwner]:
+    """The log to read, and who writes it for us."""
+    if source.log == "kafka":
+        log = kafka_log(source.kafka.model_dump(), "rejoinder-rollouts", only=("arms",))
+        return log, KafkaOwner(log, policy)
+    owner = LogOwnerClient(at(source.owner))
+    return FollowerLog(str(source.log_file), owner), owner
+
+
 async def build(settings: RolloutsSettings, chassis: Chassis) -> Room:
     settings.check()
     policy, source, engine = settings.policy, settings.source, settings.engine
-    token = "" if source.token_file is None else lambda: source.token_file.read_text().strip()
+    token = token_in(source.token_file)
 
     def at(address: str, tries: int = 2) -> Connection:
-        return Connection(address, token=token, deadline_s=_PATIENCE_S, tries=tries)
+        return Connection(address, source.tls, token, deadline_s=_PATIENCE_S, tries=tries)
 
-    owner, ledger = LogOwnerClient(at(source.owner)), LedgerClient(at(source.ledger))
+    ledger = LedgerClient(at(source.ledger))
     replicas = {address: PolicyClient(at(address, tries=1)) for address in policy.replicas}
-    log = FollowerLog(str(source.log_file), owner)
+    log, owner = await asyncio.to_thread(open_log, source, policy.name, at)
     store = await asyncio.to_thread(open_store, policy.registry)
     memory = await asyncio.to_thread(Memory, engine.memory)
 
@@ -56,7 +71,7 @@ async def build(settings: RolloutsSettings, chassis: Chassis) -> Room:
     working = Engine(rules, ports, chassis.clock, chassis.log, random.SystemRandom())
 
     async def close() -> None:
-        for each in (log, owner, ledger, memory, *replicas.values()):
+        for each in (owner, log, ledger, memory, *replicas.values()):
             await asyncio.to_thread(each.close)
 
     return Room(

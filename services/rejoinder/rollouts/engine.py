@@ -8,12 +8,14 @@ by themselves when the lease runs out.
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+from rejoinder.clients.rollouts import TrailPoint
 from rejoinder.core.arms import ArmsTable, Version
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import Aborted, FailedPrecondition, Fenced, PolicyFrozen
@@ -28,6 +30,7 @@ from rejoinder.rollouts.judging import Ledger, pages
 from rejoinder.rollouts.memory import Memory
 from rejoinder.rollouts.replicas import Replicas
 from rejoinder.rollouts.tables import ArmsTopic
+from rejoinder.rollouts.trail import note, point_of, trail_of
 from rejoinder.rollouts.trial import Trial, begin, remembered, taken_up
 from rejoinder.runtime.logging import EventLog
 
@@ -94,6 +97,8 @@ class Engine:
         self._working = threading.RLock()
         self._trial = remembered(ports.memory)
         self._frozen: bool = ports.memory.read("frozen") or False
+        # Whether the trail's last point could not be kept: it is said once.
+        self._trail_lost = False
 
     def tick(self) -> str:
         """One look, one decision, its acts; the row that applied. Raises Unavailable where something is away, and
@@ -108,6 +113,11 @@ class Engine:
             judged = trial.judged(self._rules.behind_s) if trial else None
             fenced = self._ports.topic.fenced_by(arms)
             return Seen(self._rules.policy, arms, trial, judged, self._frozen, fenced, self._clock.now())
+
+    def trail(self) -> tuple[TrailPoint, ...]:
+        """How the verdict of the present rollout, or the last one, came about."""
+        with self._working:
+            return trail_of(self._ports.memory)
 
     def start(self, version: str, plan: Mapping[str, Any] | None = None) -> None:
         """Begins the rollout of a published version; nothing new where it is open already.
@@ -162,12 +172,15 @@ class Engine:
             return self._idle(arms, served, now)
         replicas = self._ports.replicas.look()
         trial = self._judge(self._trial, replicas)
+        judged = trial.judged(self._rules.behind_s)
+        if judged is not None:
+            self._noted(point_of(trial, judged, arms.weight, now))
         observed = Observed(
             arms=arms,
             served=served,
             term=self._ports.topic.term,
             replicas=replicas,
-            verdict=trial.judged(self._rules.behind_s),
+            verdict=judged,
             commands=commands,
             frozen=self._frozen,
         )
@@ -175,6 +188,17 @@ class Engine:
         followed = bool(commands) and decision.row in _FOLLOWED[commands[0].kind]
         self._act(trial, decision, now, accepted if followed else None)
         return decision.row
+
+    def _noted(self, point: TrailPoint) -> None:
+        """Nobody is kept at a bad version because a drawing cannot be drawn."""
+        try:
+            note(self._ports.memory, point)
+        except sqlite3.Error as error:
+            if not self._trail_lost:
+                self._events.error("trail_not_kept", error)
+            self._trail_lost = True
+        else:
+            self._trail_lost = False
 
     def _act(self, trial: Trial, decision: Decision, now: float, accepted: tuple[str, int] | None) -> None:
         for action in decision.actions:
@@ -219,7 +243,8 @@ class Engine:
             memory.write(taken_up(trial))
         places = (self._rules.policy, trial.plan, trial.status, trial.reading, trial.evidence, memory.counted)
         for page in pages(self._ports.ledger, *places):
-            pinned = page.reading.judges != trial.reading.judges
+            before = (trial.reading.judges, trial.reading.second)
+            pinned = (page.reading.judges, page.reading.second) != before
             trial = replace(trial, reading=page.reading)
             if page.units or pinned:
                 memory.write(taken_up(trial), page.units)

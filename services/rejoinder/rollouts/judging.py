@@ -15,19 +15,24 @@ from typing import Any, Protocol
 
 from rejoinder.clients.ledger import Judge, Judged, JudgedTurn
 from rejoinder.core.arms import unit_id
+from rejoinder.core.audit import sees
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.types import ArmKind, Polarity
+from rejoinder.rollout.audit import AUDIT
 from rejoinder.rollout.evidence import Evidence
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.state import Status
-from rejoinder.rollout.units import Measure, Turn, collect
+from rejoinder.rollout.units import Audited, Measure, Turn, collect
 from rejoinder.rollout.vetoes import FAILURES
 
 #: The veto on answers that grow: the share of those longer than twice what stable's median was when the rollout began.
 LENGTH = "length"
 _GROWTH, _SAMPLE = 2.0, 200
-#: The vetoes that something here measures.
-MEASURED = (FAILURES, LENGTH)
+#: The veto on answers that refuse, as core/refusals finds them.
+REFUSALS = "refusals"
+#: The vetoes that something here measures. The audit is measured where a second judge reads: until then it is not, and
+#: a plan that asks for it promotes nothing.
+MEASURED = (FAILURES, LENGTH, REFUSALS, AUDIT)
 _SCORES = {Polarity.SAT: 1.0, Polarity.DSAT: 0.0}
 #: Answers of one page, and pages of one look: a renewal must not wait for a backlog.
 PAGE, PAGES = 2_000, 5
@@ -51,15 +56,24 @@ class Ledger(Protocol):
     """What is asked of the ledger: `clients.ledger.LedgerClient`."""
 
     def judged(
-        self, policy: str, after: float, maturity_s: float, judges: Sequence[Judge], unit: str, limit: int
+        self,
+        policy: str,
+        after: float,
+        maturity_s: float,
+        judges: Sequence[Judge],
+        unit: str,
+        limit: int,
+        *,
+        second: Judge | None,
+        refusals: bool,
     ) -> Judged: ...
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Where the reading stands. after: answers up to here have matured. judges: pinned once each has a version.
-    lengths: stable's first answers, in characters, until there are enough to know the bound. dropped: turns by cause.
-    foreign, behind_s: of the last page."""
+    """Where the reading stands. after: answers up to here have matured. judges: pinned once each has a version. second:
+    the second judge, pinned once it has read anything. lengths: stable's first answers, in characters, until there are
+    enough to know the bound. dropped: turns by cause. foreign, behind_s: of the last page."""
 
     after: float
     judges: tuple[Judge, ...]
@@ -67,6 +81,7 @@ class Reading:
     dropped: Mapping[str, int] = field(default_factory=dict)
     foreign: int = 0
     behind_s: float = 0.0
+    second: Judge | None = None
 
     @property
     def pinned(self) -> bool:
@@ -79,12 +94,15 @@ class Reading:
 
     def as_dict(self) -> dict[str, Any]:
         plain = {name: getattr(self, name) for name in ("after", "lengths", "dropped", "foreign", "behind_s")}
+        plain["second"] = None if self.second is None else [self.second.extractor, self.second.version]
         return plain | {"judges": [[judge.extractor, judge.version] for judge in self.judges]}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Reading:
         judges = tuple(Judge(*judge) for judge in value["judges"])
-        return cls(**{**value, "judges": judges, "lengths": tuple(value["lengths"])})
+        second = value.get("second")
+        parts = {"judges": judges, "lengths": tuple(value["lengths"]), "second": Judge(*second) if second else None}
+        return cls(**{**value, **parts})
 
 
 @dataclass(frozen=True)
@@ -109,8 +127,18 @@ def pages(
     While an extractor is unknown, or replies have been read by another version only, nothing is taken up: the evidence
     waits where it is. Raises what the ledger raises.
     """
+    wanted = {veto.name for veto in plan.vetoes}
     for _ in range(PAGES):
-        found = ledger.judged(policy, reading.after, plan.maturity_s, reading.judges, plan.unit, PAGE)
+        found = ledger.judged(
+            policy,
+            reading.after,
+            plan.maturity_s,
+            reading.judges,
+            plan.unit,
+            PAGE,
+            second=(reading.second or Judge()) if AUDIT in wanted else None,
+            refusals=REFUSALS in wanted,
+        )
         if not reading.pinned:
             present = tuple(judge for judge in found.judges if judge.version)
             if not present:
@@ -118,15 +146,16 @@ def pages(
             reading = replace(reading, judges=present)
             yield Page(reading, ())
             continue
+        if found.second is not None and found.second.version:
+            reading = replace(reading, second=found.second)
         reading = replace(reading, foreign=found.foreign, behind_s=found.behind_s)
         if found.foreign or found.matured_to is None or found.matured_to <= reading.after:
             yield Page(reading, ())
             return
         reading = replace(reading, after=found.matured_to, lengths=_lengths(reading, found.turns))
-        turns = [turn_of(turn, plan, status, reading.long) for turn in found.turns if _ours(turn, status)]
+        turns = [turn_of(turn, plan, status, reading) for turn in found.turns if _ours(turn, status)]
         closed = collect(
             turns,
-            steps=status.steps,
             maturity_s=plan.maturity_s,
             turns_cap=plan.turns_cap,
             through=found.matured_to + plan.maturity_s,
@@ -144,18 +173,23 @@ def pages(
             return
 
 
-def turn_of(turn: JudgedTurn, plan: RolloutPlan, status: Status, long: float | None) -> Turn:
+def turn_of(turn: JudgedTurn, plan: RolloutPlan, status: Status, reading: Reading) -> Turn:
     """An answer as the tests take it. The unit is a digest under the rollout's salt."""
     unit = unit_id(turn.tenant, turn.user_id, turn.conversation_id, turn.interaction_id, plan.unit)
     at = turn.accepted_at or 0.0
-    grown = () if long is None or not turn.completed else (Measure(LENGTH, float(turn.response_chars > long), at),)
+    harms = {}
+    if turn.completed:
+        if reading.long is not None:
+            harms[LENGTH] = turn.response_chars > reading.long
+        if turn.refused is not None:
+            harms[REFUSALS] = turn.refused
     return Turn(
         unit=hashlib.blake2b(f"{status.salt}\x00{unit}".encode(), digest_size=12).hexdigest(),
         interaction_id=turn.interaction_id,
         at=at,
         arm=turn.arm,
         propensity=turn.propensity,
-        conversation_at=turn.conversation_at,
+        conversation_weight=turn.conversation_weight,
         crossed=turn.crossed,
         forced=turn.forced,
         holdout=turn.holdout,
@@ -163,7 +197,10 @@ def turn_of(turn: JudgedTurn, plan: RolloutPlan, status: Status, long: float | N
         followed_at=turn.followed_at,
         score=_SCORES.get(turn.polarity),
         polarity=turn.polarity,
-        measures=grown,
+        audited=Audited(turn.polarity, turn.second, sees(reading.second.extractor))
+        if turn.sampled and reading.second is not None
+        else None,
+        measures=tuple(Measure(name, float(harm), at) for name, harm in harms.items()),
     )
 
 

@@ -17,6 +17,7 @@ from rejoinder.stream.files import OwnerLock
 _TABLES = (
     "CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS counted (unit TEXT PRIMARY KEY) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS trail (number INTEGER PRIMARY KEY, value TEXT NOT NULL)",
 )
 
 
@@ -43,12 +44,13 @@ class Memory:
         return None if row is None else json.loads(row[0])
 
     def write(self, values: Mapping[str, Any], counted: Iterable[str] = (), *, fresh: bool = False) -> None:
-        """All or nothing, durable on return. fresh: the units of the rollout before are forgotten."""
+        """All or nothing, durable on return. fresh: the units and the trail of the rollout before are forgotten."""
         added = set(counted)
         self._file.execute("BEGIN IMMEDIATE")
         try:
             if fresh:
                 self._file.execute("DELETE FROM counted")
+                self._file.execute("DELETE FROM trail")
             for name, value in values.items():
                 self._file.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, json.dumps(value)))
             self._file.executemany("INSERT OR IGNORE INTO counted VALUES (?)", [(unit,) for unit in added])
@@ -59,6 +61,35 @@ class Memory:
         if fresh:
             self.counted.clear()
         self.counted |= added
+
+    def points(self) -> list[dict[str, Any]]:
+        """The trail of the present rollout, oldest first."""
+        return [json.loads(value) for (value,) in self._file.execute("SELECT value FROM trail ORDER BY number")]
+
+    def last_point(self) -> dict[str, Any] | None:
+        row = self._file.execute("SELECT value FROM trail ORDER BY number DESC LIMIT 1").fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def numbers(self) -> list[int]:
+        """Of the trail's points, oldest first."""
+        return [number for (number,) in self._file.execute("SELECT number FROM trail ORDER BY number")]
+
+    def add_point(self, value: Mapping[str, Any], gone: Iterable[int] = ()) -> None:
+        """Adds a point to the trail and takes others out. It waits for no disk: a power cut may take the newest, which
+        only people look at."""
+        self._file.execute("PRAGMA synchronous=NORMAL")
+        try:
+            self._file.execute("BEGIN IMMEDIATE")
+            self._file.executemany("DELETE FROM trail WHERE number = ?", [(number,) for number in gone])
+            self._file.execute("INSERT INTO trail (value) VALUES (?)", (json.dumps(dict(value)),))
+            self._file.execute("COMMIT")
+        except BaseException:
+            # SQLite may have taken it back by itself.
+            if self._file.in_transaction:
+                self._file.execute("ROLLBACK")
+            raise
+        finally:
+            self._file.execute("PRAGMA synchronous=FULL")
 
     def close(self) -> None:
         self._file.close()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from rejoinder.clients.rollouts import ArmFigures, Hop, Rollout
+from rejoinder.clients.rollouts import ArmFigures, Hop, Rollout, VetoArm, VetoFigures
 from rejoinder.clients.rollouts import Verdict as Shown
+from rejoinder.rollout.evidence import PARTS
 from rejoinder.rollout.forecast import Forecast, Scores, forecast
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.sample_ratio import CountedRatio, SampleRatio
 from rejoinder.rollout.state import IDLE
+from rejoinder.rollout.vetoes import VetoView
 from rejoinder.rollouts.engine import Seen
 from rejoinder.rollouts.trial import Trial
 
@@ -72,6 +74,7 @@ def report(seen: Seen) -> Rollout:
         e_needed=1 / trial.plan.alpha,
         assigned=_hop(evidence.assigned),
         matured=_hop(evidence.matured),
+        vetoes=tuple(_veto(view) for view in evidence.vetoes.views(PARTS["vetoes"] * trial.plan.alpha)),
     )
 
 
@@ -110,6 +113,19 @@ def _hop(ratio: SampleRatio | CountedRatio) -> Hop:
     units, canary = (sum(each) for each in zip(*ratio.counts.values(), strict=True)) if ratio.counts else (0, 0)
     expected = sum(weight * n for weight, (n, _) in ratio.counts.items())
     return Hop(units, canary, expected, _e(ratio.peak))
+
+
+def _veto(view: VetoView) -> VetoFigures:
+    arms = {name: VetoArm(arm.units, arm.harm or 0.0, arm.unread) for name, arm in view.arms.items()}
+    return VetoFigures(
+        view.name,
+        _e(view.log_e),
+        _e(view.log_needed),
+        view.fired,
+        view.measured,
+        arms["stable"],
+        arms["canary"],
+    )
 
 
 def _figures(trial: Trial, arm: str) -> ArmFigures:

@@ -10,14 +10,12 @@ from typing import Any
 
 from rejoinder.core.codec import to_proto
 from rejoinder.core.errors import (
+    PASSING,
     BadSettings,
-    DeadlineExceeded,
     EmptyField,
     Fenced,
     NotFound,
     RejoinderError,
-    ResourceExhausted,
-    Unavailable,
 )
 from rejoinder.core.metrics import Metrics
 from rejoinder.rollouts.engine import Engine
@@ -27,7 +25,7 @@ from rejoinder.runtime.logging import EventLog
 from rejoinder.v1 import rollouts_pb2, rollouts_pb2_grpc
 
 #: What passes by itself, or is another engine's business: nothing is decided, and the lease is left to lapse.
-PASSING = (Unavailable, ResourceExhausted, DeadlineExceeded, Fenced)
+NOT_OURS = (*PASSING, Fenced)
 
 
 class RolloutService(rollouts_pb2_grpc.RolloutServiceServicer):
@@ -39,6 +37,11 @@ class RolloutService(rollouts_pb2_grpc.RolloutServiceServicer):
 
     async def GetRollout(self, request: rollouts_pb2.GetRolloutRequest, call: Call) -> rollouts_pb2.GetRolloutResponse:
         return await self._told(request.policy)
+
+    async def GetTrail(self, request: rollouts_pb2.GetTrailRequest, call: Call) -> rollouts_pb2.GetTrailResponse:
+        self._check(request.policy)
+        points = await asyncio.to_thread(self._engine.trail)
+        return rollouts_pb2.GetTrailResponse(points=[to_proto(each, rollouts_pb2.TrailPoint()) for each in points])
 
     async def Start(self, request: rollouts_pb2.StartRequest, call: Call) -> rollouts_pb2.GetRolloutResponse:
         self._check(request.policy)
@@ -92,7 +95,7 @@ async def follow(engine: Engine, poll_s: float, metrics: Metrics, events: EventL
             row = await asyncio.to_thread(engine.tick)
             metrics["rollout_looks_total"].labels(row).inc()
             said = ""
-        except PASSING as error:
+        except NOT_OURS as error:
             said = _tell(error, said, events)
             metrics["rollout_skipped_total"].labels(error.reason).inc()
         with suppress(TimeoutError):

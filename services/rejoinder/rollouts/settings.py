@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.vetoes import FAILURES
 from rejoinder.rollouts.judging import LENGTH, check_kept
+from rejoinder.runtime.callertheme import CallerTheme
+from rejoinder.runtime.kafkatheme import KafkaGuestTheme
 from rejoinder.runtime.settings import ServerSettings, Theme
 
 #: What a rollout follows that names no plan of its own.
@@ -29,15 +31,17 @@ class PolicyTheme(Theme):
     """Share of users never canaried, in a policy's first table; later ones keep what the table says."""
 
 
-class SourceTheme(Theme):
+class SourceTheme(CallerTheme):
+    log: Literal["sqlite", "kafka"] = "sqlite"
+    """Which log's `arms` topic is read and written. kafka: log_file and owner are not looked at."""
+    kafka: KafkaGuestTheme = KafkaGuestTheme()
+    """The log on Apache Kafka; by default its topics are the feedback service's to make."""
     log_file: Path = Path("rejoinder-data/log.db")
     """The log's SQLite file, whose `arms` topic is read."""
     owner: str = "127.0.0.1:50051"
     """Address of the log's owner (the feedback service), through which tables are written."""
     ledger: str = "127.0.0.1:50055"
     """Address of the ledger, which has what users thought of each arm."""
-    token_file: Path | None = None
-    """Bearer token for all of them, of role internal; unset: none."""
 
 
 class EngineTheme(Theme):

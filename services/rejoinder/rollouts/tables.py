@@ -1,9 +1,10 @@
 """The arms topic as its one writer sees it.
 
-Taking it fences whoever wrote before: the transactional id's epoch is a counter in the log and becomes our term. The
-topic is then read to its end, and while a higher term lies there (a writer elsewhere counts its terms otherwise)
-nothing is written. A write whose answer was lost is settled by reading: no epoch is taken anew for it, or an engine
-that was paused could take the table back from its successor.
+Taking it fences whoever wrote before, and what that answers becomes our term: on SQLite the transactional id's epoch, a
+counter in the log; on Kafka one more than the highest term on the topic (kafkaowner.py). The topic is then read to its
+end, and while a higher term lies there (a writer elsewhere counts its terms otherwise) nothing is written. A write
+whose answer was lost is settled by reading: no epoch is taken anew for it, or an engine that was paused could take the
+table back from its successor.
 """
 
 from __future__ import annotations
@@ -15,17 +16,10 @@ from rejoinder.core.arms import ArmsTable
 from rejoinder.core.codec import decode
 from rejoinder.core.errors import Fenced, RejoinderError
 from rejoinder.stream.headers import record_of
-from rejoinder.stream.port import NewRecord, Partition, Record
+from rejoinder.stream.port import NewRecord, Partition
+from rejoinder.stream.unread import Topic, unread
 
 TOPIC = "arms"
-
-
-class Topic(Protocol):
-    """What is read of a log."""
-
-    def end_offsets(self, topic: str) -> Mapping[int, int]: ...
-
-    def read(self, topic: str, partition: int, offset: int) -> Sequence[Record]: ...
 
 
 class Owner(Protocol):
@@ -66,12 +60,10 @@ class ArmsTopic:
 
     def read(self) -> ArmsTable | None:
         """The table in force: the highest (term, generation), of equal ones the last; None before the first."""
-        for partition in self._log.end_offsets(TOPIC):
-            while records := self._log.read(TOPIC, partition, self._positions.get(partition, 0)):
-                for record in records:
-                    if record.key == self._policy.encode():
-                        self._take_up(record.value)
-                self._positions[partition] = records[-1].offset + 1
+        for records in unread(self._log, TOPIC, self._positions):
+            for record in records:
+                if record.key == self._policy.encode():
+                    self._take_up(record.value)
         return self._seen
 
     def fenced_by(self, table: ArmsTable) -> bool:

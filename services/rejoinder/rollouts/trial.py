@@ -46,6 +46,8 @@ class Trial:
         reading = self.reading
         ok = reading.pinned and not reading.foreign and reading.behind_s <= behind_s
         name = ", ".join(f"{judge.extractor}@{judge.version}" for judge in reading.judges)
+        if reading.second is not None:
+            name += f"; audited by {reading.second.extractor}@{reading.second.version}"
         return verdict(self.evidence, self.plan, Look(ok, name))
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ def answered(asked: Asked, gate: Gate, sampler: Sampler | None, scorer: Scorer |
     """Gate prompts answered by both versions with the same seed, then the recipe's own; none without a sampler."""
     if sampler is None:
         return []
-    rows = [json.loads(line) for line in asked.pairs.read_text("utf-8").splitlines()[: gate.samples]]
+    with asked.pairs.open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in islice(lines, gate.samples)]
     rows += [{"group": row["id"], **row} for row in prompts_of(gate)]
 
     prompts = [messages_of(row["prompt"]) for row in rows]
@@ -93,7 +95,7 @@ def prompts_of(gate: Gate) -> list[dict[str, Any]]:
     if not gate.prompts:
         return []
     try:
-        rows = [json.loads(line) for line in Path(gate.prompts).read_text("utf-8").splitlines() if line.strip()]
+        rows = [json.loads(line) for line in Path(gate.prompts).read_text("utf-8").split("\n") if line.strip()]
         for row in rows:
             messages_of(row["prompt"])
         return [{"id": str(row["id"]), "prompt": row["prompt"]} for row in rows]

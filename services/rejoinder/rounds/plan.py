@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from rejoinder.core.arms import Salts
@@ -24,17 +25,33 @@ class Previews(Protocol):
         """The window that would be cut now, unrecorded."""
 
 
-def pairs_now(ledger: Previews, evidence: str, recipe: Recipe, loop: str = "") -> tuple[Split, Counter[str]]:
-    """Pairs of the builders that need no service, cut into sides; rows that need one are counted as left out."""
+def pairs_now(
+    ledger: Previews,
+    evidence: str,
+    recipe: Recipe,
+    loop: str = "",
+    told: Callable[[float], None] = lambda share: None,
+) -> tuple[Split, Counter[str]]:
+    """Pairs of the builders that need no service, cut into sides; rows that need one are counted as left out.
+
+    told: hears the share of them that is built.
+    """
     window = ledger.preview(loop, evidence, Leaving(Salts().holdout, HOLDOUT_SHARE))
-    pairs, counts = build_pairs(window.evidence, recipe, Context("", "", 0, recipe.seed))
+    pairs, counts = build_pairs(window.evidence, recipe, Context("", "", 0, recipe.seed), told)
     return split(pairs, Salts(), HOLDOUT_SHARE), counts
 
 
-def plan(ledger: Previews, store: Store, policy: str, evidence: str, recipe: Recipe) -> dict[str, Any]:
+def plan(
+    ledger: Previews,
+    store: Store,
+    policy: str,
+    evidence: str,
+    recipe: Recipe,
+    told: Callable[[float], None] = lambda share: None,
+) -> dict[str, Any]:
     """Evidence by kind and cause, pairs and drops by builder, sides, and what the round would do."""
     window = ledger.preview(policy, evidence, Leaving(Salts().holdout, HOLDOUT_SHARE))
-    pairs, counts = build_pairs(window.evidence, recipe, Context(policy, "", 0, recipe.seed))
+    pairs, counts = build_pairs(window.evidence, recipe, Context(policy, "", 0, recipe.seed), told)
     cut = split(pairs, Salts(), HOLDOUT_SHARE)
     sides = {name: len(found) for name, found in cut.sides.items()}
     known = claims(store, policy)

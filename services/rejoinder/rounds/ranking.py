@@ -63,6 +63,7 @@ def compare(
     held = write(work / "measured.jsonl", measured)
     told("before")
     before = likelihood(held, base, None, work / "before.jsonl", run)
+    beta = train.settings.get("params", {}).get("beta")
     report: dict[str, Any] = {"trained_on": len(cut.sides["pairs"]), "measured_on": len(before), "arms": {}}
     for arm in arms(train):
         told(arm.name)
@@ -75,7 +76,7 @@ def compare(
         run([*TRAINING, "run", *paths(manifest=manifest, pairs=file, base=base, out=out)])
         after = likelihood(held, base, out / "adapter", work / f"{name}.rows.jsonl", run)
         generator = np.random.default_rng(seed)
-        report["arms"][arm.name] = rank_report(before, after, generator=generator, min_n=1)
+        report["arms"][arm.name] = rank_report(before, after, generator=generator, beta=beta, min_n=1)
     return report
 
 

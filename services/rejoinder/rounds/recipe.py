@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rejoinder.core import typed, yamlfile
-from rejoinder.core.errors import BadFile, BadSettings
+from rejoinder.core.errors import BadFile, BadSettings, UnknownRow
 from rejoinder.core.ids import digest_of
 from rejoinder.core.table import Table
 from rejoinder.evaluate.measures import MEASURES
 from rejoinder.rounds.pairs import BUILDERS
 from rejoinder.rounds.pairs.guards import GuardSettings
 from rejoinder.rounds.pairs.summarise import SUMMARISERS
+from rejoinder.training.feeds import FED_BY, FEEDS, PAIR
 
 T = TypeVar("T")
 
@@ -51,12 +52,16 @@ class Train:
 class Gate:
     """samples: gate prompts answered by both versions; temperature and max_tokens of those answers.
 
+    head: the reward service's head that judges win_rate, by name; none may judge by the weights that scored the pairs'
+    candidates, so the service loads it beside its default one (`more` in its settings). "": nobody judges.
+
     prompts: a JSON Lines file of {"id", "prompt": [{role, content}]} that both versions answer besides: what a check
     needs that the users' own prompts do not give it. "" for none.
     """
 
     measures: tuple[Chosen, ...] = ()
     samples: int = 200
+    head: str = ""
     prompts: str = ""
     temperature: float = 1.0
     max_tokens: int = 0
@@ -106,6 +111,7 @@ def of(value: Any) -> Recipe:
         "gate": _made(Gate, {**gate, "measures": measures}, "gate"),
     }
     recipe = _made(Recipe, {**plain, **made}, "recipe")
+    _refuse_unfed(recipe)
     SUMMARISERS.resolve(recipe.summariser)
     try:
         digest_of(as_plain(recipe))
@@ -119,6 +125,23 @@ def as_plain(recipe: Recipe) -> dict[str, Any]:
     plain = dataclasses.asdict(recipe)
     plain["guards"]["support_floor"] = str(plain["guards"]["support_floor"])
     return plain
+
+
+def _refuse_unfed(recipe: Recipe) -> None:
+    """An objective of our own train stage must be there, and some builder make what it reads; a private one is asked
+    when it trains. Raises UnknownRow, BadSettings."""
+    name = recipe.train.settings.get("objective", "dpo")
+    if recipe.train.command or ":" in str(name):
+        return
+    if name not in FEEDS:
+        raise UnknownRow("objective", str(name), tuple(FEEDS))
+    makes = {c.row: BUILDERS.resolve(c.row).traits.get("makes", PAIR) for c in recipe.builders}
+    if not FED_BY[FEEDS[name]] & set(makes.values()):
+        able = [row.name for row in BUILDERS.values() if row.traits.get("makes", PAIR) in FED_BY[FEEDS[name]]]
+        raise BadSettings(
+            f"train: {name} reads what none of {', '.join(makes)} makes ({FEEDS[name]}); {', '.join(able)} would",
+            field="objective",
+        )
 
 
 def _chosen(value: Any, where: str, table: Table) -> tuple[Chosen, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,18 +20,23 @@ from rejoinder.core.ids import derived_id, digest_of
 from rejoinder.core.types import Preference, RoundEvent
 from rejoinder.evaluate.measures.inputs import Check, GateInputs
 from rejoinder.ledger.cut import Cut
-from rejoinder.ledger.windows import Leaving, Window
+from rejoinder.ledger.windows import Evidence, Leaving, Window
 from rejoinder.registry import datasets
 from rejoinder.registry.artefacts import Artefacts, Version
 from rejoinder.registry.claims import Claim, claim_round, claims, close_round
+from rejoinder.registry.reviews import REJECTED, reviewed, reviews
 from rejoinder.registry.store import Store
 from rejoinder.rounds.build import build_pairs
 from rejoinder.rounds.gate import Asked, adapter_of, answered, likelihoods, measured, prompts_of
+from rejoinder.rounds.guided import dissatisfied, guided
+from rejoinder.rounds.judge import judge
 from rejoinder.rounds.pairs.context import Context, Sampler, Scorer, Summariser
 from rejoinder.rounds.pairs.split import split
 from rejoinder.rounds.recipe import Recipe, as_plain
 from rejoinder.rounds.stages import TRAINING, Done, Stages, command, paths
 
+#: What a round tells of, in order; a refused one ends earlier.
+STAGES = ("window", "pairs", "train", "export", "gate")
 ADAPTER_FILE = "adapter.onnx_adapter"
 
 
@@ -106,6 +111,8 @@ class Round:
         self._stages = Stages(ports.store, ports.told)
         self._done: dict[str, Done] = {}
         self._claim: Claim | None = None
+        self._read: dict[str, list[str]] = {}
+        self._turns: list[Evidence] = []
 
     def run(self) -> Report:
         """Raises ClaimTaken while another loop's round of this policy is open; else ends with a report."""
@@ -153,13 +160,18 @@ class Round:
 
     def _window(self) -> Window:
         """The window of this round; its cut is the first that any runner of the round published."""
-        loop, ports = self._loop, self._ports
-        done = self._stage("window", {"loop": loop.policy}, lambda key: {"cut": ports.windows.cut().to_json()})
-        return ports.windows.window(
+        ports = self._ports
+        done = self._stage("window", {"loop": self._loop.policy}, lambda key: {"cut": ports.windows.cut().to_json()})
+        return self._window_until(Cut.from_json(done.output["cut"]))
+
+    def _window_until(self, cut: Cut) -> Window:
+        """As it is now: without what was erased since it was asked for first."""
+        loop = self._loop
+        return self._ports.windows.window(
             loop.policy,
             self._claim.number,
             loop.evidence_policy,
-            Cut.from_json(done.output["cut"]),
+            cut,
             Leaving(loop.salts.holdout, loop.holdout_share, frozenset(self._rolled_back())),
         )
 
@@ -170,6 +182,7 @@ class Round:
     def _pairs(self) -> dict[str, Path]:
         """Pair sets of this round and the training file made of them and of earlier rounds'."""
         window = self._window()
+        self._turns = dissatisfied(window.evidence, self._loop.salts, self._loop.holdout_share)
         recipe, loop, ports = self._recipe, self._loop, self._ports
         inputs = {
             "window": window.manifest.digest,
@@ -191,11 +204,19 @@ class Round:
                 ports.at_once,
             )
             pairs, counts = build_pairs(window.evidence, recipe, context)
+            # Hours may have passed, and the ledger looked at the sets for the last time when its grace was over.
+            held = self._held(window)
+            counts["erased"] = sum((pair.tenant, pair.provenance.evidence) not in held for pair in pairs)
+            pairs = [pair for pair in pairs if (pair.tenant, pair.provenance.evidence) in held]
             cut = split(pairs, loop.salts, loop.holdout_share)
             counts |= {f"crossing.{cause}": n for cause, n in cut.crossing.items()} | {"without_user": cut.without_user}
             made = {}
             for side, chosen in cut.sides.items():
                 made[side] = self._write_set(side, key, chosen, counts, window)
+            # And between that look and the last write, or since a killed run wrote the sets that were taken over.
+            held = self._held(window)
+            for side in made:
+                datasets.keep(self._set_folder(side, key), held)
             return {
                 "digest": digest_of({side: made[side].digest for side in sorted(made)}),
                 "sets": {side: asdict(made[side]) for side in sorted(made)},
@@ -208,11 +229,18 @@ class Round:
         done = self._stage("pairs", inputs, make)
         return self._files(done)
 
+    def _held(self, window: Window) -> Set[tuple[str, str]]:
+        """Tenant and id of the evidence of a window that the ledger still has."""
+        return {(piece.tenant, piece.id) for piece in self._window_until(window.manifest.cut).evidence}
+
+    def _set_folder(self, side: str, key: str) -> Path:
+        return self._folder / f"{side}-{key[:12]}"
+
     def _write_set(
         self, side: str, key: str, pairs: Sequence[Preference], counts: Mapping[str, int], window: Window
     ) -> datasets.DataSet:
         """Writes a set, or takes over the one that a killed run left whole under the same key."""
-        folder = self._folder / f"{side}-{key[:12]}"
+        folder = self._set_folder(side, key)
         if (folder / datasets.MANIFEST).exists():
             return datasets.read_manifest(folder)
         shutil.rmtree(folder, ignore_errors=True)
@@ -222,16 +250,33 @@ class Round:
     def _files(self, done: Done) -> dict[str, Path]:
         """Files for the stages' processes: training pairs (earlier rounds' too) and the gate's, which accumulate."""
         self._folder.mkdir(parents=True, exist_ok=True)
+        verdicts = self._reviews()
         files = {}
         for name, side, earlier in (("train_file", "pairs", self._recipe.keep_earlier), ("gate_file", "gate", True)):
-            folders = [self._folder / f"{side}-{done.output['key'][:12]}"]
+            folders = [self._set_folder(side, done.output["key"])]
             folders += self._earlier(side) if earlier else []
-            rows = {pair.id: datasets.training_row(pair) for folder in folders[::-1] for pair in datasets.read(folder)}
-            if name == "train_file":
-                _swap(rows.values(), self._recipe.train.swap_share, self._recipe.seed)
+            self._read[side] = [f"{folder.parent.name}/{folder.name}" for folder in folders]
             files[name] = self._folder / f"{side}.jsonl"
-            files[name].write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows.values()))
+            pairs: list[Preference] | None = None
+            # Until no row went between reading and writing: what goes later, the eraser takes from the file too.
+            while pairs != (found := [pair for folder in folders[::-1] for pair in datasets.read(folder)]):
+                pairs = found
+                rows = {pair.id: datasets.training_row(pair) for pair in reviewed(pairs, verdicts)}
+                if name == "train_file":
+                    _swap(rows.values(), self._recipe.train.swap_share, self._recipe.seed)
+                files[name].write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows.values()))
         return files
+
+    def _reviews(self) -> Mapping[str, str]:
+        """Pair → what people said of it by when any runner of the round asked first; a killed round goes on with it."""
+        known = {"policy": self._loop.policy, "round": self._claim.number}
+
+        def make(key: str) -> Mapping[str, Any]:
+            held = {pair: review.verdict for pair, review in reviews(self._ports.store, self._loop.policy).items()}
+            return {"verdicts": held, "rejected": sum(verdict == REJECTED for verdict in held.values())}
+
+        done = self._done["reviews"] = self._stages.run("reviews", known, make)
+        return done.output["verdicts"]
 
     def _earlier(self, side: str) -> list[Path]:
         """Sets of this side of earlier rounds that were not abandoned, newest first."""
@@ -318,7 +363,12 @@ class Round:
             round=self._claim.number,
             dataset_digest=self._done["pairs"].output["digest"],
             made_at=self._claim.at,
-            facts={"window": self._done["pairs"].output["window"]["digest"], "train": trained["digest"]},
+            facts={
+                "window": self._done["pairs"].output["window"]["digest"],
+                "train": trained["digest"],
+                # Below this policy's rounds: what it was trained on, of earlier rounds too.
+                "sets": self._read["pairs"],
+            },
         )
         try:
             ports.artefacts.publish(version)
@@ -340,17 +390,21 @@ class Round:
 
         def make(key: str) -> Mapping[str, Any]:
             trained = ports.artefacts.path(self._done["train"].output["digest"]) / "adapter"
+            judging, unjudged = judge(recipe.gate.head, ports.scorer)
             asked = Asked(files["gate_file"], self._folder, self._loop.base, self._loop.stable, version)
             gathered = GateInputs(
                 *likelihoods(
                     asked, adapter_of(ports.artefacts, self._loop.policy, self._loop.stable), trained, ports.run
                 ),
-                answered(asked, recipe.gate, ports.sampler, ports.scorer),
+                answered(asked, recipe.gate, ports.sampler, judging),
                 self._done["train"].output["metrics"],
                 self._done["export"].output["parity"],
                 ports.checks,
+                unjudged,
             )
-            return measured(gathered, recipe.gate, recipe.seed)
+            versions = (self._loop.stable, version)
+            wishes = guided(self._turns, versions, recipe.gate, ports.sampler, recipe.seed)
+            return {**measured(gathered, recipe.gate, recipe.seed), "wishes": wishes}
 
         done = self._stage("gate", inputs, make)
         return done.output["passed"], tuple(done.output["reasons"])
@@ -358,7 +412,7 @@ class Round:
     def _end(self, outcome: str, version: str, reasons: tuple[str, ...]) -> Report:
         stages = {name: done.output for name, done in self._done.items()}
         self._event("publish" if outcome == "published" else "refused", digest_of(list(reasons)), version)
-        facts = {"version": version, "reasons": list(reasons)}
+        facts = {"version": version, "reasons": list(reasons), "stages": {n: d.key for n, d in self._done.items()}}
         self._tidy()
         close_round(self._ports.store, self._claim, outcome, self._ports.clock.now(), facts)
         return Report(self._loop.policy, self._claim.number, outcome, version, reasons, stages)
@@ -381,7 +435,7 @@ def _swap(rows: Iterable[dict[str, Any]], share: float, seed: int) -> None:
     """Exchanges the sides of a share of the rows in place, each by a coin of its own."""
     for row in rows:
         if bucket(row["id"], f"swap {seed}") < share:
-            row["chosen"], row["rejected"] = row["rejected"], row["chosen"]
+            row.update(datasets.turned(row))
 
 
 def _content(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rejoinder.clients.ledger import LedgerClient
 from rejoinder.clients.policy import PolicyClient
@@ -45,6 +45,14 @@ class RewardPort:
 
     def score(self, messages: Sequence[Message], responses: Sequence[str]) -> list[float]:
         return list(self._client.score(messages, responses, head=self._head, deadline_s=PATIENCE_S).scores)
+
+    def heads(self) -> Mapping[str, str]:
+        found = self._client.heads()
+        default = next(head for head in found if head.default_head)
+        return {"": default.digest} | {head.name: head.digest for head in found}
+
+    def under(self, head: str) -> RewardPort:
+        return RewardPort(self._client, head)
 
 
 class WindowPort:

@@ -16,10 +16,10 @@ class Admission:
     def __init__(self, max_in_flight: int, retry_after_s: float, metrics: Metrics) -> None:
         self._max = max_in_flight
         self._retry_after_s = retry_after_s
-        self._gauge = metrics["rpc_in_flight"]
         self._idle = asyncio.Event()
         self._idle.set()
         self.in_flight = 0
+        metrics["rpc_in_flight"].set_function(lambda: self.in_flight)
 
     @contextmanager
     def slot(self) -> Iterator[None]:
@@ -38,7 +38,6 @@ class Admission:
 
     def _moved(self, by: int) -> None:
         self.in_flight += by
-        self._gauge.set(self.in_flight)
         if self.in_flight:
             self._idle.clear()
         else:

@@ -3,13 +3,14 @@
 Interactive work comes before batch work (a batch row that waited `patience_s` counts as interactive, so that it starves
 nowhere). Within a class the tenant served longest ago goes first and tenants take turns row by row. A window of rows in
 that order is sorted by length and cut so that rows × longest stays within `max_tokens`; the batch that holds the fair
-order's first row comes first. A row whose deadline has passed is in no batch: nothing is computed for nobody.
+order's first row comes first. A row whose deadline has passed is in no batch, nor, while others wait, one whose
+deadline would pass as it is computed: nothing is computed for nobody.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -18,7 +19,9 @@ class Limits:
     """max_tokens: padded tokens of a batch (rows × longest row). max_rows: of a batch. window: rows sorted together.
 
     max_queued_tokens: waiting rows' tokens, above which QUEUE_FULL. patience_s: after which batch work counts as
-    interactive. lanes: batches at once; 1 for a model in process, more for a server behind the backend.
+    interactive. lanes: batches at once; 1 for a model in process, more for a server behind the backend. headroom: share
+    of a caller's time, less the batch at work and its own, that what waits before it is thought to fill at most;
+    beyond it QUEUE_FULL.
     """
 
     max_tokens: int = 384
@@ -27,6 +30,7 @@ class Limits:
     max_queued_tokens: int = 262_144
     patience_s: float = 5.0
     lanes: int = 1
+    headroom: float = 0.4
 
 
 @dataclass(frozen=True)
@@ -46,24 +50,37 @@ class Item:
 
 @dataclass(frozen=True)
 class Plan:
-    """batches: in the order to run. expired: rows whose deadline has passed, in no batch."""
+    """batches: in the order to run. expired: rows whose deadline has passed or will, in no batch."""
 
     batches: tuple[tuple[Item, ...], ...]
     expired: tuple[Item, ...]
 
 
-def plan(queue: Iterable[Item], now: float, limits: Limits, last_turn: Mapping[str, int]) -> Plan:
+def plan(
+    queue: Iterable[Item],
+    now: float,
+    limits: Limits,
+    last_turn: Mapping[str, int],
+    batch_s: Callable[[int], float] = lambda padded_tokens: 0.0,
+) -> Plan:
     """What to run of a queue in order of arrival. last_turn: the turn in which a tenant last had a row; absent = never.
+    batch_s: padded tokens → the seconds that such a batch is thought to take.
 
-    Every item of the queue is in one batch, expired, or outside the window (it waits); never in two of them.
+    Every item of the queue is in one batch, expired, or outside the window (it waits); never in two of them. While any
+    deadline has not passed there is a batch, however slow the model is thought to be: else nobody would ever find out
+    that it is faster.
     """
-    waiting: tuple[list[Item], list[Item]] = ([], [])
-    expired = []
+    alive, expired = [], []
     for item in queue:
-        if item.deadline is not None and item.deadline <= now:
-            expired.append(item)
-        else:
-            waiting[item.background and now - item.arrived < limits.patience_s].append(item)
+        (expired if item.deadline is not None and item.deadline <= now else alive).append(item)
+    done = now + batch_s(min(limits.max_tokens, sum(item.tokens for item in alive)))
+    late = [item for item in alive if item.deadline is not None and item.deadline < done]
+    if len(late) < len(alive):
+        expired += late
+        alive = [item for item in alive if item.deadline is None or item.deadline >= done]
+    waiting: tuple[list[Item], list[Item]] = ([], [])
+    for item in alive:
+        waiting[item.background and now - item.arrived < limits.patience_s].append(item)
     batches: list[tuple[Item, ...]] = []
     for rows in waiting:
         batches += _cut(_turns(rows, limits.window, last_turn), limits)

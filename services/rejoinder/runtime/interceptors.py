@@ -8,8 +8,9 @@ with the parser's text.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing
+from functools import cache
 from typing import Any, NoReturn
 
 import grpc
@@ -47,6 +48,8 @@ class Interceptors:
         self._admission = admission
         self._tracer = tracer
         self._metrics = metrics
+        # A label's child is looked for under a lock, and there are few.
+        self._took = cache(metrics["rpc_s"].labels)
         self._clock = clock
         self._log = log
         self._max_message_bytes = max_message_bytes
@@ -59,36 +62,43 @@ class Interceptors:
         parse = handler.request_deserializer
 
         async def unary(raw: bytes, context: grpc.aio.ServicerContext) -> Any:
-            async with self._around(method, parse, raw, context) as (request, call):
-                return await handler.unary_unary(request, call)
+            return await self._guarded(method, parse, raw, context, handler.unary_unary)
 
-        async def stream(raw: bytes, context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:
-            async with self._around(method, parse, raw, context) as (request, call):
+        async def stream(raw: bytes, context: grpc.aio.ServicerContext) -> None:
+            async def write(request: Any, call: Call) -> None:
                 async with aclosing(handler.unary_stream(request, call)) as messages:
                     async for message in messages:
-                        yield message
+                        await context.write(message)
+
+            await self._guarded(method, parse, raw, context, write)
 
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(stream, None, handler.response_serializer)
         return grpc.unary_unary_rpc_method_handler(unary, None, handler.response_serializer)
 
-    @asynccontextmanager
-    async def _around(
-        self, method: str, parse: Callable[[bytes], Any], raw: bytes, context: grpc.aio.ServicerContext
-    ) -> AsyncIterator[tuple[Any, Call]]:
+    async def _guarded(
+        self,
+        method: str,
+        parse: Callable[[bytes], Any],
+        raw: bytes,
+        context: grpc.aio.ServicerContext,
+        work: Callable[[Any, Call], Awaitable[Any]],
+    ) -> Any:
+        """What the work returns, in the order of the module's docstring."""
         started = self._clock.monotonic()
         remaining = context.time_remaining()
         deadline = None if remaining is None else started + remaining
         status = "OK"
         try:
-            with self._tracer.span(method, _metadata(context, "traceparent")) as traceparent:
-                caller = self._auth.authenticate(context.invocation_metadata(), _peers(context.auth_context()))
+            metadata = context.invocation_metadata() or ()
+            with self._tracer.span(method, _value(metadata, "traceparent")) as traceparent:
+                caller = self._auth.authenticate(metadata, _peers(context))
                 check_role(caller, method)
                 request = self._parsed(parse, raw)
                 check_tenants(caller, request)
                 with self._admission.slot():
-                    async with self._timeout(remaining):
-                        yield request, Call(method, caller, deadline, traceparent, self._clock)
+                    call = Call(method, caller, deadline, traceparent, self._clock)
+                    return await self._in_time(work, request, call, remaining)
         except asyncio.CancelledError:
             late = deadline is not None and self._clock.monotonic() >= deadline
             status = "DEADLINE_EXCEEDED" if late else "CANCELLED"
@@ -99,7 +109,7 @@ class Interceptors:
             self._note(method, known, error)
             await abort(context, known)
         finally:
-            self._metrics["rpc_s"].labels(method, status).observe(self._clock.monotonic() - started)
+            self._took(method, status).observe(self._clock.monotonic() - started)
 
     def _parsed(self, parse: Callable[[bytes], Any], raw: bytes) -> Any:
         if len(raw) > self._max_message_bytes:
@@ -109,15 +119,16 @@ class Interceptors:
         except DecodeError:
             raise BadEncoding("the bytes are no request of this method", size=len(raw)) from None
 
-    @asynccontextmanager
-    async def _timeout(self, remaining: float | None) -> AsyncIterator[None]:
+    async def _in_time(
+        self, work: Callable[[Any, Call], Awaitable[Any]], request: Any, call: Call, remaining: float | None
+    ) -> Any:
         """Ends the method at the caller's deadline or at ours; nothing begins for a caller who has left."""
         limit = self._max_call_s if remaining is None else min(remaining, self._max_call_s)
         if limit <= 0:
             raise DeadlineExceeded("the deadline had passed before the call began")
         try:
             async with asyncio.timeout(limit) as timeout:
-                yield
+                return await work(request, call)
         except TimeoutError:
             if timeout.expired():
                 raise DeadlineExceeded("the deadline passed while the call was at work") from None
@@ -160,7 +171,7 @@ class Handlers(grpc.GenericRpcHandler):
         self.state = Draining("the server is shutting down", retry_after_s=1.0)
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
-        if self.state is not None and details.method.startswith("/rejoinder."):
+        if self.state is not None and not details.method.startswith("/grpc."):
             return _refusing(self.state)
         return self._methods.get(details.method)
 
@@ -177,9 +188,16 @@ async def abort(context: grpc.aio.ServicerContext, error: RejoinderError) -> NoR
     await context.abort(code, text, trailing)
 
 
-def _metadata(context: grpc.aio.ServicerContext, name: str) -> str:
-    return next((str(value) for key, value in context.invocation_metadata() or () if key == name), "")
+def _value(metadata: Iterable[tuple[str, Any]], name: str) -> str:
+    for key, value in metadata:
+        if key == name:
+            return str(value)
+    return ""
 
 
-def _peers(identity: Mapping[str, Iterable[bytes]]) -> list[str]:
-    return [name.decode("utf-8", "replace") for key in _PEER_NAMES for name in identity.get(key, ())]
+def _peers(context: grpc.aio.ServicerContext) -> Iterator[str]:
+    """The names of a client's certificate; asked for only where somebody looks at them."""
+    identity: Mapping[str, Iterable[bytes]] = context.auth_context()
+    for key in _PEER_NAMES:
+        for name in identity.get(key, ()):
+            yield name.decode("utf-8", "replace")

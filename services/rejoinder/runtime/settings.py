@@ -19,7 +19,20 @@ from rejoinder.core import yamlfile
 from rejoinder.core.errors import BadFile, BadSettings
 
 #: Names that may stand between `REJOINDER_` and the first `__`.
-SERVICES = ("gateway", "policy", "reward", "rerank", "feedback", "signals", "ledger", "rollouts")
+SERVICES = (
+    "gateway",
+    "console",
+    "policy",
+    "reward",
+    "rerank",
+    "feedback",
+    "signals",
+    "ledger",
+    "rollouts",
+    "observe",
+    "operator",
+    "rounds",
+)
 
 #: What Kubernetes puts into every pod for a Service called `rejoinder-feedback`; no setting of ours.
 _KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)$")

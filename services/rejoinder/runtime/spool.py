@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from rejoinder.core import codec
 from rejoinder.core.errors import RejoinderError
@@ -225,6 +225,61 @@ class Spool:
         return bool(batch) or whole
 
 
+class Covers(Protocol):
+    """Whether a record of this tenant and user, made at this time (seconds), must go."""
+
+    def __call__(self, tenant: str, user_id: str, accepted_at: float, events: Sequence[str] = ()) -> bool: ...
+
+
+class Spools:
+    """Every spool below a folder, as a store that erasure reaches. owns: nothing; the files are the state.
+
+    A segment whose process lives is left to it: what it ships late is dropped by the ledger. One that nobody ships any
+    more (a replica that is gone for good) is written anew without the covered records.
+    """
+
+    name = "spools"
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def erase(self, covers: Covers) -> int:
+        removed = 0
+        for path in self._covered(covers):
+            # Locked for no longer than it takes: a process that starts meanwhile would not adopt it.
+            segment = _Segment.adopt(path)
+            if segment is None:
+                continue
+            records, _ = segment.read(segment.size)
+            kept = [data for data in records if not _goes(data, covers)]
+            if kept:
+                left = _Segment.create(path.parent)
+                for data in kept:
+                    left.append(data)
+                left.sync()
+                left.close()
+            segment.delete()
+            removed += len(records) - len(kept)
+        return removed
+
+    def holds(self, covers: Covers) -> int:
+        """Covered records, those of living processes among them."""
+        return sum(self._covered(covers).values())
+
+    def _covered(self, covers: Covers) -> dict[Path, int]:
+        """Segments with covered records, and how many. Read without their locks."""
+        found = {}
+        for path in sorted(self._root.rglob("*.spool")):
+            with suppress(FileNotFoundError):
+                if count := sum(_goes(data, covers) for data in _records(path.read_bytes())):
+                    found[path] = count
+        return found
+
+
+def _goes(data: bytes, covers: Covers) -> bool:
+    return any(covers(event.tenant, event.user_id, event.occurred_at or 0.0) for event in _readable([data]))
+
+
 class _Segment:
     """One file. owns: its lock. synced and shipped are byte positions; busy: the writer is at it."""
 
@@ -260,6 +315,10 @@ class _Segment:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            file.close()
+            return None
+        if not os.fstat(file.fileno()).st_nlink:
+            # Whoever had it was done with it before it let it go: shipped, or written anew.
             file.close()
             return None
         whole = sum(_HEADER.size + len(data) for data in _records(file.read()))

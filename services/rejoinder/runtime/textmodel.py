@@ -50,6 +50,9 @@ class BatchSettings(Theme):
     """Seconds after which work of batch class counts as interactive, so that it cannot starve."""
     lanes: int = Field(default=1, ge=1)
     """Batches computed at once: 1 where the model runs in process, more for a model server."""
+    headroom: float = Field(default=0.4, gt=0, le=1)
+    """Share of a caller's time, less the batch at work and its own, that what waits before it is thought to fill at
+    most; beyond it QUEUE_FULL at once. More admits calls that rows of other lengths overtake for too long."""
 
     def limits(self) -> Limits:
         return Limits(**self.model_dump())
@@ -114,6 +117,8 @@ class TextModel:
 
         Raises what Batcher.submit raises: QueueFull, TooLong, DeadlineExceeded, Draining.
         """
+        # A full queue refuses before a word is tokenised.
+        self._batcher.check(tenant=caller.tenant, deadline=caller.deadline, background=caller.background)
         laid = await asyncio.to_thread(rows, self._words)
         results = await self._batcher.submit(
             [(row, output) for row in laid],

@@ -1,4 +1,5 @@
 """From what users do after an answer to signals.
 
-Read core/rubric.py, extractors/, package.py, calibration.py, evaluation.py.
+Read core/rubric.py, extractors/, language.py, package.py, calibration.py, evaluation.py; then recalibration.py and
+audit/, what a deployment's own labels say and change.
 """

@@ -2,8 +2,9 @@
 
 A temperature and one shift per class for polarity (Guo and others, 1706.04599, with the bias of vector scaling), one
 scale and shift for the rubric (Platt). Chats between people have odds of their own for SAT against DSAT, since hardly
-anyone rates a partner badly and tone tells who does; how much a turn is such a chat, the encoder says. The level is
-what the words say, 3 as far as they are silent; in chats it is the tone, 3 being the usual one.
+anyone rates a partner badly and tone tells who does; how much a turn is such a chat, the encoder says, and the odds
+count as far as the words are silent. The level is what the words say, 3 as far as they are silent; in chats it is the
+tone, 3 being the usual one.
 
 Fitted on turns the encoder did not learn from; kept as JSON beside the weights. `python -m
 rejoinder.signals.calibration HELD_OUT.jsonl` prints a new file, so whoever has labels of their own can recalibrate
@@ -24,13 +25,14 @@ from rejoinder.signals.ranking import spearman
 
 CLASSES = ("DSAT", "none", "SAT")
 WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0)
-# A wrong level is mended by the next rating; wrong odds turn a refusal into content, so their gate is the narrower one.
-LEVEL_GATE, ODDS_GATE = (0.5, 0.7), (0.8, 1.0)
+# A wrong level is mended by the next rating; wrong odds turn a refusal into content. So the odds of chats have the
+# narrower gate, and another: the probability that the words are silent. Where they speak, they decide.
+LEVEL_GATE, ODDS_GATE, SILENCE_GATE = (0.5, 0.7), (0.85, 1.0), (0.3, 0.6)
 
 
-def chatness(rating: np.ndarray, gate: tuple[float, float]) -> np.ndarray:
-    """(..., 2) rating head → how much a turn is a chat between people: 0 below the gate, 1 above it."""
-    return np.clip((rating[..., 1] - gate[0]) / (gate[1] - gate[0]), 0.0, 1.0)
+def passed(value: np.ndarray, gate: tuple[float, float]) -> np.ndarray:
+    """0 below the gate, 1 above it, in between what share of it lies below the value; same shape."""
+    return np.clip((value - gate[0]) / (gate[1] - gate[0]), 0.0, 1.0)
 
 
 def expected(logits: np.ndarray) -> np.ndarray:
@@ -65,7 +67,8 @@ class Calibration:
         silent = e[..., 1] / e.sum(-1)
         added = self.chat_odds + self.chat_scale * (logits[..., 2] - logits[..., 0])
         added = added + self.chat_tone * (rating[..., 0] - self.rating_centre)
-        odds = z[..., 2] - z[..., 0] + chatness(rating, ODDS_GATE) * added
+        counts = passed(rating[..., 1], ODDS_GATE) * passed(silent, SILENCE_GATE)
+        odds = z[..., 2] - z[..., 0] + counts * added
         favour = 1.0 / (1.0 + np.exp(-np.clip(odds, -30.0, 30.0)))
         return np.stack([(1.0 - silent) * (1.0 - favour), silent, (1.0 - silent) * favour], -1)
 
@@ -77,7 +80,7 @@ class Calibration:
         """(..., 5) logits, (..., 2) rating head, (..., 3) probabilities → expected level, 1 to 5."""
         said = (1.0 - polarity[..., 1]) * expected(levels) + polarity[..., 1] * 3.0
         tone = np.clip(3.0 + self.rating_weight * (rating[..., 0] - self.rating_centre), 1.0, 5.0)
-        chat = chatness(rating, LEVEL_GATE)
+        chat = passed(rating[..., 1], LEVEL_GATE)
         return (1.0 - chat) * said + chat * tone
 
     def to_json(self) -> str:
@@ -89,7 +92,7 @@ class Calibration:
         return cls(**{**values, "shift": tuple(values["shift"])})
 
 
-def _minimise(loss: Callable[[np.ndarray], float], start: Sequence[float], rounds: int = 300) -> np.ndarray:
+def minimise(loss: Callable[[np.ndarray], float], start: Sequence[float], rounds: int = 300) -> np.ndarray:
     """Pattern search, coordinate by coordinate: three or four smooth parameters need no more."""
     best, step = np.array(start, dtype=float), np.full(len(start), 0.5)
     value = loss(best)
@@ -141,7 +144,7 @@ def _fit_polarity(found: Calibration, judged: Sequence[Mapping]) -> Calibration:
         p = trial(x).polarity(logits, rating)[np.arange(len(label)), label]
         return -float(np.log(np.maximum(p, 1e-12)).mean())
 
-    return trial(_minimise(loss, (0.0, 0.0, 0.0)))
+    return trial(minimise(loss, (0.0, 0.0, 0.0)))
 
 
 def _fit_rubric(found: Calibration, judged: Sequence[Mapping]) -> Calibration:
@@ -155,7 +158,7 @@ def _fit_rubric(found: Calibration, judged: Sequence[Mapping]) -> Calibration:
         p = np.clip(trial(x).rubric(logits), 1e-9, 1 - 1e-9)
         return -float((fired * np.log(p) + (1 - fired) * np.log(1 - p)).mean())
 
-    return trial(_minimise(loss, (0.0, 0.0)))
+    return trial(minimise(loss, (0.0, 0.0)))
 
 
 def _fit_chat(found: Calibration, rated: Sequence[Mapping]) -> Calibration:
@@ -175,7 +178,7 @@ def _fit_chat(found: Calibration, rated: Sequence[Mapping]) -> Calibration:
         mine = np.where(good, p[:, 2], p[:, 0]) / (p[:, 0] + p[:, 2])
         return -float(np.log(np.maximum(mine, 1e-12)).mean())
 
-    return trial(_minimise(loss, (0.0, 0.0, 0.0)))
+    return trial(minimise(loss, (0.0, 0.0, 0.0)))
 
 
 def _fit_level(found: Calibration, held_out: Sequence[Mapping]) -> Calibration:

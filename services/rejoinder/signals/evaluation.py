@@ -19,7 +19,7 @@ import numpy as np
 
 from rejoinder.core.clock import Clock
 from rejoinder.signals.extractors.evidence import TextModel
-from rejoinder.signals.extractors.minilm import probabilities, row_of
+from rejoinder.signals.extractors.minilm import UNREAD, logits_of, probabilities
 from rejoinder.signals.ranking import auc, spearman
 
 BINS = 15
@@ -32,6 +32,10 @@ class Reading:
 
     polarity: tuple[float, float, float]
     level: float
+
+
+#: Of a turn in a language that the encoder does not know.
+UNKNOWN = Reading(UNREAD, 3.0)
 
 
 def macro_f1(given: Sequence[str], said: Sequence[str]) -> float:
@@ -88,6 +92,15 @@ def slope_of(p: np.ndarray, y: np.ndarray, rounds: int = 50) -> float:
     return float(beta[1])
 
 
+def gaps(p: np.ndarray, y: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
+    """ECE and debiased ECE of the probability p of y = 1."""
+    bins = _bins(p, weights)
+    gap = bins @ (y - p)
+    rate, mass = bins @ y, (bins**2).sum(1)
+    noise = rate * (1 - rate) * mass / np.maximum(1 - mass, 1e-12)
+    return float(np.abs(gap).mean()), float(np.sqrt(max(0.0, (gap**2 - noise).mean())))
+
+
 def calibration(
     p: np.ndarray, y: np.ndarray, weights: np.ndarray, rng: np.random.Generator, draws: int = 1000
 ) -> Calibrated:
@@ -95,16 +108,14 @@ def calibration(
     if not len(p) or y.min() == y.max():
         return Calibrated(*([float("nan")] * 6))
     bins = _bins(p, weights)
-    gap = bins @ (y - p)
     null = np.abs((rng.random((draws, len(p))) < p) @ bins.T - bins @ p).mean(1)
-    rate, mass = bins @ y, (bins**2).sum(1)
-    noise = rate * (1 - rate) * mass / np.maximum(1 - mass, 1e-12)
-    ece, share = float(np.abs(gap).mean()), weights / weights.sum()
+    share = weights / weights.sum()
+    ece, debiased = gaps(p, y, weights)
     base = float(share @ y)
     return Calibrated(
         ece,
         float(np.quantile(null, 0.95)),
-        float(np.sqrt(max(0.0, (gap**2 - noise).mean()))),
+        debiased,
         slope_of(p, y),
         float(share @ (p - y) ** 2),
         base * (1 - base),
@@ -144,15 +155,23 @@ def score(records: Sequence[Mapping], readings: Sequence[Reading], seed: int = 0
 
 def read(turns: Sequence[tuple[str, str]], text: TextModel) -> list[Reading]:
     """Reads (answer, follow-up) pairs as `minilm` does, without looking for reasons."""
-    logits = text.scorer.score([row_of(answer, followup, text)[0] for answer, followup in turns])
-    pairs = (probabilities(found, text) for found in logits)
-    return [Reading((float(p[0]), float(p[1]), float(p[2])), level) for p, level in pairs]
+    out = []
+    for found in logits_of(turns, text):
+        if found is None:
+            out.append(UNKNOWN)
+            continue
+        p, level = probabilities(found[0], text)
+        out.append(Reading((float(p[0]), float(p[1]), float(p[2])), level))
+    return out
 
 
 def evaluate(records: Sequence[Mapping], text: TextModel, clock: Clock) -> dict[str, float | int]:
-    """score() of what an exported encoder reads in the records, and `turns_per_s`, tokenising included."""
+    """score() of what an exported encoder reads in the records; `unknown_language`, turns that it could not read; and
+    `turns_per_s`, tokenising included."""
     turns = [(record["messages"][-1]["text"], record["followup"]) for record in records]
     started = clock.monotonic()
     readings = read(turns, text)
     seconds = clock.monotonic() - started
-    return {**score(records, readings), "turns_per_s": len(turns) / seconds if seconds > 0 else float("nan")}
+    unknown = sum(reading is UNKNOWN for reading in readings)
+    speed = len(turns) / seconds if seconds > 0 else float("nan")
+    return {**score(records, readings), "unknown_language": unknown, "turns_per_s": speed}

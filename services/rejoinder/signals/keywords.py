@@ -1,4 +1,5 @@
-"""The floor under the encoder: reasons by word patterns alone. Used for comparison, never for a signal."""
+"""The floor under the encoder: reasons by word patterns alone. Used for comparison, and by the second judge that knows
+no more than words (`extractors/lexicon.py`)."""
 
 from __future__ import annotations
 

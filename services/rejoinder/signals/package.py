@@ -17,6 +17,7 @@ from rejoinder.core.turntext import Budget, TurnRow
 from rejoinder.core.types import Polarity
 from rejoinder.signals.calibration import Calibration
 from rejoinder.signals.extractors.evidence import Logits, TextModel
+from rejoinder.signals.recalibration import Recalibration, read_recalibration
 
 CALIBRATION = "calibration.json"
 OUTPUTS = ["polarity", "level", "rating", "rubric", "tokens"]
@@ -62,8 +63,9 @@ class OnnxScorer:
         return [out[i] for i in range(len(rows))]
 
 
-def load(path: Path, *, threads: int = 1) -> TextModel:
-    """The text model of a folder. Raises BadFile (a file is missing), DataLoss (the files differ from the digest)."""
+def load(path: Path, *, threads: int = 1, own: Path | None = None) -> TextModel:
+    """The text model of a folder. own: file of a recalibration for it. Raises BadFile (a file is missing, or the
+    recalibration is another model's), DataLoss (the files differ from the digest)."""
     folder = verified(path)
     if not (path / CALIBRATION).is_file():
         raise BadFile(f"{path} holds no {CALIBRATION}", file=CALIBRATION)
@@ -72,11 +74,13 @@ def load(path: Path, *, threads: int = 1) -> TextModel:
     tokenizer: Any = Tokenizer.from_file(str(path / TOKENIZER))
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    model = f"{folder.facts['name']}@{folder.digest[:12]}"
     return TextModel(
         OnnxScorer(path / GRAPH, threads=threads),
         tokenizer,
         Calibration.from_json((path / CALIBRATION).read_text(encoding="utf-8")),
         tuple((name, Polarity(pole)) for name, pole in folder.facts["rubric"]),
-        f"{folder.facts['name']}@{folder.digest[:12]}",
+        model,
         Budget(**folder.facts["budget"]),
+        Recalibration() if own is None else read_recalibration(own, model),
     )

@@ -1,5 +1,7 @@
 """The worker: joined evidence in, signals out, as often as it takes.
 
+One of its kind, on a log with one owner; step.py is the same work shared out on Kafka.
+
 It works from what the ledger has joined, not from the feedback topic: an answer may arrive after the feedback about
 it, and only the ledger knows when the two have met. The ledger numbers evidence as it is joined and keeps, per reader,
 up to where that reader has published; a reader of a new extractor version starts at the first number, so old turns are
@@ -10,13 +12,24 @@ under the same ids, which the ledger keeps once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from rejoinder.core.ids import digest_of
+from rejoinder.core.rubric import UNKNOWN_LANGUAGE
 from rejoinder.core.table import Row
 from rejoinder.core.types import Feedback, Interaction, Signal
 from rejoinder.signals.extractors.evidence import Evidence, Ports
+from rejoinder.signals.second import Auditor
+
+
+class Piece(Protocol):
+    """Joined evidence: what was said, and the answer it is about."""
+
+    @property
+    def interaction(self) -> Interaction: ...
+    @property
+    def feedback(self) -> Feedback: ...
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,22 @@ def reader_of(extractors: Sequence[Extractor]) -> str:
     return f"signals:{digest_of(said)[:16]}"
 
 
+def signals_of(
+    extractors: Sequence[Extractor], pieces: Sequence[Piece], auditor: Auditor | None = None
+) -> list[Signal]:
+    """What a set of extractors concludes from joined evidence, and the second judge from its sample; of the first a
+    function of the evidence's content alone."""
+    # Blind: no judge can see which version answered.
+    evidence = [Evidence(replace(piece.interaction, served=None), piece.feedback) for piece in pieces]
+    readers = (*extractors, auditor) if auditor is not None else extractors
+    return [signal for reader in readers for signal in reader.read(evidence)]
+
+
+def unread(signals: Sequence[Signal]) -> int:
+    """How many are of turns whose language their extractor does not know."""
+    return sum(reason.rubric == UNKNOWN_LANGUAGE for signal in signals for reason in signal.reasons)
+
+
 class SignalWorker:
     """owns: the number up to which it has published.
 
@@ -73,11 +102,13 @@ class SignalWorker:
         publish: Callable[[Sequence[Signal]], None],
         extractors: Sequence[Extractor],
         batch: int = 256,
+        auditor: Auditor | None = None,
     ) -> None:
         self._source = source
         self._publish = publish
         self._extractors = tuple(extractors)
         self._batch = batch
+        self._auditor = auditor
         self._reader = reader_of(extractors)
         self._published = 0
 
@@ -86,8 +117,7 @@ class SignalWorker:
         found = self._source.evidence(self._reader, self._published, self._batch)
         if not found:
             return 0
-        evidence = [Evidence(n.interaction, n.feedback) for n in found]
-        signals = [signal for extractor in self._extractors for signal in extractor.read(evidence)]
+        signals = signals_of(self._extractors, found, self._auditor)
         if signals:
             self._publish(signals)
         self._published = found[-1].number

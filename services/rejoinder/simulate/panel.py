@@ -37,11 +37,12 @@ class Seat:
 
 @dataclass(frozen=True)
 class Score:
-    """All (seats): the probability of being satisfied, whether the facts hold, the words of the answer."""
+    """All (seats): the probability of being satisfied, whether the facts hold, the words of the answer, and it."""
 
     satisfaction: np.ndarray
     right: np.ndarray
     words: np.ndarray
+    answers: tuple[str, ...] = ()
 
     def means(self) -> dict[str, float]:
         return {
@@ -76,6 +77,7 @@ class Panel:
             np.array([s.person.satisfaction(s.topic.kind, r) for s, r in pairs]),
             np.array([r.right for r in readings]),
             np.array([len(a.split()) for a in answers]),
+            tuple(answers),
         )
 
     def wishes(self, answers: Sequence[str]) -> dict[int, Turns]:

@@ -88,16 +88,22 @@ class Voice:
 class Mixed:
     """Follow-ups handed on across conversations and kinds: what is said no longer says anything about the answer.
 
-    owns: what was said so far, by kind. Until another kind has said enough, people stay silent.
+    within_kind: handed on among those who asked the same kind of question instead. What most of them want is the same,
+    so that such a follow-up still says what the kind wants: not an empty control, a measure of how much of what is
+    learnt is the norm of a kind.
+
+    owns: what was said so far, by kind. Until enough was said, people stay silent.
     """
 
-    def __init__(self, rng: np.random.Generator, least: int = 20) -> None:
+    def __init__(self, rng: np.random.Generator, least: int = 20, *, within_kind: bool = False) -> None:
         self._rng = rng
         self._least = least
+        self._within = within_kind
         self._said: dict[str, list[Reply]] = {}
 
     def instead(self, kind: str, reply: Reply) -> Reply | None:
-        """Something that somebody said about another kind of question; what was to be said is kept for others."""
-        others = [said for name, found in self._said.items() if name != kind for said in found]
+        """Something that somebody said about another kind of question, or another answer of this kind; what was to be
+        said is kept for others."""
+        others = [said for name, found in self._said.items() if (name == kind) is self._within for said in found]
         self._said.setdefault(kind, []).append(reply)
         return others[int(self._rng.integers(len(others)))] if len(others) >= self._least else None

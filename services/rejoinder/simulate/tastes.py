@@ -23,7 +23,7 @@ NORMS: Mapping[str, Poles] = {
 }
 DEPARTURE = 1 / 6
 PLEASED_AT_BEST = 0.95
-MISMATCH_COST = (0.5, 0.7)
+MISMATCH_COST = (0.65, 0.85)
 WRONG_FACT_COST = 0.8
 
 

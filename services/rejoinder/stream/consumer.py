@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rejoinder.core.clock import Clock
-from rejoinder.core.errors import DeadlineExceeded, FailedPrecondition, RejoinderError, ResourceExhausted, Unavailable
+from rejoinder.core.errors import PASSING, FailedPrecondition, RejoinderError
 from rejoinder.stream.deadletters import DeadLetters
 from rejoinder.stream.port import Consumer, Log, NewRecord, Rebalanced, Record, Transaction
+from rejoinder.stream.topics import of_kinds
 
 logger = logging.getLogger(__name__)
-
-#: What passes by itself: tried again, never a reason to give up a record.
-PASSING = (Unavailable, ResourceExhausted, DeadlineExceeded)
 
 
 class Step(Protocol):
@@ -33,7 +31,8 @@ class Step(Protocol):
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """Times in seconds. transactional_id: one per stable slot (StatefulSet ordinal or static member)."""
+    """Times in seconds. transactional_id: one per stable slot (StatefulSet ordinal or static member). topics: kinds, of
+    which those of single tenants are read too."""
 
     group: str
     topics: tuple[str, ...]
@@ -43,10 +42,11 @@ class WorkerSettings:
     poll_s: float = 0.5
     #: Most records of a step.
     max_records: int = 500
-    #: A step that takes longer has its successors halved. Below the session and the transaction timeout (10 s), so
-    #: that a killed worker's partitions, not a slow one's, move on.
+    #: A step that takes longer has its successors halved. Below the session (10 s) and Kafka's transaction timeout
+    #: (8.5 s), so that a killed worker's partitions, not a slow one's, move on.
     step_limit_s: float = 8.0
-    #: Failures in a row that are waited out, and the waits: doubled from the first up to the longest.
+    #: Failures since the last finished step that are waited out, and the waits: doubled from the first up to the
+    #: longest. A poll that found nothing ends no row of failures: a log that cannot be read may look empty.
     attempts: int = 10
     backoff_s: float = 0.1
     backoff_max_s: float = 5.0
@@ -93,6 +93,7 @@ class Worker:
         wait: Callable[[float], None],
     ) -> None:
         self._log = log
+        self._topics = of_kinds(log.topics, settings.topics)
         self._step = step
         self._dead_letters = dead_letters
         self._settings = settings
@@ -118,10 +119,10 @@ class Worker:
                     # The id comes first: an unanswered step of its last holder is settled before positions are read.
                     transaction = transaction or self._log.transaction(self._settings.transactional_id)
                     consumer = consumer or self._log.subscribe(
-                        self._settings.group, self._settings.topics, self._settings.member
+                        self._settings.group, self._topics, self._settings.member
                     )
-                    self._turn(transaction, consumer)
-                    failures = 0
+                    if self._turn(transaction, consumer):
+                        failures = 0
                 except Rebalanced:
                     self.counts.retried += 1
                     logger.info("partitions moved group=%s member=%s", self._settings.group, self._settings.member)
@@ -141,17 +142,26 @@ class Worker:
             _closed(consumer)
             _closed(transaction)
 
-    def _turn(self, transaction: Transaction, consumer: Consumer) -> None:
+    def _turn(self, transaction: Transaction, consumer: Consumer) -> bool:
+        """Whether a step was finished."""
         records = consumer.poll(self._settings.poll_s, self._max_records)
         if not records:
-            return
-        began = self._clock.monotonic()
-        produced, dead = self._process(records)
-        transaction.step([*produced, *dead], consumer)
+            return False
+        began, poison = self._clock.monotonic(), self._poison
+        try:
+            produced, dead = self._process(records)
+            transaction.step([*produced, *dead], consumer)
+        except RejoinderError:
+            # Refused, it may be, since it took so long that its partitions moved: with as many again it would for ever.
+            self._slow_down(self._clock.monotonic() - began)
+            # Begun anew it meets the same records: they are no more in a row than before.
+            self._poison = poison
+            raise
         self._pace(self._clock.monotonic() - began)
         self.counts.read += len(records)
         self.counts.produced += len(produced)
         self.counts.dead_lettered += len(dead)
+        return True
 
     def _process(self, records: Sequence[Record]) -> tuple[list[NewRecord], list[NewRecord]]:
         """What the step makes of records, and the dead letters of those it cannot use, found one by one."""
@@ -189,11 +199,14 @@ class Worker:
         return self._dead_letters.record(record, reason)
 
     def _pace(self, took_s: float) -> None:
+        self._slow_down(took_s)
+        if took_s < self._settings.step_limit_s / 4:
+            self._max_records = min(self._settings.max_records, self._max_records * 2)
+
+    def _slow_down(self, took_s: float) -> None:
         if took_s > self._settings.step_limit_s:
             self.counts.slow += 1
             self._max_records = max(1, self._max_records // 2)
-        elif took_s < self._settings.step_limit_s / 4:
-            self._max_records = min(self._settings.max_records, self._max_records * 2)
 
     def _back(self, consumer: Consumer | None) -> Consumer | None:
         """The consumer at the committed positions, or None (it is made anew) when the log cannot even say those."""

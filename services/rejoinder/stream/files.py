@@ -97,6 +97,8 @@ def open_writer(path: str, busy_timeout_s: float, max_bytes: int = 0) -> sqlite3
         if connection.execute("PRAGMA journal_mode=WAL").fetchone()[0] != "wal":
             raise LogUnavailable("the file system does not support SQLite's WAL", path=path)
         connection.execute("PRAGMA synchronous=FULL")
+        # What retention takes out holds users' words: its bytes are overwritten.
+        connection.execute("PRAGMA secure_delete=ON")
         _prepare(connection, path)
         if max_bytes:
             page = connection.execute("PRAGMA page_size").fetchone()[0]

@@ -23,6 +23,7 @@ from rejoinder.stream.members import Cursor
 from rejoinder.stream.port import Appended, Consumer, NewRecord, Partition, Record
 from rejoinder.stream.steps import claim_of, known_topic
 from rejoinder.stream.store import View, load_view, read_committed, read_records
+from rejoinder.stream.topics import TOPICS, Topic
 
 T = TypeVar("T")
 
@@ -67,6 +68,8 @@ class FollowerLog:
     """
 
     def __init__(self, path: str, appender: Appender, settings: FollowerSettings | None = None) -> None:
+        #: Of a SQLite log, where nobody has topics of its own: one file has one owner, whom no ACL divides.
+        self.topics: Mapping[str, Topic] = TOPICS
         self._path = path
         self._appender = appender
         self._settings = settings or FollowerSettings()

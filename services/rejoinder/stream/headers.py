@@ -9,12 +9,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from rejoinder.core import arms, codec, types
 from rejoinder.core.errors import BadEncoding, EmptyField
 from rejoinder.stream.port import Identity, NewRecord, Record
-from rejoinder.stream.topics import TOPICS
+from rejoinder.stream.topics import OWNABLE, TOPICS, kind_of
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 DEFAULT_TENANT = "default"
@@ -70,6 +71,9 @@ KINDS: dict[type, _Kind] = {
         _event_id,
         lambda e: (("i", e.interaction_id), ("e", e.source_event_id), ("e", e.event_id)),
     ),
+    types.EvidenceReference: _Kind(
+        "evidence", "dev.rejoinder.evidence.v1", lambda e: f"evidence/{e.number}", lambda e: (("n", str(e.number)),)
+    ),
     types.RoundEvent: _Kind(
         "rounds", "dev.rejoinder.round.v1", _event_id, lambda e: (("p", e.policy), ("e", e.event_id))
     ),
@@ -81,19 +85,33 @@ KINDS: dict[type, _Kind] = {
 
 def made(envelope: Envelope) -> tuple[tuple[str, bytes], ...]:
     """The headers of an envelope; a traceparent that is none is left out."""
-    out = [
-        ("ce_specversion", "1.0"),
-        ("ce_id", envelope.id),
-        ("ce_type", envelope.type),
-        ("ce_source", envelope.source),
-        ("content-type", "application/protobuf"),
-    ]
-    if envelope.time is not None:
-        moment = datetime.fromtimestamp(envelope.time, UTC).isoformat(timespec="microseconds")
-        out.append(("ce_time", moment.replace("+00:00", "Z")))
-    if _TRACEPARENT.fullmatch(envelope.traceparent):
-        out.append(("traceparent", envelope.traceparent))
-    return tuple((name, value.encode()) for name, value in out)
+    return _made(envelope.id, envelope.type, envelope.source, envelope.time, envelope.traceparent)
+
+
+def _made(id: str, type: str, source: str, time: float | None, traceparent: str) -> tuple[tuple[str, bytes], ...]:
+    said, kind, whence, form = _fixed(type, source)
+    moment: tuple[tuple[str, bytes], ...] = ()
+    if time is not None:
+        text = datetime.fromtimestamp(time, UTC).isoformat(timespec="microseconds")
+        moment = (("ce_time", f"{text.removesuffix('+00:00')}Z".encode()),)
+    return (said, ("ce_id", id.encode()), kind, whence, form, *moment, *_trace(traceparent))
+
+
+@lru_cache(maxsize=64)
+def _fixed(type: str, source: str) -> tuple[tuple[str, bytes], ...]:
+    """The headers that a writer's records share."""
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_type", type.encode()),
+        ("ce_source", source.encode()),
+        ("content-type", b"application/protobuf"),
+    )
+
+
+@lru_cache(maxsize=256)
+def _trace(traceparent: str) -> tuple[tuple[str, bytes], ...]:
+    """The same for all events of a call."""
+    return (("traceparent", traceparent.encode()),) if _TRACEPARENT.fullmatch(traceparent) else ()
 
 
 def parsed(headers: Sequence[tuple[str, bytes]]) -> Envelope:
@@ -121,7 +139,11 @@ def key_of(event: Any) -> bytes:
     by the plain name of their policy."""
     if isinstance(event, arms.ArmsTable):
         return event.policy.encode()
-    letter, value = next((part for part in KINDS[type(event)].key(event) if part[1]), ("", ""))
+    for letter, value in KINDS[type(event)].key(event):  # noqa: B007
+        if value:
+            break
+    else:
+        letter, value = "", ""
     tenant = "" if isinstance(event, types.Erasure) else _tenant(event)
     return "\x00".join((tenant, letter, value)).encode()
 
@@ -132,19 +154,21 @@ def record_of(event: Any, source: str, traceparent: str = "", key: bytes | None 
     key: another ordering key, where the event has to follow an earlier record (a dead letter its source).
     """
     kind = KINDS[type(event)]
-    if not kind.id(event):
+    if not (id := kind.id(event)):
         raise EmptyField("event_id" if hasattr(event, "event_id") else "ticket")
     time = getattr(event, "occurred_at", None) or getattr(event, "erased_at", None)
     if time is None:
         time = getattr(event, "accepted_at", None) or getattr(event, "written_at", None)
-    envelope = Envelope(kind.id(event), kind.type, source, time, traceparent)
-    identity = Identity(_tenant(event), kind.id(event), codec.body_digest(event))
-    return NewRecord(kind.topic, key_of(event) if key is None else key, codec.encode(event), made(envelope), identity)
+    headers = _made(id, kind.type, source, time, traceparent)
+    tenant = _tenant(event)
+    identity = Identity(tenant, id, codec.body_digest(event))
+    named = tenant if kind.topic in OWNABLE and (event.tenant or kind.topic != "deadletters") else ""
+    return NewRecord(kind.topic, key_of(event) if key is None else key, codec.encode(event), headers, identity, named)
 
 
 def event_of(record: Record) -> Any:
     """The event that a record holds. Raises BadEncoding or UnknownEnum when it cannot be read."""
-    return codec.decode(record.value, TOPICS[record.topic].value)
+    return codec.decode(record.value, TOPICS[kind_of(record.topic)].value)
 
 
 def _tenant(event: Any) -> str:

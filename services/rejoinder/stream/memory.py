@@ -18,7 +18,7 @@ from rejoinder.stream.partition import partition_of
 from rejoinder.stream.port import Appended, Identity, NewRecord, Partition, Record
 from rejoinder.stream.settings import LogSettings
 from rejoinder.stream.steps import EpochTransaction, check_epoch, checked, known_topic
-from rejoinder.stream.topics import TOPICS, Topic
+from rejoinder.stream.topics import TOPICS, Topic, routes_of
 
 
 @dataclass
@@ -51,7 +51,8 @@ class MemoryLog:
     ) -> None:
         self._clock = clock
         self._settings = settings or LogSettings()
-        self._topics = topics
+        self.topics = topics
+        self._routes = routes_of(topics)
         self._ids = {name: str(uuid.uuid4()) for name in topics}
         self._runs = {name: [_Run() for _ in range(partitions)] for name in topics}
         self._seen: dict[tuple[str, str], _First] = {}
@@ -66,7 +67,7 @@ class MemoryLog:
         future: Future[Sequence[Appended]] = Future()
         try:
             with self._lock:
-                self._open_for(records)
+                records = self._open_for(records)
                 done = [self._take(record) for record in records]
         except RejoinderError as error:
             future.set_exception(error)
@@ -76,11 +77,11 @@ class MemoryLog:
         return future
 
     def topic_id(self, topic: str) -> str:
-        known_topic(self._topics, topic)
+        known_topic(self.topics, topic)
         return self._ids[topic]
 
     def partitions(self, topic: str) -> int:
-        known_topic(self._topics, topic)
+        known_topic(self.topics, topic)
         return len(self._runs[topic])
 
     def start_offsets(self, topic: str) -> Mapping[int, int]:
@@ -99,7 +100,7 @@ class MemoryLog:
 
     def subscribe(self, group: str, topics: Sequence[str], member: str) -> Member:
         for topic in topics:
-            known_topic(self._topics, topic)
+            known_topic(self.topics, topic)
         return Member(self, group, topics, member)
 
     def transaction(self, transactional_id: str) -> EpochTransaction:
@@ -119,7 +120,7 @@ class MemoryLog:
         self, transactional_id: str, epoch: int, records: Sequence[NewRecord], commit: Commit | None
     ) -> Sequence[Coordinate]:
         with self._lock:
-            self._open_for(records)
+            records = self._open_for(records)
             check_epoch(transactional_id, epoch, self._epochs.get(transactional_id, 0))
             if commit is not None:
                 self.commit(commit)
@@ -150,7 +151,7 @@ class MemoryLog:
         """Drops the records taken before a time (seconds since the epoch) from topics that are not compacted."""
         dropped = 0
         with self._lock:
-            for run in (r for name, runs in self._runs.items() if not self._topics[name].compacted for r in runs):
+            for run in (r for name, runs in self._runs.items() if not self.topics[name].compacted for r in runs):
                 keep = next((i for i, r in enumerate(run.records) if r.timestamp >= before), len(run.records))
                 dropped += keep
                 del run.records[:keep]
@@ -161,17 +162,17 @@ class MemoryLog:
         """Drops every record of a compacted topic that a later one of the same key in its partition replaces."""
         dropped = 0
         with self._lock:
-            for run in (r for name, runs in self._runs.items() if self._topics[name].compacted for r in runs):
+            for run in (r for name, runs in self._runs.items() if self.topics[name].compacted for r in runs):
                 last = {record.key: record.offset for record in run.records}
                 kept = [record for record in run.records if last[record.key] == record.offset]
                 dropped += len(run.records) - len(kept)
                 run.records = kept
         return dropped
 
-    def _open_for(self, records: Sequence[NewRecord]) -> None:
+    def _open_for(self, records: Sequence[NewRecord]) -> Sequence[NewRecord]:
         if self._closed:
             raise LogUnavailable("the log is closed")
-        checked(self._topics, records)
+        return checked(self.topics, records, self._routes)
 
     def _run(self, topic: str, partition: int) -> _Run:
         if not 0 <= partition < self.partitions(topic):

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from rejoinder.core.errors import Fenced
 from rejoinder.core.types import Coordinate
+from rejoinder.stream.topics import Topic
 
 #: Topic and partition.
 Partition = tuple[str, int]
@@ -23,8 +24,7 @@ class Rebalanced(Fenced):
     """A group member lost a partition that it wanted to commit: it rewinds and goes on with what it holds now."""
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """What makes an event one event; the log looks out for second copies by it (a hint: the ledger decides)."""
 
     tenant: str
@@ -34,13 +34,17 @@ class Identity:
 
 @dataclass(frozen=True)
 class NewRecord:
-    """A record to append. key: the ordering key (tenant + conversation), hashed to a partition."""
+    """A record to append. key: the ordering key (tenant + conversation), hashed to a partition.
+
+    topic: of a kind; the log takes the tenant's own one where it has one. tenant: whose, "" where nobody is named.
+    """
 
     topic: str
     key: bytes
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
     identity: Identity | None = None
+    tenant: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,7 @@ class Record:
         return Coordinate(self.topic, self.partition, self.offset)
 
 
-@dataclass(frozen=True)
-class Appended:
+class Appended(NamedTuple):
     """What became of one new record.
 
     outcome: "recorded" (coordinate is where it lies), "duplicate" or "conflict" (not appended; coordinate is the first
@@ -106,6 +109,10 @@ class Transaction(Protocol):
 
 class Log(Protocol):
     """owns: the store, its writer and its files or connections."""
+
+    @property
+    def topics(self) -> Mapping[str, Topic]:
+        """All topics, those of single tenants among them."""
 
     def append(self, records: Sequence[NewRecord]) -> Future[Sequence[Appended]]:
         """Appends records, each for itself or together; the future resolves when they are durable, in order.

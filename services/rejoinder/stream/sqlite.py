@@ -19,7 +19,7 @@ from rejoinder.stream.port import Appended, NewRecord, Partition, Record
 from rejoinder.stream.settings import LogSettings
 from rejoinder.stream.steps import EpochTransaction, checked, known_topic
 from rejoinder.stream.store import Batch, View, read_records
-from rejoinder.stream.topics import TOPICS, Topic
+from rejoinder.stream.topics import TOPICS, Topic, routes_of
 from rejoinder.stream.writer import Writer
 
 T = TypeVar("T")
@@ -36,7 +36,8 @@ class SqliteLog:
         self._path = path
         self._settings = settings
         self._clock = clock
-        self._topics = topics
+        self.topics = topics
+        self._routes = routes_of(topics)
         self._lock = OwnerLock(path)
         self.waker = Waker()
         try:
@@ -52,15 +53,15 @@ class SqliteLog:
             self._write(lambda batch: batch.make_topics(missing, settings.partitions))
 
     def append(self, records: Sequence[NewRecord]) -> Future[Sequence[Appended]]:
-        records = checked(self._topics, records)
+        records = checked(self.topics, records, self._routes)
         return self._writer.submit(lambda batch: batch.append(records), len(records), _size(records))
 
     def topic_id(self, topic: str) -> str:
-        known_topic(self._topics, topic)
+        known_topic(self.topics, topic)
         return self._writer.view.ids[topic]
 
     def partitions(self, topic: str) -> int:
-        known_topic(self._topics, topic)
+        known_topic(self.topics, topic)
         return len(self._writer.view.slots[topic])
 
     def start_offsets(self, topic: str) -> Mapping[int, int]:
@@ -78,7 +79,7 @@ class SqliteLog:
 
     def subscribe(self, group: str, topics: Sequence[str], member: str) -> Member:
         for topic in topics:
-            known_topic(self._topics, topic)
+            known_topic(self.topics, topic)
         return Member(self, group, topics, member)
 
     def transaction(self, transactional_id: str) -> EpochTransaction:
@@ -116,7 +117,7 @@ class SqliteLog:
     def step(
         self, transactional_id: str, epoch: int, records: Sequence[NewRecord], commit: Commit | None
     ) -> Sequence[Coordinate]:
-        records = checked(self._topics, records)
+        records = checked(self.topics, records, self._routes)
 
         def work(batch: Batch) -> list[Coordinate]:
             batch.check_epoch(transactional_id, epoch)
@@ -136,27 +137,30 @@ class SqliteLog:
 
     def grow(self, topic: str, partitions: int) -> None:
         """Adds partitions up to a number; keys are shared out anew from here on. BadSettings for fewer than now."""
-        known_topic(self._topics, topic)
+        known_topic(self.topics, topic)
         self._write(lambda batch: batch.grow(topic, partitions))
 
     def expire(self, before: float) -> int:
         """Drops the records taken before a time (seconds since the epoch) from topics that are not compacted."""
-        kept = [name for name, topic in self._topics.items() if not topic.compacted]
+        kept = [name for name, topic in self.topics.items() if not topic.compacted]
         return sum(self._until_none(lambda batch, name=name: batch.expire(name, before)) for name in kept)
 
     def compact(self) -> int:
         """Drops every record of a compacted topic that a later one of the same key in its partition replaces."""
-        compacted = [name for name, topic in self._topics.items() if topic.compacted]
+        compacted = [name for name, topic in self.topics.items() if topic.compacted]
         return sum(self._write(lambda batch, name=name: batch.compact(name)) for name in compacted)
 
     def keep_house(self) -> int:
-        """Retention, compaction and the end of the dedupe time, by the settings; the number of rows removed.
+        """Retention, compaction and the end of the dedupe time, by the settings; the number of rows removed. Of what is
+        gone no byte is left, in the file or in its write-ahead log.
 
         The owning process calls it now and then (once an hour is plenty); appends go on between its small
         transactions.
         """
         expired = self.expire(self._clock.now() - self._settings.retention_s)
-        return expired + self.compact() + self._until_none(lambda batch: batch.forget_seen())
+        removed = expired + self.compact() + self._until_none(lambda batch: batch.forget_seen())
+        self._write(lambda batch: batch.empty_after())
+        return removed
 
     def durability(self) -> Mapping[str, str]:
         """What SQLite says it does: journal_mode "wal" and synchronous "2" (FULL: a commit is an fsync)."""
@@ -172,7 +176,7 @@ class SqliteLog:
         return total
 
     def _view_with(self, topic: str) -> View:
-        known_topic(self._topics, topic)
+        known_topic(self.topics, topic)
         return self._writer.view
 
     @contextmanager

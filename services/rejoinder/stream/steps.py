@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from rejoinder.core.errors import BadEncoding, Fenced, UnknownRow
 from rejoinder.core.types import Coordinate
 from rejoinder.stream.groups import Commit
 from rejoinder.stream.port import Consumer, NewRecord
-from rejoinder.stream.topics import Topic
+from rejoinder.stream.topics import TOPICS, Routes, Topic, kind_of, owner_of
 
 T = TypeVar("T")
 
@@ -55,16 +56,20 @@ def known_topic(topics: Mapping[str, T], name: str) -> T:
     return topics[name]
 
 
-def checked(topics: Mapping[str, Topic], records: Sequence[NewRecord]) -> tuple[NewRecord, ...]:
-    """The records, once nothing about their form can fail later, among other callers' records.
+def checked(topics: Mapping[str, Topic], records: Sequence[NewRecord], routes: Routes) -> tuple[NewRecord, ...]:
+    """The records, once nothing about their form can fail later, among other callers' records; each on the topic that
+    it belongs to.
 
     Raises UnknownRow, BadEncoding for text that is no UTF-8, TypeError for keys and values that are no bytes.
     """
+    if routes or any(record.topic not in TOPICS for record in records):
+        records = [_routed(record, routes) for record in records]
     for record in records:
         known_topic(topics, record.topic)
-        for part in (record.key, record.value, *(value for _, value in record.headers)):
-            if not isinstance(part, bytes):
-                raise TypeError(f"keys, values and header values are bytes, not {type(part).__name__}")
+        parts = [record.key, record.value, *[value for _, value in record.headers]]
+        if any([type(part) is not bytes for part in parts]):
+            other = next(type(part).__name__ for part in parts if type(part) is not bytes)
+            raise TypeError(f"keys, values and header values are bytes, not {other}")
         identity = record.identity
         if identity is not None:
             try:
@@ -72,3 +77,10 @@ def checked(topics: Mapping[str, Topic], records: Sequence[NewRecord]) -> tuple[
             except UnicodeEncodeError:
                 raise BadEncoding("an event's identity is no UTF-8", topic=record.topic) from None
     return tuple(records)
+
+
+def _routed(record: NewRecord, routes: Routes) -> NewRecord:
+    """On its tenant's own topic, or on the shared one where it has none, or no more."""
+    kind = kind_of(record.topic)
+    topic = routes.get((kind, record.tenant or owner_of(record.topic)), kind)
+    return record if topic == record.topic else replace(record, topic=topic)

@@ -111,6 +111,8 @@ class Batch:
         self._dedupe_s = dedupe_s
         self._next: dict[int, int] = {}
         self._reload = False
+        #: Whether the write-ahead log is to be emptied once this transaction is committed.
+        self.empties = False
 
     def append(self, records: Sequence[NewRecord]) -> list[Appended]:
         return [self._take(record) for record in records]
@@ -194,6 +196,10 @@ class Batch:
             "(SELECT tenant, event_id FROM seen WHERE expires <= ? LIMIT ?)",
             (self._now, _CHUNK),
         ).rowcount
+
+    def empty_after(self) -> None:
+        """What was deleted still stands in the write-ahead log: that is emptied after the commit."""
+        self.empties = True
 
     def finish(self) -> View:
         """Writes the ends; the view that holds once the transaction is committed."""

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -147,6 +148,10 @@ class Writer:
                     refused.append((job, error))
             view = batch.finish()
             connection.execute("COMMIT")
+            if batch.empties:
+                # Where a reader is in the way, or the disk full, it stays for the next time: what was committed holds.
+                with suppress(sqlite3.Error):
+                    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except sqlite3.Error as error:
             self._undo(error)
             raise translated(error, self._path) from error

@@ -19,7 +19,15 @@ def main(arguments: list[str]) -> int:
     likelihood = commands.add_parser("likelihood", help="log p of both responses of every pair")
     _paths(likelihood, "pairs", "base", "out")
     _paths(likelihood, "adapter", required=False)
-    _paths(commands.add_parser("export-base", help="base to an ONNX Runtime GenAI folder"), "base", "out")
+    exporting = commands.add_parser("export-base", help="base to an ONNX Runtime GenAI folder")
+    _paths(exporting, "out")
+    exporting.add_argument("--base", required=True, help="a folder, or a name in the hub's local cache")
+    exporting.add_argument("--revision", default="", help="of a hub name")
+    own = commands.add_parser("own", help="the export of a model, made once, in a folder named by its digest")
+    _paths(own, "exports")
+    own.add_argument("--model", required=True, help="a folder, or a name in the hub's local cache")
+    own.add_argument("--revision", default="", help="of a hub name")
+    own.add_argument("--download", action="store_true", help="the hub may be asked")
     _paths(commands.add_parser("export-adapter", help="adapter to a file it can load"), "export", "adapter", "out")
     parity = commands.add_parser("parity", help="compare the export with torch")
     _paths(parity, "export", "base", "pairs")
@@ -63,10 +71,17 @@ def _likelihood(pairs: Path, base: Path, out: Path, adapter: Path | None) -> dic
     return write_rows(pairs, base, adapter, out)
 
 
-def _export_base(base: Path, out: Path) -> dict[str, object]:
+def _export_base(base: str, out: Path, revision: str) -> dict[str, object]:
     from rejoinder.training.export import export_base
+    from rejoinder.training.hub import located
 
-    return export_base(base, out)
+    return export_base(located(base, revision), out)
+
+
+def _own(model: str, revision: str, download: bool, exports: Path) -> dict[str, object]:
+    from rejoinder.training.hub import exported
+
+    return exported(model, revision, download, exports)
 
 
 def _export_adapter(export: Path, adapter: Path, out: Path) -> dict[str, object]:
@@ -87,6 +102,7 @@ _COMMANDS = {
     "run": _run,
     "likelihood": _likelihood,
     "export-base": _export_base,
+    "own": _own,
     "export-adapter": _export_adapter,
     "parity": _parity,
 }

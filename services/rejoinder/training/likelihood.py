@@ -1,4 +1,4 @@
-"""log p(response | prompt) of both responses of every pair, as rows that ranking accuracy is computed from (row 11)."""
+"""log p(response | prompt) of both responses of every pair: rows that ranking accuracy and divergence are read from."""
 
 from __future__ import annotations
 
@@ -10,22 +10,28 @@ from typing import Any
 import torch
 
 from rejoinder.training.adapters import load_base
+from rejoinder.training.examples import Example, encode
 from rejoinder.training.logps import causal_lm, token_logps
 from rejoinder.training.pack import batches, pack
-from rejoinder.training.pairs import Example, encode, read_pairs
+from rejoinder.training.pairs import read_pairs
+from rejoinder.training.probe import token_divergence
 
 TOKENS_PER_BATCH = 8192
 
 
 def rows(model: Any, examples: Sequence[Example]) -> Iterator[dict[str, Any]]:
     """One row a pair, in the order of `examples`: id, group, and for either side its summed log-probability (nats) and
-    its length (tokens with the end token); flip_probability where the pair states one."""
+    its length (tokens with the end token); kl_to_original, nats per token, mean over both sides' tokens: 0 without an
+    adapter; flip_probability where the pair states one."""
     found: dict[int, dict[str, Any]] = {}
     for group in batches([e.tokens for e in examples], TOKENS_PER_BATCH):
         with torch.no_grad():
             packed = pack([examples[i] for i in group]).to(causal_lm(model).device)
             sums = token_logps(model, packed).double().sum(-1).tolist()
-        for i, (chosen, rejected) in zip(group, sums, strict=True):
+            moved = [0.0] * len(group)
+            if hasattr(model, "peft_config"):
+                moved = (token_divergence(model, packed).double().sum((1, 2)) / packed.mask.sum((1, 2))).tolist()
+        for i, (chosen, rejected), kl in zip(group, sums, moved, strict=True):
             example = examples[i]
             found[i] = {
                 "id": example.id,
@@ -34,6 +40,7 @@ def rows(model: Any, examples: Sequence[Example]) -> Iterator[dict[str, Any]]:
                 "rejected_logp": rejected,
                 "chosen_tokens": len(example.responses[0]),
                 "rejected_tokens": len(example.responses[1]),
+                "kl_to_original": kl,
             } | ({} if example.eps != example.eps else {"flip_probability": example.eps})
     return (found[i] for i in range(len(examples)))
 

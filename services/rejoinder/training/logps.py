@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,8 +10,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from rejoinder.core.errors import FailedPrecondition
+from rejoinder.training.examples import Example
 from rejoinder.training.pack import Packed, pack
-from rejoinder.training.pairs import Example
 
 HEAD_SLICE_TOKENS = 1024
 """Logits are made for this many tokens at a time and made again in the backward pass: at a vocabulary of 150,000 a
@@ -73,9 +74,10 @@ def refuse_unless_packable(model: Any, example: Example, tolerance: float = 1e-3
     An architecture that ignores a 4-D mask or position ids (a sliding window, learned positions, softcapped logits)
     would train on wrong numbers without a sound.
     """
+    whole = replace(example, counted=None)
     with torch.no_grad():
-        packed = pack([example]).to(causal_lm(model).device)
-        ours, plain = token_logps(model, packed)[0], plain_logps(model, example)
+        packed = pack([whole]).to(causal_lm(model).device)
+        ours, plain = token_logps(model, packed)[0], plain_logps(model, whole)
         gaps = [((o[: len(p)] - p).abs().max() / p.abs().max()).item() for o, p in zip(ours, plain, strict=True)]
     worst = max(gaps)
     if not worst <= tolerance:

@@ -19,13 +19,14 @@ from torch import Tensor
 from rejoinder.core.table import Row
 from rejoinder.training import checkpoint
 from rejoinder.training.adapters import trainable
+from rejoinder.training.examples import Example
 from rejoinder.training.logps import causal_lm, token_logps
+from rejoinder.training.mismatch import divergence
 from rejoinder.training.pack import Packed, batches, pack
-from rejoinder.training.pairs import Example
 from rejoinder.training.parallel import Team
 from rejoinder.training.references import References
 from rejoinder.training.settings import TrainSettings
-from rejoinder.training.views import PairLogps
+from rejoinder.training.views import PairLogps, Responses
 
 FIGURES = ("weight", "pairs", "loss", "chosen_nll", "accuracy", "chosen_gain", "rejected_gain", "reward_margin")
 """Summed over a step's pairs, each weighted, then divided by the step's weight; `pairs` and `weight` stay sums."""
@@ -58,32 +59,39 @@ def learning_rate(step: int, total: int, settings: TrainSettings) -> float:
     return settings.lr * (1 - 0.9 * (step - warm) / max(total - warm - 1, 1))
 
 
-def view_of(model: Any, packed: Packed, reference_BKT: Tensor | None) -> PairLogps:
-    """The pairs' log-probabilities under the policy, with gradient, beside the reference's, where there is one."""
-    ref = (None, None) if reference_BKT is None else reference_BKT.unbind(1)
-    chosen, rejected = token_logps(model, packed).unbind(1)
-    chosen_mask, rejected_mask = packed.mask.unbind(1)
-    per_row = (t.to(chosen.dtype) for t in (packed.weight, packed.margin, packed.eps))
-    return PairLogps(chosen, rejected, chosen_mask, rejected_mask, *ref, *per_row)
+def responses_of(
+    model: Any, packed: Packed, reference_BKT: Tensor | None, divergence: Tensor | None = None
+) -> Responses:
+    """Log-probabilities under the policy, with gradient, beside the reference's, where there is one."""
+    logps = token_logps(model, packed)
+    value, weight, margin, eps = (t.to(logps.dtype) for t in (packed.value, packed.weight, packed.margin, packed.eps))
+    zero = None if divergence is None else divergence.to(logps.dtype)
+    return Responses(logps, packed.mask, reference_BKT, value, weight, margin, eps, zero)
 
 
-def step_loss(view: PairLogps, row: Row, params: Any, anchor_weight: float) -> tuple[Tensor, Tensor]:
-    """(() summed weighted loss with gradient, (F,) the FIGURES of these pairs, detached)."""
-    loss = row.make(view, params)
-    nll_B = -view.chosen_sum / view.chosen_length
+def step_loss(responses: Responses, row: Row, params: Any, anchor_weight: float) -> tuple[Tensor, Tensor]:
+    """(() summed weighted loss with gradient, (F,) the FIGURES of these pairs, detached).
+
+    Of a list, the figures are those of its best and its worst. An answer that stands alone has nothing on the side that
+    it is not of: a bad one is not anchored.
+    """
+    loss = row.make(row.traits.get("view", PairLogps).of(responses), params)
+    pair = PairLogps.of(responses)
+    nll_B = -pair.chosen_sum / pair.chosen_length
     per_example = loss.per_example + anchor_weight * nll_B
     with torch.no_grad():
-        if view.ref_chosen is None:
+        if pair.ref_chosen is None:
             chosen_gain = rejected_gain = torch.zeros_like(nll_B)
-            accuracy = (view.chosen_sum > view.rejected_sum).to(nll_B.dtype)
+            gap = pair.chosen_sum - pair.rejected_sum
         else:
-            chosen_gain, rejected_gain = view.chosen_ratio, view.rejected_ratio
-            accuracy = (chosen_gain > rejected_gain).to(nll_B.dtype)
+            chosen_gain, rejected_gain = pair.chosen_ratio, pair.rejected_ratio
+            gap = chosen_gain - rejected_gain
+        accuracy = (gap > 0).to(nll_B.dtype)
         margin = loss.metrics.get("reward_margin", torch.zeros_like(nll_B))
         weighted = (per_example, nll_B, accuracy, chosen_gain, rejected_gain, margin)
-        ones = view.weight.new_tensor(len(view.weight))
-        figures = torch.stack([view.weight.sum(), ones, *((view.weight * value).sum() for value in weighted)])
-    return (view.weight * per_example).sum(), figures.double()
+        ones = pair.weight.new_tensor(len(pair.weight))
+        figures = torch.stack([pair.weight.sum(), ones, *((pair.weight * value).sum() for value in weighted)])
+    return (pair.weight * per_example).sum(), figures.double()
 
 
 def train(
@@ -139,14 +147,15 @@ def _one_step(
     device = causal_lm(model).device
     chosen = [examples[i] for i in indices]
     step_weight = math.fsum(e.weight for e in chosen)
+    zero = divergence(model, chosen, settings, team) if "divergence" in row.traits["needs"] else None
     sums = torch.zeros(len(FIGURES), dtype=torch.float64, device=device)
     for parameter in weights.values():
         parameter.grad = torch.zeros_like(parameter)
     for group in team.share(batches([e.tokens for e in chosen], settings.tokens_per_batch)):
         packed = pack([chosen[i] for i in group]).to(device)
         theirs = None if references is None else references.of([indices[i] for i in group], packed)
-        view = view_of(model, packed, theirs)
-        loss, figures = step_loss(view, row, params, settings.anchor_weight)
+        responses = responses_of(model, packed, theirs, zero)
+        loss, figures = step_loss(responses, row, params, settings.anchor_weight)
         (loss / step_weight).backward()
         sums += figures
     team.add([p.grad for p in weights.values()])
@@ -159,9 +168,11 @@ def _one_step(
 
 
 def _lengths(chosen: list[Example], step_weight: float) -> Iterator[tuple[str, float]]:
-    """Weighted mean tokens of either response: what the pairs teach about length (F03)."""
-    for k, side in enumerate(("chosen", "rejected")):
-        yield f"{side}_tokens", math.fsum(e.weight * len(e.responses[k]) for e in chosen) / step_weight
+    """Weighted mean tokens of either response: what the pairs teach about length (F03). An answer that stands alone has
+    none on the other side."""
+    for k, side in ((0, "chosen"), (-1, "rejected")):
+        tokens = (e.weight * e.length(k) for e in chosen if len(e.responses) > 1 or (e.values[0] > 0.5) is (k == 0))
+        yield f"{side}_tokens", math.fsum(tokens) / step_weight
 
 
 def _snapshot(

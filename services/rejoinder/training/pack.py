@@ -1,7 +1,7 @@
 """The prompt once: a row holds prompt, chosen and rejected; positions restart and a mask keeps the responses apart.
 
-Shape letters: B rows (one pair each), L tokens of the longest row, K responses of a row (2 for a pair), T tokens of the
-longest response. The last prompt token's hidden state predicts the first token of every response.
+Shape letters: B rows (one pair or list each), L tokens of the longest row, K responses of a row (2 for a pair), T
+tokens of the longest response. The last prompt token's hidden state predicts the first token of every response.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rejoinder.training.pairs import Example
+from rejoinder.training.examples import Example
 
 
 @dataclass(frozen=True)
 class Packed:
     """ids, positions (B, L) long. allowed (B, L, L) bool: may query row i see key column j.
     at (B, K, T) long: index into the flattened (B * L) states of the one that predicts each response token.
-    targets (B, K, T) long: those tokens. mask (B, K, T) bool: which of them are real.
-    weight, margin, eps (B,) float64.
+    targets (B, K, T) long: those tokens. mask (B, K, T) bool: which of them are real and counted.
+    weight, margin, eps (B,) and value (B, K) float64.
     """
 
     ids: Tensor
@@ -32,6 +32,7 @@ class Packed:
     weight: Tensor
     margin: Tensor
     eps: Tensor
+    value: Tensor
 
     def additive_mask(self, dtype: torch.dtype) -> Tensor:
         """(B, 1, L, L) zero where attention is allowed, the dtype's lowest value elsewhere."""
@@ -77,7 +78,7 @@ def pack(examples: Sequence[Example]) -> Packed:
             positions[b, start : start + size] = torch.arange(prompt, prompt + size)
             segment[b, start : start + size] = k + 1
             targets[b, k, :size] = tokens
-            mask[b, k, :size] = True
+            mask[b, k, :size] = True if example.counted is None else torch.tensor(example.counted[k])
             at[b, k, 0] = b * length + prompt - 1
             at[b, k, 1:size] = b * length + start + torch.arange(size - 1)
             start += size
@@ -89,4 +90,6 @@ def pack(examples: Sequence[Example]) -> Packed:
     def per_row(name: str) -> Tensor:
         return torch.tensor([getattr(e, name) for e in examples], dtype=torch.float64)
 
-    return Packed(ids, positions, allowed, at, targets, mask, per_row("weight"), per_row("margin"), per_row("eps"))
+    value = torch.tensor([[*e.values, *[0.0] * (sides - len(e.values))] for e in examples], dtype=torch.float64)
+    per_rows = (per_row("weight"), per_row("margin"), per_row("eps"))
+    return Packed(ids, positions, allowed, at, targets, mask, *per_rows, value)

@@ -1,11 +1,10 @@
-"""What comes in: a pairs file as plain values, and the same pairs as tokens under the base's own chat template."""
+"""A pairs file as plain values: what a line may say, and what is refused with its number."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,38 +18,23 @@ Messages = tuple[Mapping[str, str], ...]
 class Pair:
     """One line of a pairs file.
 
-    prompt: messages {role, content} that end before the responses. weight >= 0. margin: the judge's, 0 if unknown.
-    flip_probability in [0, 0.5), None where nobody estimated it. group: what is resampled together in an interval (a
-    user's or a conversation's digest); the pair's own id where it is not given.
+    prompt: messages {role, content} that end before the responses. chosen, rejected: one of them may be None, an answer
+    that was judged by itself. rejected_prompt: the rejected answer's, where it answers another. candidates: all answers
+    of a list with their values, best first; chosen and rejected are its ends. weight >= 0. margin: the judge's, 0 if
+    unknown. flip_probability in [0, 0.5), None where nobody estimated it. group: what is resampled together in an
+    interval (a user's or a conversation's digest); the pair's own id where it is not given.
     """
 
     id: str
     prompt: Messages
-    chosen: str
-    rejected: str
+    chosen: str | None
+    rejected: str | None
     weight: float = 1.0
     margin: float = 0.0
     flip_probability: float | None = None
     group: str = ""
-
-
-@dataclass(frozen=True)
-class Example:
-    """A pair as tokens. responses: (chosen, rejected), each with the token that ends a turn."""
-
-    id: str
-    group: str
-    prompt: tuple[int, ...]
-    responses: tuple[tuple[int, ...], ...]
-    weight: float
-    margin: float
-    eps: float
-    """NaN where nobody estimated it."""
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of the packed row: the prompt once, then every response."""
-        return len(self.prompt) + sum(map(len, self.responses))
+    rejected_prompt: Messages | None = None
+    candidates: tuple[tuple[str, float], ...] = ()
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:
@@ -77,15 +61,22 @@ def _pair(line: str, number: int) -> Pair:
         raise refuse("line", "is not JSON") from None
     if not isinstance(value, dict):
         raise refuse("line", "is not an object")
-    for field in ("id", "chosen", "rejected"):
-        if not isinstance(value.get(field), str):
+    if not isinstance(value.get("id"), str):
+        raise refuse("id", "is not a text")
+    for field in ("chosen", "rejected"):
+        if not isinstance(value.get(field, ""), str):
             raise refuse(field, "is not a text")
+    if "chosen" not in value and "rejected" not in value:
+        raise refuse("chosen", "is not there, nor is rejected")
     prompt = value.get("prompt")
-    messages = isinstance(prompt, list) and all(
-        isinstance(m, dict) and isinstance(m.get("role"), str) and isinstance(m.get("content"), str) for m in prompt
-    )
-    if not messages or not prompt:
+    if not _are_messages(prompt):
         raise refuse("prompt", "is not a list of {role, content}")
+    other = value.get("rejected_prompt")
+    if other is not None and not (_are_messages(other) and "chosen" in value and "rejected" in value):
+        raise refuse("rejected_prompt", "is not a list of {role, content} beside two answers")
+    candidates = value.get("candidates", [])
+    if not _are_candidates(candidates, value.get("chosen"), value.get("rejected")):
+        raise refuse("candidates", "is not a list of {text, value} falling from chosen to rejected")
     numbers = {"weight": value.get("weight", 1.0), "margin": value.get("margin", 0.0)}
     flip = value.get("flip_probability")
     for field, figure in (*numbers.items(), ("flip_probability", 0.0 if flip is None else flip)):
@@ -97,61 +88,42 @@ def _pair(line: str, number: int) -> Pair:
         raise refuse("flip_probability", "is outside [0, 0.5)")
     return Pair(
         id=value["id"],
-        prompt=tuple({"role": m["role"], "content": m["content"]} for m in prompt),
-        chosen=value["chosen"],
-        rejected=value["rejected"],
+        prompt=_messages(prompt),
+        chosen=value.get("chosen"),
+        rejected=value.get("rejected"),
         weight=float(numbers["weight"]),
         margin=float(numbers["margin"]),
         flip_probability=None if flip is None else float(flip),
         group=str(value.get("group") or value["id"]),
+        rejected_prompt=None if other is None else _messages(other),
+        candidates=tuple((c["text"], float(c["value"])) for c in candidates),
     )
 
 
-def end_of_turn(tokenizer: Any) -> int:
-    """The token with which the chat template ends an assistant's turn: what generation stops at."""
-    mark = "0"
-    messages = [{"role": "user", "content": mark}, {"role": "assistant", "content": mark}]
-    text = tokenizer.apply_chat_template(messages, tokenize=False)
-    ids = tokenizer.encode(text[text.rindex(mark) + len(mark) :], add_special_tokens=False)
-    special = set(tokenizer.all_special_ids)
-    return next((i for i in ids if i in special), tokenizer.eos_token_id)
-
-
-def encode(pairs: Sequence[Pair], tokenizer: Any, max_tokens: int) -> tuple[list[Example], Counter[str]]:
-    """Tokens of every pair that can be learnt from, and how many were dropped for which cause.
-
-    A response is encoded by itself and closed with the end-of-turn token, as generation would have produced it; a
-    special token spelt out in a user's or a model's text stays text.
-    """
-    end = end_of_turn(tokenizer)
-    examples: list[Example] = []
-    dropped: Counter[str] = Counter()
-    for pair in pairs:
-        chosen, rejected = (
-            (*tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True), end)
-            for text in (pair.chosen, pair.rejected)
+def _are_messages(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(
+            isinstance(m, dict) and isinstance(m.get("role"), str) and isinstance(m.get("content"), str) for m in value
         )
-        prompt = encode_prompt(pair.prompt, tokenizer)
-        cause = _cause(pair, len(prompt) + len(chosen) + len(rejected), chosen == rejected, max_tokens)
-        if cause:
-            dropped[cause] += 1
-            continue
-        eps = math.nan if pair.flip_probability is None else pair.flip_probability
-        examples.append(Example(pair.id, pair.group, prompt, (chosen, rejected), pair.weight, pair.margin, eps))
-    return examples, dropped
+    )
 
 
-def encode_prompt(messages: Messages, tokenizer: Any) -> tuple[int, ...]:
-    """The prompt under the chat template, up to and including the header of the assistant's turn."""
-    text = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-    return tuple(tokenizer.encode(text, add_special_tokens=False))
+def _messages(value: Any) -> Messages:
+    return tuple({"role": m["role"], "content": m["content"]} for m in value)
 
 
-def _cause(pair: Pair, tokens: int, identical: bool, max_tokens: int) -> str | None:
-    if not pair.chosen.strip() or not pair.rejected.strip():
-        return "empty_response"
-    if identical:
-        return "identical_responses"
-    if pair.weight == 0:
-        return "zero_weight"
-    return "too_long" if tokens > max_tokens else None
+def _are_candidates(value: Any, chosen: str | None, rejected: str | None) -> bool:
+    """Whether there is no list, or one of two and more texts whose values fall from the chosen to the rejected."""
+    if not isinstance(value, list):
+        return False
+    for item in value:
+        if not isinstance(item, dict) or not isinstance(item.get("text"), str):
+            return False
+        figure = item.get("value")
+        if isinstance(figure, bool) or not isinstance(figure, int | float) or not math.isfinite(figure):
+            return False
+    values = [item["value"] for item in value]
+    ends = not value or (value[0]["text"], value[-1]["text"]) == (chosen, rejected)
+    return ends and len(value) != 1 and values == sorted(values, reverse=True)

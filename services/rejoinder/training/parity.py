@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from rejoinder.training.adapters import load_base
-from rejoinder.training.pairs import encode_prompt, read_pairs
+from rejoinder.training.pairs import read_pairs
+from rejoinder.training.turns import encode_prompt
 
 TOLERANCE = 1e-3
 """Nats. fp32 exports differ from torch by 1e-5; a wrong scale, a transposed or a missing weight by tenths."""

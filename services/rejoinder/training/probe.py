@@ -10,24 +10,38 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from rejoinder.training.adapters import reference
-from rejoinder.training.logps import causal_lm, head_logits, response_states, token_logps
-from rejoinder.training.pack import batches, pack
-from rejoinder.training.pairs import Example
+from rejoinder.training.examples import Example
+from rejoinder.training.logps import HEAD_SLICE_TOKENS, causal_lm, head_logits, response_states, token_logps
+from rejoinder.training.pack import Packed, batches, pack
+
+
+def token_divergence(model: Any, packed: Packed) -> Tensor:
+    """(B, K, T) KL(policy || original) over the whole vocabulary at the response tokens, nats, zero outside the mask.
+
+    Recorded by no gradient.
+    """
+    with torch.no_grad():
+        ours = response_states(model, packed)
+        with reference(model, "original"):
+            theirs = response_states(model, packed)
+        parts = []
+        for one, other in zip(ours.split(HEAD_SLICE_TOKENS), theirs.split(HEAD_SLICE_TOKENS), strict=True):
+            p, q = (head_logits(model, states).log_softmax(-1) for states in (one, other))
+            parts.append((p.exp() * (p - q)).sum(-1))
+        flat = torch.cat(parts)
+    return torch.zeros(packed.mask.shape, dtype=flat.dtype, device=flat.device).masked_scatter(packed.mask, flat)
 
 
 def divergence(model: Any, examples: Sequence[Example], tokens_per_batch: int) -> float:
-    """Mean over response tokens of KL(policy || original) over the whole vocabulary, nats per token, >= 0."""
+    """Mean over response tokens of KL(policy || original), nats per token, >= 0."""
     total, count = 0.0, 0
-    with torch.no_grad():
-        for group in batches([e.tokens for e in examples], tokens_per_batch):
-            packed = pack([examples[i] for i in group]).to(causal_lm(model).device)
-            ours = head_logits(model, response_states(model, packed)).log_softmax(-1)
-            with reference(model, "original"):
-                theirs = head_logits(model, response_states(model, packed)).log_softmax(-1)
-            total += (ours.exp() * (ours - theirs)).sum().item()
-            count += len(ours)
+    for group in batches([e.tokens for e in examples], tokens_per_batch):
+        packed = pack([examples[i] for i in group]).to(causal_lm(model).device)
+        total += token_divergence(model, packed).sum().item()
+        count += int(packed.mask.sum())
     return total / max(count, 1)
 
 
@@ -68,13 +82,14 @@ def measure(
     found = {"kl_to_original_per_token": divergence(model, examples, tokens_per_batch)}
     if not tokens:
         return found
-    prompts = [e.prompt for e in examples]
+    prompts = [e.asked for e in examples]
     ours = sample(model, prompts, end, tokens, seed)
     with reference(model, "original"):
         theirs = sample(model, prompts, end, tokens, seed)
     total = 0.0
     with torch.no_grad():
-        answered = [replace(e, responses=(answer,)) for e, answer in zip(examples, ours, strict=True)]
+        plain = [replace(e, prompt=e.asked, values=(1.0,), counted=None, opening=None) for e in examples]
+        answered = [replace(e, responses=(answer,)) for e, answer in zip(plain, ours, strict=True)]
         for group in batches([e.tokens for e in answered], tokens_per_batch):
             packed = pack([answered[i] for i in group]).to(causal_lm(model).device)
             policy = token_logps(model, packed).sum()

@@ -10,22 +10,22 @@ import torch
 from torch import Tensor
 
 from rejoinder.training.adapters import reference
+from rejoinder.training.examples import Example
 from rejoinder.training.logps import causal_lm, token_logps
 from rejoinder.training.pack import Packed, batches, pack
-from rejoinder.training.pairs import Example
 from rejoinder.training.parallel import Team
 from rejoinder.training.settings import TrainSettings
 
 
 class References:
-    """Token log-probabilities of all examples under the reference. owns: one number per response token.
+    """Token log-probabilities of all examples under the reference. owns: one number per counted token.
 
     Every process of a team computes its share. The batches depend on the examples alone, so that a resumed run sees the
     same numbers to the bit.
     """
 
     def __init__(self, model: Any, examples: Sequence[Example], settings: TrainSettings, team: Team) -> None:
-        sizes = [sum(map(len, e.responses)) for e in examples]
+        sizes = [e.seen for e in examples]
         self._starts = [0, *accumulate(sizes)]
         lm = causal_lm(model)
         device, dtype = lm.device, torch.promote_types(lm.dtype, torch.float32)

@@ -56,6 +56,9 @@ class TrainSettings:
     """Padded tokens in one forward pass. It bounds memory and changes no gradient."""
     max_tokens: int = 2048
     """A pair with more tokens (prompt and both responses) is dropped and counted; nothing is cut silently."""
+    thoughts: tuple[str, str] | None = None
+    """Marks around what a model thinks before it answers, as ["<think>", "</think>"]: tokens between them, and the
+    marks, are counted neither by the objective nor by the anchor: answers alone are compared (arXiv 2410.12375)."""
     clip_norm: float = 1.0
     """Gradient norm above which a step is scaled down. rDPO's loss is unbounded below and needs it."""
     seed: int = 0
@@ -87,6 +90,8 @@ class TrainSettings:
             raise BadSettings("max_steps must be above 0", field="max_steps")
         if not 0 <= self.warmup_share < 1:
             raise BadSettings("warmup_share must be in [0, 1)", field="warmup_share")
+        if self.thoughts is not None and (len(self.thoughts) != 2 or not all(self.thoughts)):
+            raise BadSettings("thoughts must be the two marks around a thought", field="thoughts")
         if not 1 <= self.lora.r <= 256:
             raise BadSettings("lora.r must be from 1 to 256", field="lora.r")
 
@@ -98,6 +103,8 @@ class TrainSettings:
         if "lora" in values:
             _refuse_unknown(LoraSettings, values["lora"], "train.lora")
             values["lora"] = LoraSettings(**values["lora"])
+        if values.get("thoughts") is not None:
+            values["thoughts"] = tuple(values["thoughts"])
         return cls(**values)
 
 

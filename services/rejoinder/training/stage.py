@@ -19,14 +19,17 @@ from rejoinder.core.ids import digest_of
 from rejoinder.core.table import Row
 from rejoinder.training import memory, probe
 from rejoinder.training.adapters import add_reference, continued, fresh, load_base, save_adapter
+from rejoinder.training.examples import Example, encode
+from rejoinder.training.feeds import LIST, PAIR
 from rejoinder.training.logps import refuse_unless_packable
 from rejoinder.training.loop import Resume, train
 from rejoinder.training.objectives import OBJECTIVES
 from rejoinder.training.pack import batches
-from rejoinder.training.pairs import Example, encode, end_of_turn, read_pairs
+from rejoinder.training.pairs import read_pairs
 from rejoinder.training.parallel import Team, joined
 from rejoinder.training.publish import already_published, file_digest, publish, sole_writer, tree_digest
 from rejoinder.training.settings import TrainSettings
+from rejoinder.training.turns import end_of_turn
 
 CONTRACT = "train/v1"
 Emit = Callable[[dict[str, float]], None]
@@ -81,9 +84,15 @@ def _train(
 
     started = clock.monotonic()
     tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
-    examples, dropped = encode(list(read_pairs(pairs_path)), tokenizer, settings.max_tokens)
+    feed = row.traits.get("feed", PAIR)
+    pairs = list(read_pairs(pairs_path))
+    examples, dropped = encode(pairs, tokenizer, settings.max_tokens, feed, settings.thoughts)
     if not examples:
         raise FailedPrecondition(f"no pair can be learnt from; dropped: {dict(dropped)}", field="pairs")
+    if feed == LIST and all(len(e.responses) < 3 for e in examples):
+        raise FailedPrecondition(
+            f"{settings.objective} learns from lists of answers; these {len(examples)} are pairs", field="objective"
+        )
     device = torch.device(_device(settings.device))
     frozen = load_base(base, settings.dtype, device)
     if settings.init == "original":

@@ -1,13 +1,17 @@
 """What an objective may see: typed views over token log-probabilities, made by the loop and read by pure functions.
 
-Shape letters: B pairs, T response tokens (the longest of the batch). A token log-probability is
-`log_softmax(logits[t - 1])[y[t]]`, already shifted; response tokens include the end-of-turn token and nothing else.
+Shape letters: B pairs (or lists), K responses of a prompt, T response tokens (the longest of the batch). A token
+log-probability is `log_softmax(logits[t - 1])[y[t]]`, already shifted; response tokens include the end-of-turn token
+and nothing else but, where prompts differ by side, what a side's prompt has for itself.
+
+Every view has `of`: what the loop computed, as this view shows it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +23,30 @@ class Loss:
 
     per_example: Tensor
     metrics: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Responses:
+    """What the loop computed: K responses to every prompt, best first, the missing ones of a shorter list at the end.
+
+    logps, mask, reference (B, K, T): as in PairLogps. value (B, K): how good a response was judged, in the judge's
+    unit; 1 and 0 for the sides of a pair, 0 where there is none. weight, margin, eps (B,): as in PairLogps. divergence
+    (): estimate of KL(policy || reference), nats an answer, no gradient; None for a row that does not need it.
+    """
+
+    logps: Tensor
+    mask: Tensor
+    reference: Tensor | None
+    value: Tensor
+    weight: Tensor
+    margin: Tensor
+    eps: Tensor
+    divergence: Tensor | None = None
+
+    @property
+    def present(self) -> Tensor:
+        """(B, K) bool: where there is a response."""
+        return self.mask.any(-1)
 
 
 @dataclass(frozen=True)
@@ -42,6 +70,28 @@ class PairLogps:
     weight: Tensor
     margin: Tensor
     eps: Tensor
+
+    @classmethod
+    def of(cls, responses: Responses) -> PairLogps:
+        """The best response of every prompt and its worst. One that stands alone is the chosen beside no rejected, or
+        where it was judged bad (a value of one half at most) the rejected beside no chosen."""
+        count = responses.present.sum(-1)
+        worst, rows = (count - 1).clamp(min=0), torch.arange(len(count), device=count.device)
+        bad = (count == 1) & (responses.value[:, 0] <= 0.5)
+
+        def sides(tensor: Tensor | None) -> tuple[Any, Any]:
+            return (None, None) if tensor is None else (tensor[:, 0], tensor[rows, worst])
+
+        chosen_mask, rejected_mask = sides(responses.mask)
+        return cls(
+            *sides(responses.logps),
+            chosen_mask & ~bad[:, None],
+            rejected_mask & ((count > 1) | bad)[:, None],
+            *sides(responses.reference),
+            responses.weight,
+            responses.margin,
+            responses.eps,
+        )
 
     @property
     def chosen_sum(self) -> Tensor:
@@ -74,8 +124,59 @@ class PairLogps:
         return self.rejected_sum - total(_needed(self.ref_rejected), self.rejected_mask)
 
 
+@dataclass(frozen=True)
+class ListLogps:
+    """B lists of at most K responses, best first, under the policy and under its frozen reference.
+
+    logps, mask, reference (B, K, T). present (B, K) bool. value (B, K): in the judge's unit, falling along a list.
+    """
+
+    logps: Tensor
+    mask: Tensor
+    reference: Tensor | None
+    present: Tensor
+    value: Tensor
+
+    @classmethod
+    def of(cls, responses: Responses) -> ListLogps:
+        return cls(responses.logps, responses.mask, responses.reference, responses.present, responses.value)
+
+    @property
+    def ratio(self) -> Tensor:
+        """(B, K) log p - log p_ref of whole responses, nats; 0 where there is none."""
+        return total(self.logps, self.mask) - total(_needed(self.reference), self.mask)
+
+
+@dataclass(frozen=True)
+class JudgedLogps:
+    """Answers each judged by itself, at most K to every one of B prompts.
+
+    logps, mask, reference (B, K, T). present, desirable (B, K) bool. divergence (): KL(policy || reference), >= 0.
+    """
+
+    logps: Tensor
+    mask: Tensor
+    reference: Tensor | None
+    present: Tensor
+    desirable: Tensor
+    divergence: Tensor
+
+    @classmethod
+    def of(cls, responses: Responses) -> JudgedLogps:
+        """A value above one half is a good answer's."""
+        if responses.divergence is None:
+            raise TypeError("this view shows a divergence, but its row does not declare that it needs it")
+        good = responses.value > 0.5
+        return cls(responses.logps, responses.mask, responses.reference, responses.present, good, responses.divergence)
+
+    @property
+    def ratio(self) -> Tensor:
+        """(B, K) log p - log p_ref of whole responses, nats; 0 where there is none."""
+        return total(self.logps, self.mask) - total(_needed(self.reference), self.mask)
+
+
 def total(logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
-    """(B,) sum over response tokens; masked entries may hold anything, NaN included."""
+    """(B,) or (B, K): sum over response tokens; masked entries may hold anything, NaN included."""
     return torch.where(mask_BT, logps_BT, logps_BT.new_zeros(())).sum(-1)
 
 

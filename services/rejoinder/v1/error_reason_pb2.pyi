@@ -31,6 +31,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_LOADING: _ClassVar[ErrorReason]
     ERROR_REASON_DRAINING: _ClassVar[ErrorReason]
     ERROR_REASON_LOG_UNAVAILABLE: _ClassVar[ErrorReason]
+    ERROR_REASON_STORE_UNAVAILABLE: _ClassVar[ErrorReason]
     ERROR_REASON_ABORTED: _ClassVar[ErrorReason]
     ERROR_REASON_FENCED: _ClassVar[ErrorReason]
     ERROR_REASON_CLAIM_TAKEN: _ClassVar[ErrorReason]
@@ -70,6 +71,7 @@ ERROR_REASON_UNAVAILABLE: ErrorReason
 ERROR_REASON_LOADING: ErrorReason
 ERROR_REASON_DRAINING: ErrorReason
 ERROR_REASON_LOG_UNAVAILABLE: ErrorReason
+ERROR_REASON_STORE_UNAVAILABLE: ErrorReason
 ERROR_REASON_ABORTED: ErrorReason
 ERROR_REASON_FENCED: ErrorReason
 ERROR_REASON_CLAIM_TAKEN: ErrorReason

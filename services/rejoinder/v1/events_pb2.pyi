@@ -306,6 +306,14 @@ class Reason(_message.Message):
     end: int
     def __init__(self, rubric: _Optional[str] = ..., probability: _Optional[float] = ..., start: _Optional[int] = ..., end: _Optional[int] = ...) -> None: ...
 
+class EvidenceReference(_message.Message):
+    __slots__ = ("tenant", "number")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    number: int
+    def __init__(self, tenant: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
+
 class RoundEvent(_message.Message):
     __slots__ = ("tenant", "event_id", "policy", "number", "stage", "digest", "version", "occurred_at", "accepted_at")
     TENANT_FIELD_NUMBER: _ClassVar[int]

@@ -27,35 +27,39 @@ from rejoinder.v1 import error_reason_pb2 as rejoinder_dot_v1_dot_error__reason_
 from rejoinder.v1 import events_pb2 as rejoinder_dot_v1_dot_events__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1brejoinder/v1/feedback.proto\x12\x0crejoinder.v1\x1a\x19rejoinder/v1/common.proto\x1a\x1frejoinder/v1/error_reason.proto\x1a\x19rejoinder/v1/events.proto\"?\n\x15RecordFeedbackRequest\x12&\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x16.rejoinder.v1.Feedback\"F\n\x19RecordInteractionsRequest\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.rejoinder.v1.Interaction\"\xce\x01\n\x0cRecordResult\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x16\n\x0einteraction_id\x18\x02 \x01(\t\x12,\n\x07outcome\x18\x03 \x01(\x0e\x32\x1b.rejoinder.v1.RecordOutcome\x12)\n\x06reason\x18\x04 \x01(\x0e\x32\x19.rejoinder.v1.ErrorReason\x12\r\n\x05\x66ield\x18\x05 \x01(\t\x12,\n\ncoordinate\x18\x06 \x01(\x0b\x32\x18.rejoinder.v1.Coordinate\"=\n\x0eRecordResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.rejoinder.v1.RecordResult\"]\n\tLogRecord\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\x0c\x12\r\n\x05value\x18\x03 \x01(\x0c\x12%\n\x07headers\x18\x04 \x03(\x0b\x32\x14.rejoinder.v1.Header\"%\n\x06Header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"\xa0\x01\n\x11\x43ommitStepRequest\x12\x18\n\x10transactional_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12(\n\x07records\x18\x03 \x03(\x0b\x32\x17.rejoinder.v1.LogRecord\x12\r\n\x05group\x18\x04 \x01(\t\x12)\n\x07offsets\x18\x05 \x03(\x0b\x32\x18.rejoinder.v1.Coordinate\"C\n\x12\x43ommitStepResponse\x12-\n\x0b\x63oordinates\x18\x01 \x03(\x0b\x32\x18.rejoinder.v1.Coordinate\"-\n\x11\x42\x65ginEpochRequest\x12\x18\n\x10transactional_id\x18\x01 \x01(\t\"#\n\x12\x42\x65ginEpochResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x03*\x87\x01\n\rRecordOutcome\x12\x1e\n\x1aRECORD_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n\x17RECORD_OUTCOME_RECORDED\x10\x01\x12\x1c\n\x18RECORD_OUTCOME_DUPLICATE\x10\x02\x12\x1b\n\x17RECORD_OUTCOME_REJECTED\x10\x03\x32\xe5\x02\n\x0f\x46\x65\x65\x64\x62\x61\x63kService\x12S\n\x0eRecordFeedback\x12#.rejoinder.v1.RecordFeedbackRequest\x1a\x1c.rejoinder.v1.RecordResponse\x12[\n\x12RecordInteractions\x12\'.rejoinder.v1.RecordInteractionsRequest\x1a\x1c.rejoinder.v1.RecordResponse\x12O\n\nCommitStep\x12\x1f.rejoinder.v1.CommitStepRequest\x1a .rejoinder.v1.CommitStepResponse\x12O\n\nBeginEpoch\x12\x1f.rejoinder.v1.BeginEpochRequest\x1a .rejoinder.v1.BeginEpochResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1brejoinder/v1/feedback.proto\x12\x0crejoinder.v1\x1a\x19rejoinder/v1/common.proto\x1a\x1frejoinder/v1/error_reason.proto\x1a\x19rejoinder/v1/events.proto\"?\n\x15RecordFeedbackRequest\x12&\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x16.rejoinder.v1.Feedback\"F\n\x19RecordInteractionsRequest\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.rejoinder.v1.Interaction\"\xd0\x01\n\x05Label\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08\x65vent_id\x18\x02 \x01(\t\x12\x17\n\x0fsource_event_id\x18\x03 \x01(\t\x12\x16\n\x0einteraction_id\x18\x04 \x01(\t\x12\x12\n\nattempt_id\x18\x05 \x01(\t\x12\x0f\n\x07user_id\x18\x06 \x01(\t\x12(\n\x08polarity\x18\x07 \x01(\x0e\x32\x16.rejoinder.v1.Polarity\x12%\n\x07reasons\x18\x08 \x03(\x0b\x32\x14.rejoinder.v1.Reason\":\n\x13RecordLabelsRequest\x12#\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x13.rejoinder.v1.Label\"\xce\x01\n\x0cRecordResult\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x16\n\x0einteraction_id\x18\x02 \x01(\t\x12,\n\x07outcome\x18\x03 \x01(\x0e\x32\x1b.rejoinder.v1.RecordOutcome\x12)\n\x06reason\x18\x04 \x01(\x0e\x32\x19.rejoinder.v1.ErrorReason\x12\r\n\x05\x66ield\x18\x05 \x01(\t\x12,\n\ncoordinate\x18\x06 \x01(\x0b\x32\x18.rejoinder.v1.Coordinate\"=\n\x0eRecordResponse\x12+\n\x07results\x18\x01 \x03(\x0b\x32\x1a.rejoinder.v1.RecordResult\"]\n\tLogRecord\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\x0c\x12\r\n\x05value\x18\x03 \x01(\x0c\x12%\n\x07headers\x18\x04 \x03(\x0b\x32\x14.rejoinder.v1.Header\"%\n\x06Header\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"\xa0\x01\n\x11\x43ommitStepRequest\x12\x18\n\x10transactional_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x03\x12(\n\x07records\x18\x03 \x03(\x0b\x32\x17.rejoinder.v1.LogRecord\x12\r\n\x05group\x18\x04 \x01(\t\x12)\n\x07offsets\x18\x05 \x03(\x0b\x32\x18.rejoinder.v1.Coordinate\"C\n\x12\x43ommitStepResponse\x12-\n\x0b\x63oordinates\x18\x01 \x03(\x0b\x32\x18.rejoinder.v1.Coordinate\"-\n\x11\x42\x65ginEpochRequest\x12\x18\n\x10transactional_id\x18\x01 \x01(\t\"#\n\x12\x42\x65ginEpochResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x03*\x87\x01\n\rRecordOutcome\x12\x1e\n\x1aRECORD_OUTCOME_UNSPECIFIED\x10\x00\x12\x1b\n\x17RECORD_OUTCOME_RECORDED\x10\x01\x12\x1c\n\x18RECORD_OUTCOME_DUPLICATE\x10\x02\x12\x1b\n\x17RECORD_OUTCOME_REJECTED\x10\x03\x32\xb6\x03\n\x0f\x46\x65\x65\x64\x62\x61\x63kService\x12S\n\x0eRecordFeedback\x12#.rejoinder.v1.RecordFeedbackRequest\x1a\x1c.rejoinder.v1.RecordResponse\x12[\n\x12RecordInteractions\x12\'.rejoinder.v1.RecordInteractionsRequest\x1a\x1c.rejoinder.v1.RecordResponse\x12O\n\x0cRecordLabels\x12!.rejoinder.v1.RecordLabelsRequest\x1a\x1c.rejoinder.v1.RecordResponse\x12O\n\nCommitStep\x12\x1f.rejoinder.v1.CommitStepRequest\x1a .rejoinder.v1.CommitStepResponse\x12O\n\nBeginEpoch\x12\x1f.rejoinder.v1.BeginEpochRequest\x1a .rejoinder.v1.BeginEpochResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rejoinder.v1.feedback_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RECORDOUTCOME']._serialized_start=992
-  _globals['_RECORDOUTCOME']._serialized_end=1127
+  _globals['_RECORDOUTCOME']._serialized_start=1263
+  _globals['_RECORDOUTCOME']._serialized_end=1398
   _globals['_RECORDFEEDBACKREQUEST']._serialized_start=132
   _globals['_RECORDFEEDBACKREQUEST']._serialized_end=195
   _globals['_RECORDINTERACTIONSREQUEST']._serialized_start=197
   _globals['_RECORDINTERACTIONSREQUEST']._serialized_end=267
-  _globals['_RECORDRESULT']._serialized_start=270
-  _globals['_RECORDRESULT']._serialized_end=476
-  _globals['_RECORDRESPONSE']._serialized_start=478
-  _globals['_RECORDRESPONSE']._serialized_end=539
-  _globals['_LOGRECORD']._serialized_start=541
-  _globals['_LOGRECORD']._serialized_end=634
-  _globals['_HEADER']._serialized_start=636
-  _globals['_HEADER']._serialized_end=673
-  _globals['_COMMITSTEPREQUEST']._serialized_start=676
-  _globals['_COMMITSTEPREQUEST']._serialized_end=836
-  _globals['_COMMITSTEPRESPONSE']._serialized_start=838
-  _globals['_COMMITSTEPRESPONSE']._serialized_end=905
-  _globals['_BEGINEPOCHREQUEST']._serialized_start=907
-  _globals['_BEGINEPOCHREQUEST']._serialized_end=952
-  _globals['_BEGINEPOCHRESPONSE']._serialized_start=954
-  _globals['_BEGINEPOCHRESPONSE']._serialized_end=989
-  _globals['_FEEDBACKSERVICE']._serialized_start=1130
-  _globals['_FEEDBACKSERVICE']._serialized_end=1487
+  _globals['_LABEL']._serialized_start=270
+  _globals['_LABEL']._serialized_end=478
+  _globals['_RECORDLABELSREQUEST']._serialized_start=480
+  _globals['_RECORDLABELSREQUEST']._serialized_end=538
+  _globals['_RECORDRESULT']._serialized_start=541
+  _globals['_RECORDRESULT']._serialized_end=747
+  _globals['_RECORDRESPONSE']._serialized_start=749
+  _globals['_RECORDRESPONSE']._serialized_end=810
+  _globals['_LOGRECORD']._serialized_start=812
+  _globals['_LOGRECORD']._serialized_end=905
+  _globals['_HEADER']._serialized_start=907
+  _globals['_HEADER']._serialized_end=944
+  _globals['_COMMITSTEPREQUEST']._serialized_start=947
+  _globals['_COMMITSTEPREQUEST']._serialized_end=1107
+  _globals['_COMMITSTEPRESPONSE']._serialized_start=1109
+  _globals['_COMMITSTEPRESPONSE']._serialized_end=1176
+  _globals['_BEGINEPOCHREQUEST']._serialized_start=1178
+  _globals['_BEGINEPOCHREQUEST']._serialized_end=1223
+  _globals['_BEGINEPOCHRESPONSE']._serialized_start=1225
+  _globals['_BEGINEPOCHRESPONSE']._serialized_end=1260
+  _globals['_FEEDBACKSERVICE']._serialized_start=1401
+  _globals['_FEEDBACKSERVICE']._serialized_end=1839
 # @@protoc_insertion_point(module_scope)

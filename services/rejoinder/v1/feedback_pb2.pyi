@@ -33,6 +33,32 @@ class RecordInteractionsRequest(_message.Message):
     events: _containers.RepeatedCompositeFieldContainer[_events_pb2.Interaction]
     def __init__(self, events: _Optional[_Iterable[_Union[_events_pb2.Interaction, _Mapping]]] = ...) -> None: ...
 
+class Label(_message.Message):
+    __slots__ = ("tenant", "event_id", "source_event_id", "interaction_id", "attempt_id", "user_id", "polarity", "reasons")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    INTERACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    POLARITY_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    event_id: str
+    source_event_id: str
+    interaction_id: str
+    attempt_id: str
+    user_id: str
+    polarity: _events_pb2.Polarity
+    reasons: _containers.RepeatedCompositeFieldContainer[_events_pb2.Reason]
+    def __init__(self, tenant: _Optional[str] = ..., event_id: _Optional[str] = ..., source_event_id: _Optional[str] = ..., interaction_id: _Optional[str] = ..., attempt_id: _Optional[str] = ..., user_id: _Optional[str] = ..., polarity: _Optional[_Union[_events_pb2.Polarity, str]] = ..., reasons: _Optional[_Iterable[_Union[_events_pb2.Reason, _Mapping]]] = ...) -> None: ...
+
+class RecordLabelsRequest(_message.Message):
+    __slots__ = ("events",)
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[Label]
+    def __init__(self, events: _Optional[_Iterable[_Union[Label, _Mapping]]] = ...) -> None: ...
+
 class RecordResult(_message.Message):
     __slots__ = ("event_id", "interaction_id", "outcome", "reason", "field", "coordinate")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]

@@ -45,6 +45,11 @@ class FeedbackServiceStub:
                 request_serializer=rejoinder_dot_v1_dot_feedback__pb2.RecordInteractionsRequest.SerializeToString,
                 response_deserializer=rejoinder_dot_v1_dot_feedback__pb2.RecordResponse.FromString,
                 _registered_method=True)
+        self.RecordLabels = channel.unary_unary(
+                '/rejoinder.v1.FeedbackService/RecordLabels',
+                request_serializer=rejoinder_dot_v1_dot_feedback__pb2.RecordLabelsRequest.SerializeToString,
+                response_deserializer=rejoinder_dot_v1_dot_feedback__pb2.RecordResponse.FromString,
+                _registered_method=True)
         self.CommitStep = channel.unary_unary(
                 '/rejoinder.v1.FeedbackService/CommitStep',
                 request_serializer=rejoinder_dot_v1_dot_feedback__pb2.CommitStepRequest.SerializeToString,
@@ -63,7 +68,9 @@ class FeedbackServiceServicer:
 
     def RecordFeedback(self, request, context):
         """Records what users did. Items stand alone: some may be rejected while others are recorded.
-        Role: app. Fails with QUEUE_FULL (back off), LOG_UNAVAILABLE or DRAINING (retry), TOO_LONG (the whole request).
+        Role: app. Fails with QUEUE_FULL or DISK_FULL (back off), LOG_UNAVAILABLE or DRAINING (retry), TOO_LONG (the whole
+        request), QUOTA (back off; nothing of it was taken). An item that is over a quota while others are not is
+        REJECTED with reason QUOTA: send it again later under its id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,6 +78,14 @@ class FeedbackServiceServicer:
 
     def RecordInteractions(self, request, context):
         """Records served answers (gateway, policy, or an application in observe mode). As RecordFeedback.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordLabels(self, request, context):
+        """Records what people conclude from feedback where an extractor was wrong: from then on their latest label alone speaks
+        for it, in satisfaction and in the windows to come. Items stand alone. Role: admin. Fails as RecordFeedback.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -102,6 +117,11 @@ def add_FeedbackServiceServicer_to_server(servicer, server):
             'RecordInteractions': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordInteractions,
                     request_deserializer=rejoinder_dot_v1_dot_feedback__pb2.RecordInteractionsRequest.FromString,
+                    response_serializer=rejoinder_dot_v1_dot_feedback__pb2.RecordResponse.SerializeToString,
+            ),
+            'RecordLabels': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordLabels,
+                    request_deserializer=rejoinder_dot_v1_dot_feedback__pb2.RecordLabelsRequest.FromString,
                     response_serializer=rejoinder_dot_v1_dot_feedback__pb2.RecordResponse.SerializeToString,
             ),
             'CommitStep': grpc.unary_unary_rpc_method_handler(
@@ -169,6 +189,33 @@ class FeedbackService:
             target,
             '/rejoinder.v1.FeedbackService/RecordInteractions',
             rejoinder_dot_v1_dot_feedback__pb2.RecordInteractionsRequest.SerializeToString,
+            rejoinder_dot_v1_dot_feedback__pb2.RecordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordLabels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rejoinder.v1.FeedbackService/RecordLabels',
+            rejoinder_dot_v1_dot_feedback__pb2.RecordLabelsRequest.SerializeToString,
             rejoinder_dot_v1_dot_feedback__pb2.RecordResponse.FromString,
             options,
             channel_credentials,

@@ -163,6 +163,52 @@ class GetParityResponse(_message.Message):
     digest: str
     def __init__(self, rows: _Optional[_Iterable[_Union[ParityRow, _Mapping]]] = ..., parked: _Optional[int] = ..., orphaned: _Optional[int] = ..., digest: _Optional[str] = ...) -> None: ...
 
+class ListAnswersRequest(_message.Message):
+    __slots__ = ("tenant", "polarity", "conversation_id", "interaction_id", "version", "before", "limit")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    POLARITY_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    INTERACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    polarity: _events_pb2.Polarity
+    conversation_id: str
+    interaction_id: str
+    version: str
+    before: str
+    limit: int
+    def __init__(self, tenant: _Optional[str] = ..., polarity: _Optional[_Union[_events_pb2.Polarity, str]] = ..., conversation_id: _Optional[str] = ..., interaction_id: _Optional[str] = ..., version: _Optional[str] = ..., before: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class HeardFeedback(_message.Message):
+    __slots__ = ("feedback", "signals", "in_force")
+    FEEDBACK_FIELD_NUMBER: _ClassVar[int]
+    SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    IN_FORCE_FIELD_NUMBER: _ClassVar[int]
+    feedback: _events_pb2.Feedback
+    signals: _containers.RepeatedCompositeFieldContainer[_events_pb2.Signal]
+    in_force: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, feedback: _Optional[_Union[_events_pb2.Feedback, _Mapping]] = ..., signals: _Optional[_Iterable[_Union[_events_pb2.Signal, _Mapping]]] = ..., in_force: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListedAnswer(_message.Message):
+    __slots__ = ("interaction", "feedback", "unheard")
+    INTERACTION_FIELD_NUMBER: _ClassVar[int]
+    FEEDBACK_FIELD_NUMBER: _ClassVar[int]
+    UNHEARD_FIELD_NUMBER: _ClassVar[int]
+    interaction: _events_pb2.Interaction
+    feedback: _containers.RepeatedCompositeFieldContainer[HeardFeedback]
+    unheard: int
+    def __init__(self, interaction: _Optional[_Union[_events_pb2.Interaction, _Mapping]] = ..., feedback: _Optional[_Iterable[_Union[HeardFeedback, _Mapping]]] = ..., unheard: _Optional[int] = ...) -> None: ...
+
+class ListAnswersResponse(_message.Message):
+    __slots__ = ("answers", "next")
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    answers: _containers.RepeatedCompositeFieldContainer[ListedAnswer]
+    next: str
+    def __init__(self, answers: _Optional[_Iterable[_Union[ListedAnswer, _Mapping]]] = ..., next: _Optional[str] = ...) -> None: ...
+
 class ReadEvidenceRequest(_message.Message):
     __slots__ = ("reader", "acknowledged", "limit")
     READER_FIELD_NUMBER: _ClassVar[int]
@@ -189,6 +235,22 @@ class ReadEvidenceResponse(_message.Message):
     items: _containers.RepeatedCompositeFieldContainer[EvidenceItem]
     def __init__(self, items: _Optional[_Iterable[_Union[EvidenceItem, _Mapping]]] = ...) -> None: ...
 
+class FetchEvidenceRequest(_message.Message):
+    __slots__ = ("reader", "references")
+    READER_FIELD_NUMBER: _ClassVar[int]
+    REFERENCES_FIELD_NUMBER: _ClassVar[int]
+    reader: str
+    references: _containers.RepeatedCompositeFieldContainer[_events_pb2.EvidenceReference]
+    def __init__(self, reader: _Optional[str] = ..., references: _Optional[_Iterable[_Union[_events_pb2.EvidenceReference, _Mapping]]] = ...) -> None: ...
+
+class FetchEvidenceResponse(_message.Message):
+    __slots__ = ("items", "left")
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    items: _containers.RepeatedCompositeFieldContainer[EvidenceItem]
+    left: _containers.RepeatedCompositeFieldContainer[_events_pb2.EvidenceReference]
+    def __init__(self, items: _Optional[_Iterable[_Union[EvidenceItem, _Mapping]]] = ..., left: _Optional[_Iterable[_Union[_events_pb2.EvidenceReference, _Mapping]]] = ...) -> None: ...
+
 class Judge(_message.Message):
     __slots__ = ("extractor", "version")
     EXTRACTOR_FIELD_NUMBER: _ClassVar[int]
@@ -198,29 +260,32 @@ class Judge(_message.Message):
     def __init__(self, extractor: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
 class ReadJudgedRequest(_message.Message):
-    __slots__ = ("policy", "after", "maturity_s", "unit", "judges", "limit")
+    __slots__ = ("policy", "after", "maturity_s", "unit", "judges", "limit", "second", "refusals")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     MATURITY_S_FIELD_NUMBER: _ClassVar[int]
     UNIT_FIELD_NUMBER: _ClassVar[int]
     JUDGES_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    SECOND_FIELD_NUMBER: _ClassVar[int]
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
     policy: str
     after: _timestamp_pb2.Timestamp
     maturity_s: float
     unit: str
     judges: _containers.RepeatedCompositeFieldContainer[Judge]
     limit: int
-    def __init__(self, policy: _Optional[str] = ..., after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., maturity_s: _Optional[float] = ..., unit: _Optional[str] = ..., judges: _Optional[_Iterable[_Union[Judge, _Mapping]]] = ..., limit: _Optional[int] = ...) -> None: ...
+    second: Judge
+    refusals: bool
+    def __init__(self, policy: _Optional[str] = ..., after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., maturity_s: _Optional[float] = ..., unit: _Optional[str] = ..., judges: _Optional[_Iterable[_Union[Judge, _Mapping]]] = ..., limit: _Optional[int] = ..., second: _Optional[_Union[Judge, _Mapping]] = ..., refusals: _Optional[bool] = ...) -> None: ...
 
 class JudgedTurn(_message.Message):
-    __slots__ = ("tenant", "user_id", "conversation_id", "interaction_id", "accepted_at", "conversation_at", "arm", "version", "propensity", "holdout", "forced", "crossed", "completed", "response_chars", "followed_at", "polarity")
+    __slots__ = ("tenant", "user_id", "conversation_id", "interaction_id", "accepted_at", "arm", "version", "propensity", "holdout", "forced", "crossed", "completed", "response_chars", "followed_at", "polarity", "conversation_weight", "sampled", "second", "refused")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
     INTERACTION_ID_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_AT_FIELD_NUMBER: _ClassVar[int]
-    CONVERSATION_AT_FIELD_NUMBER: _ClassVar[int]
     ARM_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PROPENSITY_FIELD_NUMBER: _ClassVar[int]
@@ -231,12 +296,15 @@ class JudgedTurn(_message.Message):
     RESPONSE_CHARS_FIELD_NUMBER: _ClassVar[int]
     FOLLOWED_AT_FIELD_NUMBER: _ClassVar[int]
     POLARITY_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SAMPLED_FIELD_NUMBER: _ClassVar[int]
+    SECOND_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     user_id: str
     conversation_id: str
     interaction_id: str
     accepted_at: _timestamp_pb2.Timestamp
-    conversation_at: _timestamp_pb2.Timestamp
     arm: _common_pb2.ArmKind
     version: str
     propensity: float
@@ -247,21 +315,27 @@ class JudgedTurn(_message.Message):
     response_chars: int
     followed_at: _timestamp_pb2.Timestamp
     polarity: _events_pb2.Polarity
-    def __init__(self, tenant: _Optional[str] = ..., user_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., interaction_id: _Optional[str] = ..., accepted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., conversation_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., arm: _Optional[_Union[_common_pb2.ArmKind, str]] = ..., version: _Optional[str] = ..., propensity: _Optional[float] = ..., holdout: _Optional[bool] = ..., forced: _Optional[bool] = ..., crossed: _Optional[bool] = ..., completed: _Optional[bool] = ..., response_chars: _Optional[int] = ..., followed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., polarity: _Optional[_Union[_events_pb2.Polarity, str]] = ...) -> None: ...
+    conversation_weight: float
+    sampled: bool
+    second: _events_pb2.Polarity
+    refused: bool
+    def __init__(self, tenant: _Optional[str] = ..., user_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., interaction_id: _Optional[str] = ..., accepted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., arm: _Optional[_Union[_common_pb2.ArmKind, str]] = ..., version: _Optional[str] = ..., propensity: _Optional[float] = ..., holdout: _Optional[bool] = ..., forced: _Optional[bool] = ..., crossed: _Optional[bool] = ..., completed: _Optional[bool] = ..., response_chars: _Optional[int] = ..., followed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., polarity: _Optional[_Union[_events_pb2.Polarity, str]] = ..., conversation_weight: _Optional[float] = ..., sampled: _Optional[bool] = ..., second: _Optional[_Union[_events_pb2.Polarity, str]] = ..., refused: _Optional[bool] = ...) -> None: ...
 
 class ReadJudgedResponse(_message.Message):
-    __slots__ = ("turns", "matured_to", "judges", "foreign", "behind_s")
+    __slots__ = ("turns", "matured_to", "judges", "foreign", "behind_s", "second")
     TURNS_FIELD_NUMBER: _ClassVar[int]
     MATURED_TO_FIELD_NUMBER: _ClassVar[int]
     JUDGES_FIELD_NUMBER: _ClassVar[int]
     FOREIGN_FIELD_NUMBER: _ClassVar[int]
     BEHIND_S_FIELD_NUMBER: _ClassVar[int]
+    SECOND_FIELD_NUMBER: _ClassVar[int]
     turns: _containers.RepeatedCompositeFieldContainer[JudgedTurn]
     matured_to: _timestamp_pb2.Timestamp
     judges: _containers.RepeatedCompositeFieldContainer[Judge]
     foreign: int
     behind_s: float
-    def __init__(self, turns: _Optional[_Iterable[_Union[JudgedTurn, _Mapping]]] = ..., matured_to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., judges: _Optional[_Iterable[_Union[Judge, _Mapping]]] = ..., foreign: _Optional[int] = ..., behind_s: _Optional[float] = ...) -> None: ...
+    second: Judge
+    def __init__(self, turns: _Optional[_Iterable[_Union[JudgedTurn, _Mapping]]] = ..., matured_to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., judges: _Optional[_Iterable[_Union[Judge, _Mapping]]] = ..., foreign: _Optional[int] = ..., behind_s: _Optional[float] = ..., second: _Optional[_Union[Judge, _Mapping]] = ...) -> None: ...
 
 class GetCutRequest(_message.Message):
     __slots__ = ()

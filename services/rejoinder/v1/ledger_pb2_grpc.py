@@ -55,10 +55,20 @@ class LedgerServiceStub:
                 request_serializer=rejoinder_dot_v1_dot_ledger__pb2.GetParityRequest.SerializeToString,
                 response_deserializer=rejoinder_dot_v1_dot_ledger__pb2.GetParityResponse.FromString,
                 _registered_method=True)
+        self.ListAnswers = channel.unary_unary(
+                '/rejoinder.v1.LedgerService/ListAnswers',
+                request_serializer=rejoinder_dot_v1_dot_ledger__pb2.ListAnswersRequest.SerializeToString,
+                response_deserializer=rejoinder_dot_v1_dot_ledger__pb2.ListAnswersResponse.FromString,
+                _registered_method=True)
         self.ReadEvidence = channel.unary_unary(
                 '/rejoinder.v1.LedgerService/ReadEvidence',
                 request_serializer=rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceRequest.SerializeToString,
                 response_deserializer=rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceResponse.FromString,
+                _registered_method=True)
+        self.FetchEvidence = channel.unary_unary(
+                '/rejoinder.v1.LedgerService/FetchEvidence',
+                request_serializer=rejoinder_dot_v1_dot_ledger__pb2.FetchEvidenceRequest.SerializeToString,
+                response_deserializer=rejoinder_dot_v1_dot_ledger__pb2.FetchEvidenceResponse.FromString,
                 _registered_method=True)
         self.ReadJudged = channel.unary_unary(
                 '/rejoinder.v1.LedgerService/ReadJudged',
@@ -110,10 +120,26 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAnswers(self, request, context):
+        """Answers of one tenant with what users did about them and what was concluded from it, newest first: users' words, for
+        people who look. Who shows them keeps a record of who looked. Role: auditor or admin. May be retried.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReadEvidence(self, request, context):
         """Joined feedback with the answer it is about, in the order of joining, for a reader that keeps its place here.
         What was read is acknowledged by the next call, once the reader has published what it concluded. Role: internal.
         May be retried: until it is acknowledged the same evidence comes again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FetchEvidence(self, request, context):
+        """The pieces behind references from the log, for readers that share the work of a group there. A reference whose piece
+        was erased, or joined anew under another number, has none. Role: internal. May be retried.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -169,10 +195,20 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     request_deserializer=rejoinder_dot_v1_dot_ledger__pb2.GetParityRequest.FromString,
                     response_serializer=rejoinder_dot_v1_dot_ledger__pb2.GetParityResponse.SerializeToString,
             ),
+            'ListAnswers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAnswers,
+                    request_deserializer=rejoinder_dot_v1_dot_ledger__pb2.ListAnswersRequest.FromString,
+                    response_serializer=rejoinder_dot_v1_dot_ledger__pb2.ListAnswersResponse.SerializeToString,
+            ),
             'ReadEvidence': grpc.unary_unary_rpc_method_handler(
                     servicer.ReadEvidence,
                     request_deserializer=rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceRequest.FromString,
                     response_serializer=rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceResponse.SerializeToString,
+            ),
+            'FetchEvidence': grpc.unary_unary_rpc_method_handler(
+                    servicer.FetchEvidence,
+                    request_deserializer=rejoinder_dot_v1_dot_ledger__pb2.FetchEvidenceRequest.FromString,
+                    response_serializer=rejoinder_dot_v1_dot_ledger__pb2.FetchEvidenceResponse.SerializeToString,
             ),
             'ReadJudged': grpc.unary_unary_rpc_method_handler(
                     servicer.ReadJudged,
@@ -310,6 +346,33 @@ class LedgerService:
             _registered_method=True)
 
     @staticmethod
+    def ListAnswers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rejoinder.v1.LedgerService/ListAnswers',
+            rejoinder_dot_v1_dot_ledger__pb2.ListAnswersRequest.SerializeToString,
+            rejoinder_dot_v1_dot_ledger__pb2.ListAnswersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ReadEvidence(request,
             target,
             options=(),
@@ -326,6 +389,33 @@ class LedgerService:
             '/rejoinder.v1.LedgerService/ReadEvidence',
             rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceRequest.SerializeToString,
             rejoinder_dot_v1_dot_ledger__pb2.ReadEvidenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FetchEvidence(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rejoinder.v1.LedgerService/FetchEvidence',
+            rejoinder_dot_v1_dot_ledger__pb2.FetchEvidenceRequest.SerializeToString,
+            rejoinder_dot_v1_dot_ledger__pb2.FetchEvidenceResponse.FromString,
             options,
             channel_credentials,
             insecure,

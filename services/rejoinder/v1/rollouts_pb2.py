@@ -25,31 +25,41 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1brejoinder/v1/rollouts.proto\x12\x0crejoinder.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"#\n\x11GetRolloutRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\"=\n\x0cStartRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04plan\x18\x03 \x01(\t\"4\n\x0ePromoteRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\"2\n\x0c\x41\x62ortRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\"C\n\rFreezeRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x0e\n\x06\x66rozen\x18\x03 \x01(\x08\"h\n\nArmFigures\x12\r\n\x05units\x18\x01 \x01(\x03\x12\x0e\n\x06judged\x18\x02 \x01(\x03\x12\x0c\n\x04mean\x18\x03 \x01(\x01\x12\x12\n\nreply_rate\x18\x04 \x01(\x01\x12\x0b\n\x03low\x18\x05 \x01(\x01\x12\x0c\n\x04high\x18\x06 \x01(\x01\"H\n\x03Hop\x12\r\n\x05units\x18\x01 \x01(\x03\x12\x0e\n\x06\x63\x61nary\x18\x02 \x01(\x03\x12\x17\n\x0f\x65xpected_canary\x18\x03 \x01(\x01\x12\t\n\x01\x65\x18\x04 \x01(\x01\"\xff\x04\n\x12GetRolloutResponse\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x03\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12\r\n\x05phase\x18\x04 \x01(\t\x12\x16\n\x0estable_version\x18\x05 \x01(\t\x12\x16\n\x0e\x63\x61nary_version\x18\x06 \x01(\t\x12\x0e\n\x06weight\x18\x07 \x01(\x01\x12&\n\x07verdict\x18\x08 \x01(\x0e\x32\x15.rejoinder.v1.Verdict\x12\x0f\n\x07reasons\x18\t \x03(\t\x12\x12\n\ndifference\x18\n \x01(\x01\x12\x0b\n\x03low\x18\x0b \x01(\x01\x12\x0c\n\x04high\x18\x0c \x01(\x01\x12\x15\n\rjudged_canary\x18\r \x01(\x03\x12\x15\n\rjudged_stable\x18\x0e \x01(\x03\x12\x15\n\rjudged_needed\x18\x0f \x01(\x03\x12/\n\x0b\x65xpected_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04held\x18\x11 \x01(\t\x12\x0e\n\x06reason\x18\x12 \x01(\t\x12(\n\x06stable\x18\x13 \x01(\x0b\x32\x18.rejoinder.v1.ArmFigures\x12(\n\x06\x63\x61nary\x18\x14 \x01(\x0b\x32\x18.rejoinder.v1.ArmFigures\x12\x0c\n\x04step\x18\x15 \x01(\x05\x12\x0f\n\x07\x65_worse\x18\x16 \x01(\x01\x12\x10\n\x08\x65_better\x18\x17 \x01(\x01\x12\x0c\n\x04\x65_ni\x18\x18 \x01(\x01\x12\x10\n\x08\x65_needed\x18\x19 \x01(\x01\x12#\n\x08\x61ssigned\x18\x1a \x01(\x0b\x32\x11.rejoinder.v1.Hop\x12\"\n\x07matured\x18\x1b \x01(\x0b\x32\x11.rejoinder.v1.Hop*{\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x12\n\x0eVERDICT_BETTER\x10\x01\x12\x11\n\rVERDICT_WORSE\x10\x02\x12\x18\n\x14VERDICT_INCONCLUSIVE\x10\x03\x12\x16\n\x12VERDICT_UNMEASURED\x10\x04\x32\x83\x03\n\x0eRolloutService\x12O\n\nGetRollout\x12\x1f.rejoinder.v1.GetRolloutRequest\x1a .rejoinder.v1.GetRolloutResponse\x12\x45\n\x05Start\x12\x1a.rejoinder.v1.StartRequest\x1a .rejoinder.v1.GetRolloutResponse\x12I\n\x07Promote\x12\x1c.rejoinder.v1.PromoteRequest\x1a .rejoinder.v1.GetRolloutResponse\x12\x45\n\x05\x41\x62ort\x12\x1a.rejoinder.v1.AbortRequest\x1a .rejoinder.v1.GetRolloutResponse\x12G\n\x06\x46reeze\x12\x1b.rejoinder.v1.FreezeRequest\x1a .rejoinder.v1.GetRolloutResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1brejoinder/v1/rollouts.proto\x12\x0crejoinder.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"#\n\x11GetRolloutRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\"!\n\x0fGetTrailRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\"\xc9\x01\n\nTrailPoint\x12&\n\x02\x61t\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06weight\x18\x02 \x01(\x01\x12&\n\x07verdict\x18\x03 \x01(\x0e\x32\x15.rejoinder.v1.Verdict\x12\x12\n\ndifference\x18\x04 \x01(\x01\x12\x0b\n\x03low\x18\x05 \x01(\x01\x12\x0c\n\x04high\x18\x06 \x01(\x01\x12\x15\n\rjudged_canary\x18\x07 \x01(\x03\x12\x15\n\rjudged_stable\x18\x08 \x01(\x03\"<\n\x10GetTrailResponse\x12(\n\x06points\x18\x01 \x03(\x0b\x32\x18.rejoinder.v1.TrailPoint\"=\n\x0cStartRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04plan\x18\x03 \x01(\t\"4\n\x0ePromoteRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\"2\n\x0c\x41\x62ortRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\"C\n\rFreezeRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x03\x12\x0e\n\x06\x66rozen\x18\x03 \x01(\x08\"h\n\nArmFigures\x12\r\n\x05units\x18\x01 \x01(\x03\x12\x0e\n\x06judged\x18\x02 \x01(\x03\x12\x0c\n\x04mean\x18\x03 \x01(\x01\x12\x12\n\nreply_rate\x18\x04 \x01(\x01\x12\x0b\n\x03low\x18\x05 \x01(\x01\x12\x0c\n\x04high\x18\x06 \x01(\x01\"H\n\x03Hop\x12\r\n\x05units\x18\x01 \x01(\x03\x12\x0e\n\x06\x63\x61nary\x18\x02 \x01(\x03\x12\x17\n\x0f\x65xpected_canary\x18\x03 \x01(\x01\x12\t\n\x01\x65\x18\x04 \x01(\x01\"6\n\x07VetoArm\x12\r\n\x05units\x18\x01 \x01(\x03\x12\x0c\n\x04harm\x18\x02 \x01(\x01\x12\x0e\n\x06unread\x18\x03 \x01(\x03\"\xa7\x01\n\x0bVetoFigures\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\t\n\x01\x65\x18\x02 \x01(\x01\x12\x10\n\x08\x65_needed\x18\x03 \x01(\x01\x12\r\n\x05\x66ired\x18\x04 \x01(\x08\x12\x10\n\x08measured\x18\x05 \x01(\x08\x12%\n\x06stable\x18\x06 \x01(\x0b\x32\x15.rejoinder.v1.VetoArm\x12%\n\x06\x63\x61nary\x18\x07 \x01(\x0b\x32\x15.rejoinder.v1.VetoArm\"\xaa\x05\n\x12GetRolloutResponse\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x03\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12\r\n\x05phase\x18\x04 \x01(\t\x12\x16\n\x0estable_version\x18\x05 \x01(\t\x12\x16\n\x0e\x63\x61nary_version\x18\x06 \x01(\t\x12\x0e\n\x06weight\x18\x07 \x01(\x01\x12&\n\x07verdict\x18\x08 \x01(\x0e\x32\x15.rejoinder.v1.Verdict\x12\x0f\n\x07reasons\x18\t \x03(\t\x12\x12\n\ndifference\x18\n \x01(\x01\x12\x0b\n\x03low\x18\x0b \x01(\x01\x12\x0c\n\x04high\x18\x0c \x01(\x01\x12\x15\n\rjudged_canary\x18\r \x01(\x03\x12\x15\n\rjudged_stable\x18\x0e \x01(\x03\x12\x15\n\rjudged_needed\x18\x0f \x01(\x03\x12/\n\x0b\x65xpected_at\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04held\x18\x11 \x01(\t\x12\x0e\n\x06reason\x18\x12 \x01(\t\x12(\n\x06stable\x18\x13 \x01(\x0b\x32\x18.rejoinder.v1.ArmFigures\x12(\n\x06\x63\x61nary\x18\x14 \x01(\x0b\x32\x18.rejoinder.v1.ArmFigures\x12\x0c\n\x04step\x18\x15 \x01(\x05\x12\x0f\n\x07\x65_worse\x18\x16 \x01(\x01\x12\x10\n\x08\x65_better\x18\x17 \x01(\x01\x12\x0c\n\x04\x65_ni\x18\x18 \x01(\x01\x12\x10\n\x08\x65_needed\x18\x19 \x01(\x01\x12#\n\x08\x61ssigned\x18\x1a \x01(\x0b\x32\x11.rejoinder.v1.Hop\x12\"\n\x07matured\x18\x1b \x01(\x0b\x32\x11.rejoinder.v1.Hop\x12)\n\x06vetoes\x18\x1c \x03(\x0b\x32\x19.rejoinder.v1.VetoFigures*{\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x12\n\x0eVERDICT_BETTER\x10\x01\x12\x11\n\rVERDICT_WORSE\x10\x02\x12\x18\n\x14VERDICT_INCONCLUSIVE\x10\x03\x12\x16\n\x12VERDICT_UNMEASURED\x10\x04\x32\xce\x03\n\x0eRolloutService\x12O\n\nGetRollout\x12\x1f.rejoinder.v1.GetRolloutRequest\x1a .rejoinder.v1.GetRolloutResponse\x12I\n\x08GetTrail\x12\x1d.rejoinder.v1.GetTrailRequest\x1a\x1e.rejoinder.v1.GetTrailResponse\x12\x45\n\x05Start\x12\x1a.rejoinder.v1.StartRequest\x1a .rejoinder.v1.GetRolloutResponse\x12I\n\x07Promote\x12\x1c.rejoinder.v1.PromoteRequest\x1a .rejoinder.v1.GetRolloutResponse\x12\x45\n\x05\x41\x62ort\x12\x1a.rejoinder.v1.AbortRequest\x1a .rejoinder.v1.GetRolloutResponse\x12G\n\x06\x46reeze\x12\x1b.rejoinder.v1.FreezeRequest\x1a .rejoinder.v1.GetRolloutResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rejoinder.v1.rollouts_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERDICT']._serialized_start=1175
-  _globals['_VERDICT']._serialized_end=1298
+  _globals['_VERDICT']._serialized_start=1745
+  _globals['_VERDICT']._serialized_end=1868
   _globals['_GETROLLOUTREQUEST']._serialized_start=78
   _globals['_GETROLLOUTREQUEST']._serialized_end=113
-  _globals['_STARTREQUEST']._serialized_start=115
-  _globals['_STARTREQUEST']._serialized_end=176
-  _globals['_PROMOTEREQUEST']._serialized_start=178
-  _globals['_PROMOTEREQUEST']._serialized_end=230
-  _globals['_ABORTREQUEST']._serialized_start=232
-  _globals['_ABORTREQUEST']._serialized_end=282
-  _globals['_FREEZEREQUEST']._serialized_start=284
-  _globals['_FREEZEREQUEST']._serialized_end=351
-  _globals['_ARMFIGURES']._serialized_start=353
-  _globals['_ARMFIGURES']._serialized_end=457
-  _globals['_HOP']._serialized_start=459
-  _globals['_HOP']._serialized_end=531
-  _globals['_GETROLLOUTRESPONSE']._serialized_start=534
-  _globals['_GETROLLOUTRESPONSE']._serialized_end=1173
-  _globals['_ROLLOUTSERVICE']._serialized_start=1301
-  _globals['_ROLLOUTSERVICE']._serialized_end=1688
+  _globals['_GETTRAILREQUEST']._serialized_start=115
+  _globals['_GETTRAILREQUEST']._serialized_end=148
+  _globals['_TRAILPOINT']._serialized_start=151
+  _globals['_TRAILPOINT']._serialized_end=352
+  _globals['_GETTRAILRESPONSE']._serialized_start=354
+  _globals['_GETTRAILRESPONSE']._serialized_end=414
+  _globals['_STARTREQUEST']._serialized_start=416
+  _globals['_STARTREQUEST']._serialized_end=477
+  _globals['_PROMOTEREQUEST']._serialized_start=479
+  _globals['_PROMOTEREQUEST']._serialized_end=531
+  _globals['_ABORTREQUEST']._serialized_start=533
+  _globals['_ABORTREQUEST']._serialized_end=583
+  _globals['_FREEZEREQUEST']._serialized_start=585
+  _globals['_FREEZEREQUEST']._serialized_end=652
+  _globals['_ARMFIGURES']._serialized_start=654
+  _globals['_ARMFIGURES']._serialized_end=758
+  _globals['_HOP']._serialized_start=760
+  _globals['_HOP']._serialized_end=832
+  _globals['_VETOARM']._serialized_start=834
+  _globals['_VETOARM']._serialized_end=888
+  _globals['_VETOFIGURES']._serialized_start=891
+  _globals['_VETOFIGURES']._serialized_end=1058
+  _globals['_GETROLLOUTRESPONSE']._serialized_start=1061
+  _globals['_GETROLLOUTRESPONSE']._serialized_end=1743
+  _globals['_ROLLOUTSERVICE']._serialized_start=1871
+  _globals['_ROLLOUTSERVICE']._serialized_end=2333
 # @@protoc_insertion_point(module_scope)

@@ -29,6 +29,38 @@ class GetRolloutRequest(_message.Message):
     policy: str
     def __init__(self, policy: _Optional[str] = ...) -> None: ...
 
+class GetTrailRequest(_message.Message):
+    __slots__ = ("policy",)
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    def __init__(self, policy: _Optional[str] = ...) -> None: ...
+
+class TrailPoint(_message.Message):
+    __slots__ = ("at", "weight", "verdict", "difference", "low", "high", "judged_canary", "judged_stable")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_CANARY_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_STABLE_FIELD_NUMBER: _ClassVar[int]
+    at: _timestamp_pb2.Timestamp
+    weight: float
+    verdict: Verdict
+    difference: float
+    low: float
+    high: float
+    judged_canary: int
+    judged_stable: int
+    def __init__(self, at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., weight: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judged_canary: _Optional[int] = ..., judged_stable: _Optional[int] = ...) -> None: ...
+
+class GetTrailResponse(_message.Message):
+    __slots__ = ("points",)
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    points: _containers.RepeatedCompositeFieldContainer[TrailPoint]
+    def __init__(self, points: _Optional[_Iterable[_Union[TrailPoint, _Mapping]]] = ...) -> None: ...
+
 class StartRequest(_message.Message):
     __slots__ = ("policy", "version", "plan")
     POLICY_FIELD_NUMBER: _ClassVar[int]
@@ -93,8 +125,36 @@ class Hop(_message.Message):
     e: float
     def __init__(self, units: _Optional[int] = ..., canary: _Optional[int] = ..., expected_canary: _Optional[float] = ..., e: _Optional[float] = ...) -> None: ...
 
+class VetoArm(_message.Message):
+    __slots__ = ("units", "harm", "unread")
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    HARM_FIELD_NUMBER: _ClassVar[int]
+    UNREAD_FIELD_NUMBER: _ClassVar[int]
+    units: int
+    harm: float
+    unread: int
+    def __init__(self, units: _Optional[int] = ..., harm: _Optional[float] = ..., unread: _Optional[int] = ...) -> None: ...
+
+class VetoFigures(_message.Message):
+    __slots__ = ("name", "e", "e_needed", "fired", "measured", "stable", "canary")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    E_FIELD_NUMBER: _ClassVar[int]
+    E_NEEDED_FIELD_NUMBER: _ClassVar[int]
+    FIRED_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_FIELD_NUMBER: _ClassVar[int]
+    STABLE_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    e: float
+    e_needed: float
+    fired: bool
+    measured: bool
+    stable: VetoArm
+    canary: VetoArm
+    def __init__(self, name: _Optional[str] = ..., e: _Optional[float] = ..., e_needed: _Optional[float] = ..., fired: _Optional[bool] = ..., measured: _Optional[bool] = ..., stable: _Optional[_Union[VetoArm, _Mapping]] = ..., canary: _Optional[_Union[VetoArm, _Mapping]] = ...) -> None: ...
+
 class GetRolloutResponse(_message.Message):
-    __slots__ = ("policy", "term", "generation", "phase", "stable_version", "canary_version", "weight", "verdict", "reasons", "difference", "low", "high", "judged_canary", "judged_stable", "judged_needed", "expected_at", "held", "reason", "stable", "canary", "step", "e_worse", "e_better", "e_ni", "e_needed", "assigned", "matured")
+    __slots__ = ("policy", "term", "generation", "phase", "stable_version", "canary_version", "weight", "verdict", "reasons", "difference", "low", "high", "judged_canary", "judged_stable", "judged_needed", "expected_at", "held", "reason", "stable", "canary", "step", "e_worse", "e_better", "e_ni", "e_needed", "assigned", "matured", "vetoes")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -122,6 +182,7 @@ class GetRolloutResponse(_message.Message):
     E_NEEDED_FIELD_NUMBER: _ClassVar[int]
     ASSIGNED_FIELD_NUMBER: _ClassVar[int]
     MATURED_FIELD_NUMBER: _ClassVar[int]
+    VETOES_FIELD_NUMBER: _ClassVar[int]
     policy: str
     term: int
     generation: int
@@ -149,4 +210,5 @@ class GetRolloutResponse(_message.Message):
     e_needed: float
     assigned: Hop
     matured: Hop
-    def __init__(self, policy: _Optional[str] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., phase: _Optional[str] = ..., stable_version: _Optional[str] = ..., canary_version: _Optional[str] = ..., weight: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judged_canary: _Optional[int] = ..., judged_stable: _Optional[int] = ..., judged_needed: _Optional[int] = ..., expected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., held: _Optional[str] = ..., reason: _Optional[str] = ..., stable: _Optional[_Union[ArmFigures, _Mapping]] = ..., canary: _Optional[_Union[ArmFigures, _Mapping]] = ..., step: _Optional[int] = ..., e_worse: _Optional[float] = ..., e_better: _Optional[float] = ..., e_ni: _Optional[float] = ..., e_needed: _Optional[float] = ..., assigned: _Optional[_Union[Hop, _Mapping]] = ..., matured: _Optional[_Union[Hop, _Mapping]] = ...) -> None: ...
+    vetoes: _containers.RepeatedCompositeFieldContainer[VetoFigures]
+    def __init__(self, policy: _Optional[str] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., phase: _Optional[str] = ..., stable_version: _Optional[str] = ..., canary_version: _Optional[str] = ..., weight: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judged_canary: _Optional[int] = ..., judged_stable: _Optional[int] = ..., judged_needed: _Optional[int] = ..., expected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., held: _Optional[str] = ..., reason: _Optional[str] = ..., stable: _Optional[_Union[ArmFigures, _Mapping]] = ..., canary: _Optional[_Union[ArmFigures, _Mapping]] = ..., step: _Optional[int] = ..., e_worse: _Optional[float] = ..., e_better: _Optional[float] = ..., e_ni: _Optional[float] = ..., e_needed: _Optional[float] = ..., assigned: _Optional[_Union[Hop, _Mapping]] = ..., matured: _Optional[_Union[Hop, _Mapping]] = ..., vetoes: _Optional[_Iterable[_Union[VetoFigures, _Mapping]]] = ...) -> None: ...

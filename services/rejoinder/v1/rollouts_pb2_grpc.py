@@ -40,6 +40,11 @@ class RolloutServiceStub:
                 request_serializer=rejoinder_dot_v1_dot_rollouts__pb2.GetRolloutRequest.SerializeToString,
                 response_deserializer=rejoinder_dot_v1_dot_rollouts__pb2.GetRolloutResponse.FromString,
                 _registered_method=True)
+        self.GetTrail = channel.unary_unary(
+                '/rejoinder.v1.RolloutService/GetTrail',
+                request_serializer=rejoinder_dot_v1_dot_rollouts__pb2.GetTrailRequest.SerializeToString,
+                response_deserializer=rejoinder_dot_v1_dot_rollouts__pb2.GetTrailResponse.FromString,
+                _registered_method=True)
         self.Start = channel.unary_unary(
                 '/rejoinder.v1.RolloutService/Start',
                 request_serializer=rejoinder_dot_v1_dot_rollouts__pb2.StartRequest.SerializeToString,
@@ -68,6 +73,14 @@ class RolloutServiceServicer:
 
     def GetRollout(self, request, context):
         """Role: app. May be retried. Fails with NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTrail(self, request, context):
+        """How the verdict came about: of the present rollout or the last one, a point whenever it had more to go by. Role: app.
+        May be retried. Fails with NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,6 +126,11 @@ def add_RolloutServiceServicer_to_server(servicer, server):
                     servicer.GetRollout,
                     request_deserializer=rejoinder_dot_v1_dot_rollouts__pb2.GetRolloutRequest.FromString,
                     response_serializer=rejoinder_dot_v1_dot_rollouts__pb2.GetRolloutResponse.SerializeToString,
+            ),
+            'GetTrail': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTrail,
+                    request_deserializer=rejoinder_dot_v1_dot_rollouts__pb2.GetTrailRequest.FromString,
+                    response_serializer=rejoinder_dot_v1_dot_rollouts__pb2.GetTrailResponse.SerializeToString,
             ),
             'Start': grpc.unary_unary_rpc_method_handler(
                     servicer.Start,
@@ -163,6 +181,33 @@ class RolloutService:
             '/rejoinder.v1.RolloutService/GetRollout',
             rejoinder_dot_v1_dot_rollouts__pb2.GetRolloutRequest.SerializeToString,
             rejoinder_dot_v1_dot_rollouts__pb2.GetRolloutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTrail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rejoinder.v1.RolloutService/GetTrail',
+            rejoinder_dot_v1_dot_rollouts__pb2.GetTrailRequest.SerializeToString,
+            rejoinder_dot_v1_dot_rollouts__pb2.GetTrailResponse.FromString,
             options,
             channel_credentials,
             insecure,

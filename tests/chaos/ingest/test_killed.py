@@ -20,6 +20,7 @@ from rejoinder.stream.settings import LogSettings
 from rejoinder.stream.sqlite import SqliteLog
 
 from tests.chaos.harness import Killer, Process, Recorder, Traffic, wait_until
+from tests.system.logs import everything
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(280)]
 
@@ -125,11 +126,7 @@ def _stored(path: Path) -> Iterator[str]:
     log = SqliteLog(str(path), LogSettings(), SystemClock())
     try:
         for topic in ("feedback", "interactions"):
-            for partition in range(log.partitions(topic)):
-                offset = 0
-                while records := log.read(topic, partition, offset):
-                    yield from (event_of(record).event_id for record in records)
-                    offset = records[-1].offset + 1
+            yield from (event_of(record).event_id for record in everything(log, topic))
     finally:
         log.close()
 

@@ -1,4 +1,4 @@
-"""Forks projectors of one fixed log and kills them: `nursery.py quiet|careful|careless LEDGER KILLS SEED`.
+"""Forks projectors of one fixed log and kills them: `nursery.py careful|careless LEDGER KILLS SEED [PASSWORD_FILE]`.
 
 One interpreter forks them all, so that a dozen deaths cost one start. Prints the kills that struck a projector at work,
 the digest and the records read.
@@ -17,9 +17,11 @@ from rejoinder.core import codec, types
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.ids import subject_of
 from rejoinder.ledger.book import Ledger
+from rejoinder.ledger.dialect import Where, where_of
 from rejoinder.ledger.projector import Projector
 from rejoinder.ledger.settings import Forgetting, LedgerSettings
 from rejoinder.stream.port import Record
+from rejoinder.stream.topics import TOPICS
 
 NOW = 1_700_000_000.0
 rng = random.Random(5)
@@ -70,6 +72,8 @@ for user in ("u1", "u2"):
 
 
 class Log:
+    topics = TOPICS
+
     def topic_id(self, topic):
         return topic
 
@@ -83,17 +87,17 @@ class Log:
 class Careless(Projector):
     """Commits the positions first, the rows after."""
 
-    def apply(self, connection, batch, topic_ids):
+    def _apply(self, connection, batch, arrivals, topic_ids):
         self._advance(connection, batch, topic_ids)
         driver = connection.connection.driver_connection
         driver.execute("COMMIT")
         driver.execute("BEGIN IMMEDIATE")
-        super().apply(connection, batch, topic_ids)
+        super()._apply(connection, batch, arrivals, topic_ids)
 
 
-def project(path: Path, how: str, told: int) -> None:
+def project(where: Where, how: str, told: int) -> None:
     """A projector's life; writes a byte at the start of every batch."""
-    with Ledger(path, LedgerSettings(Forgetting(b"key")), ManualClock(NOW)) as ledger:
+    with Ledger(where, LedgerSettings(Forgetting(b"key")), ManualClock(NOW)) as ledger:
         if how == "careless":
             ledger._projector = Careless(ledger.store, ledger.settings, ManualClock(NOW))
         caught_up = False
@@ -102,14 +106,14 @@ def project(path: Path, how: str, told: int) -> None:
             caught_up = ledger.project_once(Log(), 37).caught_up
 
 
-def life(path: Path, how: str, rng: random.Random) -> bool:
+def life(where: Where, how: str, rng: random.Random) -> bool:
     """Forks a projector and kills it some batches and some milliseconds later; whether it was at work then."""
     heard, told = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(heard)
         try:
-            project(path, how, told)
+            project(where, how, told)
         finally:
             os._exit(0)
     os.close(told)
@@ -124,14 +128,15 @@ def life(path: Path, how: str, rng: random.Random) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def main(how: str, path: Path, kills: int, rng: random.Random) -> None:
-    struck = sum(life(path, how, rng) for _ in range(kills))
+def main(how: str, where: Where, kills: int, rng: random.Random) -> None:
+    struck = sum(life(where, how, rng) for _ in range(kills))
     devnull = os.open(os.devnull, os.O_WRONLY)
-    project(path, how, devnull)
-    with Ledger(path, LedgerSettings(Forgetting(b"key")), ManualClock(NOW)) as ledger:
+    project(where, how, devnull)
+    with Ledger(where, LedgerSettings(Forgetting(b"key")), ManualClock(NOW)) as ledger:
         assert all(row.balanced for row in ledger.parity())
         print(struck, ledger.digest(), sum(row.read for row in ledger.parity()), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), random.Random(int(sys.argv[4])))
+    password_file = Path(sys.argv[5]) if len(sys.argv) > 5 else None
+    main(sys.argv[1], where_of(sys.argv[2], password_file), int(sys.argv[3]), random.Random(int(sys.argv[4])))

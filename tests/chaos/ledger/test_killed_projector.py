@@ -12,6 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from rejoinder.ledger.dialect import Postgres
+
+from tests.postgresql import Server
 
 pytestmark = pytest.mark.chaos
 
@@ -19,10 +22,11 @@ NURSERY = Path(__file__).with_name("nursery.py")
 KILLS, SEED = 14, 20_251
 
 
-def run(how: str, ledger: Path, kills: int) -> tuple[int, str, int]:
+def run(how: str, ledger: Path | Postgres, kills: int) -> tuple[int, str, int]:
     """Kills that struck at work, digest, records read."""
+    place, password_file = (ledger.url, [str(ledger.password_file)]) if isinstance(ledger, Postgres) else (ledger, [])
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, str(NURSERY), how, str(ledger), str(kills), str(SEED)]
+    command = [sys.executable, str(NURSERY), how, str(place), str(kills), str(SEED), *password_file]
     found = subprocess.run(command, capture_output=True, text=True, timeout=110, env=environment, check=True)
     struck, digest, read = found.stdout.split()
     return int(struck), digest, int(read)
@@ -32,6 +36,15 @@ def test_a_ledger_whose_projector_was_killed_is_that_of_one_nobody_killed(tmp_pa
     _, digest, read = run("careful", tmp_path / "quiet.db", 0)
     struck, after, read_after = run("careful", tmp_path / "killed.db", KILLS)
     assert struck >= 10
+    assert (after, read_after) == (digest, read)
+
+
+def test_a_projector_of_a_database_killed_leaves_its_lock_to_the_next(tmp_path: Path, postgres: Server) -> None:
+    _, digest, read = run("careful", tmp_path / "quiet.db", 0)
+    where = postgres.database()
+    struck, after, read_after = run("careful", where, KILLS // 2)
+    postgres.give_back(where)
+    assert struck >= 5
     assert (after, read_after) == (digest, read)
 
 

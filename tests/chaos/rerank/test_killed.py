@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from rejoinder.stream.follower import FollowerLog
 from rejoinder.stream.headers import event_of
 
 from tests.chaos.harness import Process, Recorder, Tended, Traffic, kill_in_turn, wait_until
+from tests.system.logs import everything
 from tests.system.models import built
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(280)]
@@ -112,7 +113,7 @@ def trial(
             wait_until(lambda: not waiting(spool), "the spools' way into the log")
         finally:
             tended.close()
-        stored = list(interactions(log))
+        stored = interactions(log)
     finally:
         owner.close()
         recorder.close()
@@ -133,14 +134,10 @@ def waiting(spool: Path) -> int:
     return sum(path.stat().st_size for path in spool.glob("*.spool"))
 
 
-def interactions(path: Path) -> Iterator[Interaction]:
+def interactions(path: Path) -> list[Interaction]:
     log = FollowerLog(str(path), None)  # type: ignore[arg-type]
     try:
-        for partition in log.end_offsets("interactions"):
-            offset = 0
-            while records := log.read("interactions", partition, offset):
-                yield from (event_of(record) for record in records)
-                offset = records[-1].offset + 1
+        return [event_of(record) for record in everything(log, "interactions")]
     finally:
         log.close()
 

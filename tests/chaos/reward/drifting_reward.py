@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import rejoinder.reward.__main__ as process
+from rejoinder.core.table import Table
 from rejoinder.reward.heads.bt import BradleyTerry
 from rejoinder.reward.settings import RewardSettings
 from rejoinder.runtime.serve import run
@@ -18,5 +19,5 @@ class Drifting(BradleyTerry):
 
 
 if __name__ == "__main__":
-    process.HEADS = {"bt": process.HEADS["bt"].__class__("bt", Drifting)}  # type: ignore[assignment]
+    process.HEADS = Table("head", process.HEADS["bt"].__class__("bt", Drifting))
     sys.exit(run("reward", RewardSettings, process.build))

@@ -17,7 +17,7 @@ def answered(n: int, growth: float = 1.0, score: float = 0.0, text: str = "right
     return [Answered(f"p{i}", f"u{i}", PROMPT, "right", text, 20, round(20 * growth), 0.0, score) for i in range(n)]
 
 
-def rows(n: int, right: float) -> list[dict[str, Any]]:
+def rows(n: int, right: float, kl: float = 0.1) -> list[dict[str, Any]]:
     return [
         {
             "id": f"p{i}",
@@ -26,6 +26,7 @@ def rows(n: int, right: float) -> list[dict[str, Any]]:
             "rejected_logp": -20.0,
             "chosen_tokens": 10,
             "rejected_tokens": 10,
+            "kl_to_original": kl,
         }
         for i in range(n)
     ]
@@ -39,7 +40,7 @@ SAME = GateInputs(
     rows(300, 0.6),
     rows(300, 0.6),
     answered(300),
-    {"after": {"kl_to_original_per_token": 0.1}},
+    {},
     {"max_logp_difference": 1e-5, "prompts": 8, "greedy_equal": 8},
     {"facts": holds},
 )
@@ -49,7 +50,7 @@ WORSE = {
     "pair_accuracy": GateInputs(before=rows(300, 0.8), after=rows(300, 0.5)),
     "win_rate": GateInputs(answered=answered(300, score=-1.0)),
     "length": GateInputs(answered=answered(300, growth=1.8)),
-    "kl": GateInputs(train={"after": {"kl_to_original_per_token": 5.0}}),
+    "kl": GateInputs(after=rows(300, 0.5, kl=5.0)),
     "parity": GateInputs(parity={"max_logp_difference": 0.2, "prompts": 8, "greedy_equal": 3}),
     "probes": GateInputs(answered=answered(300, text="wrong"), checks={"facts": holds}),
 }
@@ -85,6 +86,34 @@ def test_an_unmeasured_veto_keeps_the_gate_shut_and_names_itself() -> None:
     found = [measured(name, SAME) for name in MEASURES if name != "length"] + [measured("length", GateInputs())]
     assert verdict(found) == (False, ("length:unmeasured",))
     assert verdict([measured(name, SAME) for name in MEASURES]) == (True, ())
+
+
+@pytest.mark.parametrize("name", [row.name for row in MEASURES.values() if row.with_params().veto])
+def test_every_veto_that_was_not_measured_keeps_the_gate_shut(name: str) -> None:
+    assert verdict([measured(name, GateInputs())]) == (False, (f"{name}:unmeasured",))
+
+
+def drifted(users: int, per_user: int, far: int) -> list[dict[str, Any]]:
+    """Pairs of users of whom the first `far` diverged by ten nats, the others by none."""
+    return [
+        {"group": f"u{user}", "kl_to_original": 10.0 * (user < far)} for user in range(users) for _ in range(per_user)
+    ]
+
+
+def test_divergence_has_the_interval_of_its_users_and_passes_on_its_upper_end() -> None:
+    """A mean below the bound is no pass where few users carry it: pairs of one user are no more evidence than one."""
+    found = measured("kl", GateInputs(after=drifted(20, 10, 1)))
+    assert (found.n, found.groups, found.value) == (200, 20, 0.5)
+    assert found.low == 0.0
+    assert found.high > 1.0
+    assert found.outcome is Outcome.FAIL
+    assert measured("kl", GateInputs(after=drifted(400, 1, 20))).outcome is Outcome.PASS, "as much, of many users"
+
+
+@pytest.mark.parametrize(("users", "per_user"), [(1, 40), (4, 1)])
+def test_divergence_of_too_few_users_is_unmeasured_however_much_they_said(users: int, per_user: int) -> None:
+    found = measured("kl", GateInputs(after=drifted(users, per_user, 0)))
+    assert (found.outcome, found.n, found.veto) == (Outcome.UNMEASURED, users * per_user, True)
 
 
 def test_win_rate_is_read_off_answers_of_equal_length_only() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from rejoinder.core.errors import BadSettings
 from rejoinder.core.types import Candidate, Message, Preference, Role
 from rejoinder.rounds.pairs.context import Draft, Likelihood
 from rejoinder.rounds.pairs.guards import Guards, GuardSettings, leaks
@@ -64,11 +65,30 @@ def test_a_wish_of_few_words_is_found_when_it_stands_as_a_line() -> None:
         ("Write to anna.meier@example.org for it.", "pii"),
         ("Call +49 170 1234 5678 for it now.", "pii"),
         ("Pay with 4111 1111 1111 1111 for it.", "pii"),
+        ("Pay to DE89 3704 0044 0532 0130 00 now.", "pii"),
+        # Numbers that only look like it: no check digit, no country's plan.
+        ("Order 4111 1111 1111 1112 is on its way.", ""),
+        ("It grew from 1 200 300 4000 to twice that.", ""),
     ],
 )
 def test_answers_that_must_not_be_learnt_are_refused(chosen: str, cause: str) -> None:
     pair = replace(PAIR, candidates=(Candidate(chosen), PAIR.candidates[1]))
     assert refuse(Draft(pair)) == cause
+
+
+def test_national_numbers_are_those_of_the_countries_named() -> None:
+    pair = replace(PAIR, candidates=(Candidate("Call 030 901820 about it now."), PAIR.candidates[1]))
+    assert [refuse(Draft(pair), phone_regions=regions) for regions in (("US",), ("DE",))] == ["", "pii"]
+    with pytest.raises(BadSettings, match="phone_regions: UK"):
+        GuardSettings(phone_regions=("UK",))
+
+
+def test_of_a_list_every_answer_but_the_worst_is_learnt_and_looked_at() -> None:
+    address = Candidate("Write to ann@example.org.")
+    ranked = [PAIR.candidates[0], address, PAIR.candidates[1]]
+    for order, cause in (((0, 1, 2), "pii"), ((0, 2, 1), "")):
+        listed = replace(PAIR, candidates=tuple(ranked), order=order, relation="list")
+        assert refuse(Draft(listed), min_length_ratio=0.0) == cause
 
 
 def test_numbers_that_are_no_phone_pass() -> None:
@@ -105,3 +125,12 @@ def test_of_two_nearly_equal_pairs_the_first_stays() -> None:
         "near_duplicate",
         "",
     ]
+
+
+def test_the_same_answers_the_other_way_round_are_no_twin() -> None:
+    """F15: one caller's reversed copies would put everybody's pairs aside."""
+    answers = tuple(Candidate(" ".join(f"word{start + i}" for i in range(160))) for start in (0, 1000))
+    one = replace(PAIR, candidates=answers)
+    reverse = replace(one, id="p2", user_id="u2", candidates=answers[::-1])
+    guards = Guards(GuardSettings())
+    assert [guards.refuse(Draft(pair), "") for pair in (reverse, one)] == ["", ""]

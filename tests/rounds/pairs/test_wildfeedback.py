@@ -56,6 +56,17 @@ def test_a_revision_is_written_within_the_conversation_and_trained_without_it(
     assert one.feedback.kind.text in draft.forbidden
 
 
+def test_the_control_that_hears_no_wish_asks_the_question_alone_and_takes_the_first_answer(
+    make_evidence: Make, context: Context, policy: Any
+) -> None:
+    one = make_evidence()
+    built([one], context, regenerate="nothing", choose="first")
+    assert policy.asked == [one.interaction.messages]
+    made = guided(make_evidence, context, USUAL, choose="first", regenerate="nothing")
+    assert (made.preference.chosen, made.preference.margin) == (next(t for t in USUAL if t != SERVED), 0.0)
+    assert made.preference.candidates[0].score is None, "neither the wish nor a reward had a say"
+
+
 def test_without_the_wish_the_regeneration_has_no_effect(make_evidence: Make, context: Context) -> None:
     """The control: a summariser that says nothing of the wish must not make the preferred answer."""
 
@@ -198,7 +209,7 @@ def test_where_no_guided_answer_is_supported_the_evidence_is_dropped_and_says_wh
 
 
 def test_another_way_to_choose_or_to_regenerate_is_refused_by_name() -> None:
-    with pytest.raises(BadSettings, match="reward or guidance"):
+    with pytest.raises(BadSettings, match="reward, guidance or first"):
         wildfeedback.Params(choose="coin")
-    with pytest.raises(BadSettings, match="wish or revision"):
+    with pytest.raises(BadSettings, match="wish, revision or nothing"):
         wildfeedback.Params(regenerate="again")

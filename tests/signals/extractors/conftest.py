@@ -61,10 +61,29 @@ def scorer() -> WordListScorer:
     return WordListScorer(WordTokenizer())
 
 
+class OneWord:
+    """A server that says one word to everything. owns: what it was asked."""
+
+    model = "judge-v1"
+
+    def __init__(self, word: str | None) -> None:
+        self.word = word
+        self.talks: list[tuple[Message, ...]] = []
+
+    def ask(self, talks):
+        self.talks += talks
+        return [self.word for _ in talks]
+
+
+@pytest.fixture
+def one_word() -> type[OneWord]:
+    return OneWord
+
+
 @pytest.fixture
 def ports(scorer) -> Ports:
     reasons = tuple((name, row.pole) for name, row in RUBRIC.items())
-    return Ports(TextModel(scorer, scorer.tokenizer, Calibration(), reasons, "words-v1@0"))
+    return Ports(TextModel(scorer, scorer.tokenizer, Calibration(), reasons, "words-v1@0"), OneWord("DSAT"))
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from tests.system.models import built
 MODELS = Path(__file__).parents[3] / "build" / "models"
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
+NAMES = {"window": "assist#1", "dataset": "assist#1/pairs"}
 ESTIMATE = {"value", "low", "high"}
 ROUND = {"round", "version", "first_answer", "after_wish", "facts", "paired_gain", "pairs", "promoted", "outcome"}
 RESULT = {"seed", "control", "seconds", "peak_mb", "rounds", "ceilings", "pushes", "parity", "commit", "machine"}
@@ -114,24 +115,35 @@ def test_whoever_reads_the_figures_finds_what_they_are_promised(made: Run) -> No
 
 
 def test_no_holdout_user_meets_a_pushed_version(made: Run) -> None:
+    """In the shortest form nothing is learnt, so that nothing is pushed and nobody is exposed: zeros, and no gaps."""
     pushes = made.result["pushes"]
     assert [push["kind"] for push in pushes] == ["style", "silent", "harmless"]
     for push in pushes:
         assert {"verdict", "action", "reasons"} <= set(push)
-        assert push.get("holdout_exposed", 0) == 0
-        assert ("exposed_users" in push) == made.result["rounds"][1]["promoted"]
+        assert push["holdout_exposed"] == 0
+        assert (push["exposed_users"] > 0) == (push["judged"] > 0) == made.result["rounds"][1]["promoted"]
+        assert (push["action"] == "held" and push["verdict"] == "unmeasured") == (push["judged"] == 0)
 
 
 def test_an_answer_is_traced_to_what_it_came_from(made: Run) -> None:
-    """U07."""
+    """U07: tests/cli/demo/test_course.py follows it through a promoted round, which the shortest form has none of."""
     trace = made.result["trace"]
     assert trace["id"] in read(made.data / "acknowledged.txt")[0]
     answer = next(node for node in trace["nodes"] if node["facts"].get("interaction") == trace["id"])
     assert answer["kind"] == "interaction"
-    (version,) = [
-        node["id"] for node in trace["nodes"] if node["kind"] == "version" and node["id"] in answer["sources"]
-    ]
-    assert version == [row["version"] for row in made.result["rounds"] if row["promoted"]][-1]
+    (version,) = [node for node in trace["nodes"] if node["kind"] == "version" and node["id"] in answer["sources"]]
+    (row,) = [row for row in made.result["rounds"] if row["promoted"]][-1:]
+    assert version["id"] == row["version"]
+    manifest = json.loads((made.data / "registry" / "versions" / "assist" / f"{row['version']}.json").read_text())
+    assert version["digest"] == manifest["digest"] != ""
+    if row["round"]:
+        found = {(node["kind"], node["id"]): node for node in trace["nodes"]}
+        assert version["facts"]["dataset_digest"] == manifest["dataset_digest"] != ""
+        assert found["round", "assist#1/pairs"]["digest"] == manifest["dataset_digest"]
+        assert found["window", "assist#1"]["digest"] == manifest["facts"]["window"]
+        acknowledged = read(made.data / "acknowledged.txt")[0]
+        events = {event for kind in ("window", "dataset") for event in found[kind, NAMES[kind]]["sources"]}
+        assert len(events & acknowledged) > 20, "what people said"
 
 
 def test_the_page_is_well_formed_and_names_the_version(made: Run) -> None:

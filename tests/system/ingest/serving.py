@@ -14,6 +14,8 @@ import grpc
 from rejoinder.core.clock import Clock, SystemClock
 from rejoinder.core.metrics import Metrics
 from rejoinder.feedback.ingest import Ingest
+from rejoinder.feedback.quotas import quotas_of
+from rejoinder.feedback.redact import redactor_of
 from rejoinder.feedback.service import FeedbackService
 from rejoinder.feedback.settings import FeedbackSettings
 from rejoinder.runtime.logging import EventLog, LineFormatter
@@ -94,9 +96,11 @@ class Running:
 
 
 def room_of(log: Log, settings: FeedbackSettings, chassis: Chassis) -> Room:
-    ingest = Ingest(log, settings.limits, settings.log.dedupe_s, chassis.clock, chassis.metrics)
+    redactor = redactor_of(settings.redact)
+    quotas = quotas_of(settings.quota, settings.server.auth.file, settings.processes)
+    ingest = Ingest(log, settings.limits, settings.log.dedupe_s, chassis.clock, chassis.metrics, redactor, quotas)
     owned = log if isinstance(log, SqliteLog) else None
-    return Room(add=(partial(add_FeedbackServiceServicer_to_server, FeedbackService(ingest, owned)),))
+    return Room(add=(partial(add_FeedbackServiceServicer_to_server, FeedbackService(ingest, owned, settings.limits)),))
 
 
 @asynccontextmanager

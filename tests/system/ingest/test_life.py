@@ -82,8 +82,9 @@ def test_a_busy_port_is_named_to_a_person_without_a_traceback(tmp_path: Path, se
         ({"PROCESSES": "2"}, ("2 processes need Kafka", "BAD_SETTINGS")),
         ({"PRODUCTION": "true", "LOG__KIND": "memory"}, ("memory", "BAD_SETTINGS")),
         ({"SERVER__HOST": "0.0.0.0"}, ("server.auth.file", "BAD_SETTINGS")),
+        ({"REDACT__KINDS": "[email, telephone]"}, ("telephone", "known: url, email", "BAD_SETTINGS")),
     ],
-    ids=["misspelt", "two owners of SQLite", "memory in production", "open to the network unsaid"],
+    ids=["misspelt", "two owners of SQLite", "memory in production", "open to the network unsaid", "no such kind"],
 )
 def test_settings_that_cannot_be_meant_end_the_start(
     tmp_path: Path, environment: dict[str, str], names: tuple[str, ...]

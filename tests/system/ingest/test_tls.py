@@ -39,11 +39,11 @@ class Authority:
         )
         return self
 
-    def issue(self, host: str) -> tuple[Path, Path]:
-        """(certificate, key) of a name."""
+    def issue(self, host: str, also: str = "") -> tuple[Path, Path]:
+        """(certificate, key) of a name. also: a further one, as `,IP:127.0.0.1`."""
         stem = self.folder / f"{self.name}-{host}"
         key, request, cert, names = (stem.with_suffix(s) for s in (".key", ".csr", ".pem", ".ext"))
-        names.write_text(f"subjectAltName=DNS:{host}\n")
+        names.write_text(f"subjectAltName=DNS:{host}{also}\n")
         _openssl(
             *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={host}"),
             *("-keyout", str(key), "-out", str(request)),
@@ -59,7 +59,7 @@ def _openssl(*arguments: str) -> None:
     subprocess.run(["openssl", *arguments], check=True, capture_output=True)
 
 
-def put(pair: tuple[Path, Path], at: tuple[Path, Path]) -> None:
+def put(pair: tuple[Path, ...], at: tuple[Path, ...]) -> None:
     """Puts a pair where the server looks, each file whole or not at all."""
     for source, target in zip(pair, at, strict=True):
         beside = target.with_suffix(".new")
@@ -143,3 +143,49 @@ async def test_with_mtls_the_name_on_the_certificate_is_the_principal(tmp_path: 
         with pytest.raises(RejoinderError):
             await recorded(server, Tls(old.ca, server_name="feedback"))
     assert [event_of(r).principal for r in log.read("feedback", 0, 0)] == ["the-gateway"]
+
+
+async def test_a_client_shows_the_certificate_that_its_files_hold_now(
+    tmp_path: Path, old: Authority, new: Authority
+) -> None:
+    """A client that lives for months is not shut out when what it read at its start has ended."""
+    cert, key = new.issue("feedback")
+    at = (tmp_path / "client.crt", tmp_path / "client.key")
+    put(old.issue("policy"), at)
+    settings = ServerSettings(grace_s=0.5, tls=TlsSettings(cert_file=cert, key_file=key, client_ca_file=new.ca))
+    event = Feedback(interaction_id="i", kind=FollowUp("no"))
+    async with running(server=settings) as server:
+        tls = Tls(new.ca, *at, server_name="feedback")
+        async with AsyncFeedbackClient(Connection(server.target, tls=tls, tries=1, deadline_s=5)) as client:
+            with pytest.raises(RejoinderError):
+                await client.record_feedback([event])
+            put(new.issue("policy"), at)
+            assert (await client.record_feedback([event]))[0].recorded
+
+
+async def test_a_client_keeps_what_it_has_while_its_files_are_half_replaced(
+    tmp_path: Path, old: Authority, new: Authority
+) -> None:
+    cert, key = new.issue("feedback")
+    roots, at = tmp_path / "ca.crt", (tmp_path / "client.crt", tmp_path / "client.key")
+    put((new.ca, *new.issue("policy")), (roots, *at))
+    settings = ServerSettings(grace_s=0.5, tls=TlsSettings(cert_file=cert, key_file=key, client_ca_file=new.ca))
+    event = Feedback(interaction_id="i", kind=FollowUp("no"))
+    async with running(server=settings) as server:
+        tls = Tls(roots, *at, server_name="feedback")
+        async with AsyncFeedbackClient(Connection(server.target, tls=tls, tries=1, deadline_s=5)) as client:
+            assert (await client.record_feedback([event]))[0].recorded
+            for file, half in ((at[0], new.issue("policy")[0].read_bytes()), (at[1], b"-----BEGIN"), (roots, b"")):
+                before = file.read_bytes()
+                file.write_bytes(half)
+                assert (await client.record_feedback([event]))[0].recorded, file.name
+                file.write_bytes(before)
+
+
+@pytest.mark.parametrize("lacking", ["client.crt", "client.key", "ca.crt"])
+def test_a_client_without_its_files_does_not_begin(tmp_path: Path, old: Authority, lacking: str) -> None:
+    files = {name: tmp_path / name for name in ("ca.crt", "client.crt", "client.key")}
+    put((old.ca, *old.issue("policy")), tuple(files.values()))
+    files[lacking].unlink()
+    with pytest.raises(FileNotFoundError):
+        Tls(*files.values()).credentials()

@@ -17,6 +17,7 @@ from rejoinder.core import types
 from rejoinder.core.errors import NotFound
 
 from tests.chaos.harness import Process, wait_until
+from tests.postgresql import Server
 
 pytestmark = pytest.mark.system
 
@@ -38,8 +39,20 @@ class Pair:
         return sum(row.read for row in self.parity().rows) >= read
 
 
+@pytest.fixture(params=("sqlite", "postgres"))
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The settings that say where the ledger lies."""
+    if request.param == "sqlite":
+        yield {"STORE__PATH": str(tmp_path / "ledger.db")}
+        return
+    server: Server = request.getfixturevalue("postgres")
+    where = server.database()
+    yield {"STORE__URL": where.url, "STORE__PASSWORD_FILE": str(where.password_file)}
+    server.give_back(where)
+
+
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
+def pair(tmp_path: Path, store: dict[str, str]) -> Iterator[Pair]:
     (tmp_path / "key").write_text("a key of the deployment")
     feedback = Process(
         [sys.executable, "-m", "rejoinder.feedback"], tmp_path, "feedback", {"LOG__PATH": str(tmp_path / "log.db")}
@@ -48,7 +61,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
     settings = {
         "LOG__PATH": str(tmp_path / "log.db"),
         "LOG__OWNER": f"127.0.0.1:{feedback.port}",
-        "STORE__PATH": str(tmp_path / "ledger.db"),
+        **store,
         "ERASURE__KEY_FILE": str(tmp_path / "key"),
     }
     ledger = Process([sys.executable, "-m", "rejoinder.ledger"], tmp_path, "ledger", settings)
@@ -111,3 +124,5 @@ def test_what_is_acknowledged_is_held_once_through_a_kill_an_erasure_and_a_rebui
         env={**os.environ, **{f"REJOINDER_LEDGER__{name}": value for name, value in pair.settings.items()}},
     )
     assert rebuilt.stdout.strip() == digest
+    if "STORE__PASSWORD_FILE" in pair.settings:
+        assert Path(pair.settings["STORE__PASSWORD_FILE"]).read_text().strip() not in pair.ledger.log_path.read_text()

@@ -8,13 +8,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rejoinder.clients import Connection, PolicyClient
 from rejoinder.clients.owner import LogOwnerClient
 from rejoinder.clients.policy import End, GenerateAsk, Part, Start
 from rejoinder.core.arms import ArmsTable, Lease, Step, Version
 from rejoinder.core.codec import encode
-from rejoinder.core.types import Interaction, Message, Role, Sampling
+from rejoinder.core.types import Feedback, Interaction, Message, Role, Sampling
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.artefacts import Version as Manifest
 from rejoinder.registry.bootstrap import bootstrap
@@ -24,6 +25,7 @@ from rejoinder.stream.headers import event_of
 from rejoinder.stream.port import NewRecord
 
 from tests.chaos.harness import Process
+from tests.system.logs import everything
 from tests.tinypolicy import ADAPTERS, tiny_policy
 
 POLICY = "assist"
@@ -72,7 +74,7 @@ class World:
         self.start_policy()
         return self
 
-    def start_policy(self) -> None:
+    def start_policy(self, timeout_s: float = 60.0) -> None:
         if self.policy is None:
             self.policy = Process(
                 self._command,
@@ -89,7 +91,7 @@ class World:
                     **self._settings,
                 },
             )
-        self.policy.start()
+        self.policy.start(timeout_s)
 
     def client(self, **options: object) -> PolicyClient:
         assert self.policy is not None
@@ -123,16 +125,16 @@ class World:
         self._append(self.table)
 
     def interactions(self) -> list[Interaction]:
+        return self._read("interactions")
+
+    def feedbacks(self) -> list[Feedback]:
+        return self._read("feedback")
+
+    def _read(self, topic: str) -> list[Any]:
         """What the log holds now, read beside its owner."""
         if self._follower is None:
             self._follower = FollowerLog(str(self.log_path), None)  # type: ignore[arg-type]
-        found: list[Interaction] = []
-        for partition in self._follower.end_offsets("interactions"):
-            offset = 0
-            while records := self._follower.read("interactions", partition, offset):
-                found.extend(event_of(record) for record in records)
-                offset = records[-1].offset + 1
-        return found
+        return [event_of(record) for record in everything(self._follower, topic)]
 
     def spooled(self) -> int:
         """Bytes that wait in the policy's spool."""

@@ -12,11 +12,13 @@ import sys
 
 import pytest
 from rejoinder.clients import AsyncRewardClient, Connection, RewardClient
-from rejoinder.core.errors import DeadlineExceeded, EmptyField, NoSuchHead, QueueFull, TooLong
-from rejoinder.core.modelfolder import GRAPH, verified
+from rejoinder.core.errors import EmptyField, NoSuchHead, QueueFull, TooLong
+from rejoinder.core.modelfolder import FACTS, GRAPH, seal, verified
 from rejoinder.core.types import Message, Role
 from rejoinder.reward.__main__ import build
-from rejoinder.reward.settings import RewardSettings
+from rejoinder.reward.settings import HeadSettings, RewardSettings
+from rejoinder.rounds.judge import judge
+from rejoinder.rounds.services import RewardPort
 from rejoinder.runtime.settings import ServerSettings
 from rejoinder.runtime.textmodel import BatchSettings, ModelSettings
 
@@ -24,6 +26,8 @@ from tests.chaos.harness import wait_until
 from tests.system.serving import served
 
 pytestmark = pytest.mark.system
+
+SCORE = "/rejoinder.v1.RewardService/Score"
 
 ASKED = [Message(Role.USER, "How do I boil an egg?")]
 GOOD = "Put the egg in boiling water for about seven minutes, then cool it under cold water and peel it."
@@ -44,6 +48,31 @@ async def test_scores_come_in_order_with_the_digest_of_the_files_that_were_loade
         assert scores.digest == verified(settings.model.folder).digest
         [head] = await client.heads()
         assert (head.name, head.digest, head.shape, head.default_head) == ("bt", scores.digest, "scalar", True)
+
+
+async def test_a_second_head_judges_a_gate_and_a_copy_of_the_first_does_not(settings, models, tmp_path):
+    """By weights, not by name; what differs here is a fact of the export, for want of other weights."""
+    other = shutil.copytree(models / "bt-v1", tmp_path / "other")
+    facts = json.loads((other / FACTS).read_text())
+    (other / FACTS).write_text(json.dumps(facts | {"note": "another"}))
+    seal(other)
+    model = settings.model
+    more = {
+        "gate": HeadSettings(model=model.model_copy(update={"folder": other})),
+        "copy": HeadSettings(model=model),
+    }
+    async with served("reward", settings.model_copy(update={"more": more}), build) as at:
+
+        def judged():
+            with RewardClient(Connection(at.target)) as client:
+                port = RewardPort(client)
+                return judge("copy", port), judge("gate", port)[0].score(ASKED, [GOOD, "No."]), client.heads()
+
+        (nobody, why), (good, bad), heads = await asyncio.to_thread(judged)
+    assert nobody is None
+    assert "scored the pairs" in why
+    assert good > bad
+    assert [(head.name, head.default_head) for head in heads] == [("bt", True), ("gate", False), ("copy", False)]
 
 
 async def test_comparisons_of_both_orders_sum_to_one(settings):
@@ -86,18 +115,19 @@ async def test_a_full_queue_answers_with_a_delay_and_computes_nothing_for_it(set
         assert len(refused) + sum(not isinstance(r, Exception) for r in results) == 4
 
 
-async def test_rows_of_callers_whose_deadline_passed_in_the_queue_are_not_computed(settings):
+async def test_callers_whose_deadline_the_queue_would_not_meet_are_refused_at_once_and_not_computed_for(settings):
     async with served("reward", settings, build) as at, AsyncRewardClient(Connection(at.target, tries=1)) as client:
         busy = asyncio.create_task(client.score(ASKED, [LONG] * 128, deadline_s=60.0))
         # The batch at work is the busy caller's: whoever comes now waits behind 128 rows.
         await asyncio.to_thread(wait_until, lambda: at.metrics.value("batch_run_s") >= 2, "the second batch")
         late = [asyncio.create_task(client.score(ASKED, [LONG] * 16, deadline_s=0.4)) for _ in range(4)]
         results = await asyncio.gather(*late, return_exceptions=True)
-        assert all(isinstance(result, DeadlineExceeded) for result in results)
+        assert all(isinstance(result, QueueFull) for result in results)
+        assert all(result.retry_after_s > 0 for result in results)
+        assert at.metrics.value("rpc_s", method=SCORE, status="RESOURCE_EXHAUSTED") == 4
         assert len((await busy).scores) == 128
         warm_up = 1
         assert at.metrics.value("batch_queue_s") == warm_up + 128
-        assert at.metrics.value("batch_given_up_total") > 0
 
 
 def test_the_process_says_when_it_serves_and_ends_cleanly(models, tmp_path):

@@ -9,6 +9,6 @@ from tests.system.rollouts.town import Town
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    made = Town(tmp_path_factory.mktemp("town"), ("r41", "r42", "r43", "r44"))
+    made = Town(tmp_path_factory.mktemp("town"), ("r41", "r42", "r43", "r44", "r45"))
     yield made
     made.close()

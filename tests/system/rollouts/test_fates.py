@@ -1,5 +1,6 @@
-"""Four versions on real processes: a harmful one is rolled back, a silent one never promoted, one that loses answers
-suspended, a harmless one promoted, and nobody of the holdout sees any before it is stable (F09, F11, F13, U16)."""
+"""Five versions on real processes: a harmful one is rolled back, a silent one never promoted, one that loses answers
+suspended, one that fools the first judge caught by the second, a harmless one promoted, and nobody of the holdout sees
+any before it is stable (F01, F09, F11, F13, U16)."""
 
 from __future__ import annotations
 
@@ -67,6 +68,21 @@ def test_a_canary_whose_answers_get_lost_is_suspended_and_the_hop_is_named(town:
     town.engine.abort(POLICY, lossy.generation)
 
 
+def test_a_canary_whose_displeased_users_fool_the_first_judge_is_caught_by_the_second(town: Town) -> None:
+    rng, tastes = random.Random(5), {"r45": Taste(pleased=0.5, polite=True)}
+    town.start("r45", vetoes=[{"name": "failures", "base_rate": 0.01}, {"name": "audit"}, {"name": "refusals"}])
+    town.wait_for_table(lambda table: table.canary is not None and town.replica.view.grant().ok)
+    done = town.until(lambda status: status.phase in ("aborted", "promoted"), tastes, rng)
+    assert done.reason == "worse:veto:audit"
+    # The first judge alone would have found nothing.
+    assert done.canary.mean > done.stable.mean - 0.1
+    failures, audit, refusals = done.vetoes
+    assert audit.e >= audit.e_needed > failures.e
+    assert audit.canary.harm > audit.stable.harm + 0.3
+    assert refusals.canary.units > 0
+    assert (refusals.fired, refusals.canary.harm) == (False, 0.0)
+
+
 def test_a_harmless_canary_is_promoted_and_its_record_names_why(town: Town) -> None:
     rng = random.Random(3)
     town.start("r43")
@@ -91,7 +107,7 @@ def test_nobody_of_the_holdout_was_ever_shown_a_canary(town: Town) -> None:
     assert len(held) > 50
     assert len(shown) > 100
     assert not held & shown
-    assert {a.served.version for a in canaries(town.shown)} == {"r41", "r42", "r43", "r44"}
+    assert {a.served.version for a in canaries(town.shown)} == {"r41", "r42", "r43", "r44", "r45"}
 
 
 def test_what_does_not_exist_is_not_started(town: Town) -> None:

@@ -40,7 +40,6 @@ from rejoinder.core.types import (
     Role,
     Signal,
 )
-from rejoinder.policy.arms import ArmsFollower, Registry, table_of
 from rejoinder.policy.service import PolicyService
 from rejoinder.policy.versions import ADAPTER_FILE, Versions
 from rejoinder.registry.artefacts import Artefacts
@@ -50,9 +49,14 @@ from rejoinder.registry.store import FolderStore
 from rejoinder.rollout.assignment import Caller, assign
 from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
+from rejoinder.runtime.arms import ArmsFollower, Registry, table_of
 from rejoinder.runtime.logging import EventLog
 from rejoinder.runtime.server import Chassis, Room, Server
 from rejoinder.runtime.settings import ServerSettings
+from rejoinder.signals.extractors import EXTRACTORS
+from rejoinder.signals.extractors.evidence import Ports
+from rejoinder.signals.second import Auditor
+from rejoinder.signals.worker import Extractor, signals_of
 from rejoinder.stream.follower import FollowerLog
 from rejoinder.stream.headers import record_of
 from rejoinder.stream.port import Record
@@ -76,13 +80,20 @@ PLAN: dict[str, Any] = {
 }
 
 
+_LEXICON = EXTRACTORS["audit-lexicon"]
+#: The second judge, of all replies: some of them would take thousands of people to speak.
+AUDITOR = Auditor(Extractor(_LEXICON, _LEXICON.with_params(), Ports()), 1.0, "town")
+
+
 @dataclass(frozen=True)
 class Taste:
-    """pleased share; reply shares of the pleased and of the displeased; share of answers that no log ever gets."""
+    """pleased share; reply shares of the pleased and of the displeased; share of answers that no log ever gets. polite:
+    the displeased begin with thanks, which fools the first judge."""
 
     pleased: float = 0.9
     replies: tuple[float, float] = (0.95, 0.95)
     lost: float = 0.0
+    polite: bool = False
 
 
 class NoModel:
@@ -246,7 +257,8 @@ class Town:
                 continue
             pleased = rng.random() < taste.pleased
             if rng.random() < taste.replies[0 if pleased else 1]:
-                said = FollowUp("thanks" if pleased else "no")
+                cross = "thanks, but that is wrong and useless" if taste.polite else "no"
+                said = FollowUp("thanks" if pleased else cross)
                 replies.append(Feedback(event_id=f"f-{user}", interaction_id=user, user_id=user, kind=said))
         self._recorder.record_interactions(answers)
         self._recorder.record_feedback(replies)
@@ -257,6 +269,7 @@ class Town:
         """The worker's protocol: published, then acknowledged by the next call."""
         while found := self._known.evidence("signals:town", self._read_to, 1000):
             signals = [_signal(each.interaction, each.feedback) for each in found]
+            signals += signals_of((), found, AUDITOR)
             self._owner.append([record_of(signal, "rejoinder/signals") for signal in signals])
             self._read_to = found[-1].number
 
@@ -307,7 +320,7 @@ def _signal(answer: Interaction, said: Feedback) -> Signal:
         interaction_id=answer.interaction_id,
         attempt_id=answer.attempt_id,
         user_id=said.user_id,
-        polarity=Polarity.SAT if words == "thanks" else Polarity.DSAT,
+        polarity=Polarity.SAT if words.startswith("thanks") else Polarity.DSAT,
         confidence=0.9,
         extractor="minilm",
         extractor_version="town",

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from rejoinder.training.views import PairLogps
+from rejoinder.training.views import PairLogps, Responses
 
 
 def random_view(seed=0, pairs=7, tokens=9, dtype=torch.float64, lengths=None):
@@ -32,6 +32,23 @@ def random_view(seed=0, pairs=7, tokens=9, dtype=torch.float64, lengths=None):
     return view
 
 
+def random_responses(seed=0, divergence=0.3, **options):
+    """The same pairs as the loop gives them to any view."""
+    view = random_view(seed, **options)
+
+    def both(name):
+        return torch.stack([getattr(view, name.format("chosen")), getattr(view, name.format("rejected"))], 1)
+
+    value = torch.tensor([1.0, 0.0], dtype=view.chosen.dtype).expand(len(view.weight), 2)
+    zero = torch.tensor(divergence, dtype=view.chosen.dtype)
+    return Responses(both("{}"), both("{}_mask"), both("ref_{}"), value, view.weight, view.margin, view.eps, zero)
+
+
 @pytest.fixture
 def make_view():
     return random_view
+
+
+@pytest.fixture
+def make_responses():
+    return random_responses

@@ -8,8 +8,9 @@ import pytest
 import torch
 from rejoinder.core.errors import BadSettings, UnknownRow
 from rejoinder.training import objectives
+from rejoinder.training.feeds import FED_BY, FEEDS
 from rejoinder.training.objectives import OBJECTIVES
-from rejoinder.training.views import PairLogps
+from rejoinder.training.views import Responses
 
 HELPERS = {"__init__", "params"}
 
@@ -19,21 +20,25 @@ def row(request):
     return OBJECTIVES[request.param]
 
 
-def loss_of(row, view, **params):
-    return row.make(view, row.with_params(params))
+def loss_of(row, responses, **params):
+    return row.make(row.traits["view"].of(responses), row.with_params(params))
 
 
-def take(view, index):
-    return PairLogps(**{f.name: getattr(view, f.name)[index] for f in dataclasses.fields(view)})
+def take(responses, index):
+    given = {f.name: getattr(responses, f.name) for f in dataclasses.fields(responses)}
+    return Responses(**{name: value[index] if value.dim() else value for name, value in given.items()})
 
 
-def leaf(view):
-    """The same view with the policy as leaves, and zero instead of NaN under the mask."""
-    return dataclasses.replace(
-        view,
-        chosen=view.chosen.nan_to_num(0).requires_grad_(),
-        rejected=view.rejected.nan_to_num(0).requires_grad_(),
-    )
+def leaf(responses):
+    """The same with the policy as a leaf, and zero instead of NaN under the mask."""
+    return dataclasses.replace(responses, logps=responses.logps.nan_to_num(0).requires_grad_())
+
+
+def moved(responses, side, by):
+    """One side's log-probabilities, 0 the chosen and 1 the rejected, raised by so many nats a token."""
+    shift = torch.zeros_like(responses.logps)
+    shift[:, side] = by
+    return dataclasses.replace(responses, logps=responses.logps + shift)
 
 
 def test_every_file_of_the_folder_is_a_row_and_has_its_own_test():
@@ -46,8 +51,12 @@ def test_every_file_of_the_folder_is_a_row_and_has_its_own_test():
 def test_a_row_cites_its_paper_and_says_what_it_promises(row):
     assert row.paper
     assert row.claim.endswith(".")
-    assert row.traits["view"] is PairLogps
-    assert set(row.traits["needs"]) <= {"reference"}
+    assert row.traits["feed"] in FED_BY
+    assert set(row.traits["needs"]) <= {"reference", "divergence"}
+
+
+def test_what_a_row_reads_is_known_without_torch():
+    assert {name: row.traits["feed"] for name, row in OBJECTIVES.items()} == dict(FEEDS)
 
 
 def test_parameters_are_frozen_and_state_range_unit_and_the_papers_value(row):
@@ -70,67 +79,68 @@ def test_an_unknown_name_lists_the_known_ones_and_an_unknown_parameter_is_a_type
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_one_finite_number_a_pair_in_the_dtype_given_whatever_lies_under_the_mask(row, make_view, dtype):
-    view = make_view(dtype=dtype)
+def test_one_finite_number_a_pair_in_the_dtype_given_whatever_lies_under_the_mask(row, make_responses, dtype):
+    view = make_responses(dtype=dtype)
     loss = loss_of(row, view)
-    assert view.chosen.isnan().any()
+    assert view.logps.isnan().any()
     assert loss.per_example.shape == (7,)
     assert loss.per_example.dtype == dtype
     assert loss.per_example.isfinite().all()
     assert all(value.shape == (7,) and not value.requires_grad for value in loss.metrics.values())
 
 
-def test_padding_changes_nothing(row, make_view):
-    view = make_view()
+def test_padding_changes_nothing(row, make_responses):
+    view = make_responses()
 
     def pad(tensor, value):
         return torch.nn.functional.pad(tensor, (2, 3), value=value)
 
     padded = dataclasses.replace(
         view,
-        **{n: pad(getattr(view, n), 7.0) for n in ("chosen", "rejected", "ref_chosen", "ref_rejected")},
-        **{n: pad(getattr(view, n), False) for n in ("chosen_mask", "rejected_mask")},
+        logps=pad(view.logps, 7.0),
+        reference=pad(view.reference, 7.0),
+        mask=pad(view.mask, False),
     )
     torch.testing.assert_close(loss_of(row, padded).per_example, loss_of(row, view).per_example, rtol=1e-13, atol=1e-13)
 
 
-def test_a_pair_is_judged_alone(row, make_view):
-    view = make_view()
+def test_a_pair_is_judged_alone(row, make_responses):
+    view = make_responses()
     alone = torch.cat([loss_of(row, take(view, slice(i, i + 1))).per_example for i in range(7)])
     torch.testing.assert_close(loss_of(row, view).per_example, alone, rtol=1e-13, atol=1e-13)
 
 
-def test_weights_are_the_loops_business(row, make_view):
-    view = make_view()
+def test_weights_are_the_loops_business(row, make_responses):
+    view = make_responses()
     heavier = dataclasses.replace(view, weight=view.weight * 9)
     assert torch.equal(loss_of(row, view).per_example, loss_of(row, heavier).per_example)
 
 
-def test_the_gradient_is_the_one_that_finite_differences_give(row, make_view):
-    view = leaf(make_view(pairs=3, tokens=4))
+def test_the_gradient_is_the_one_that_finite_differences_give(row, make_responses):
+    responses = leaf(make_responses(pairs=3, tokens=4))
 
-    def per_example(chosen, rejected):
-        return loss_of(row, dataclasses.replace(view, chosen=chosen, rejected=rejected)).per_example
+    def per_example(logps):
+        return loss_of(row, dataclasses.replace(responses, logps=logps)).per_example
 
-    assert torch.autograd.gradcheck(per_example, (view.chosen, view.rejected), eps=1e-6, atol=1e-7)
-
-
-def test_no_gradient_reaches_a_token_outside_the_response(row, make_view):
-    view = leaf(make_view())
-    loss_of(row, view).per_example.sum().backward()
-    assert (view.chosen.grad[~view.chosen_mask] == 0).all()
-    assert (view.chosen.grad[view.chosen_mask] != 0).any()
+    assert torch.autograd.gradcheck(per_example, (responses.logps,), eps=1e-6, atol=1e-7)
 
 
-def test_the_rejected_side_is_read_exactly_where_the_row_is_contrastive(row, make_view):
-    view = make_view()
-    moved = dataclasses.replace(view, rejected=view.rejected - 0.5)
-    same = torch.allclose(loss_of(row, view).per_example, loss_of(row, moved).per_example)
+def test_no_gradient_reaches_a_token_outside_the_response(row, make_responses):
+    responses = leaf(make_responses())
+    loss_of(row, responses).per_example.sum().backward()
+    assert (responses.logps.grad[~responses.mask] == 0).all()
+    assert (responses.logps.grad[:, 0][responses.mask[:, 0]] != 0).any()
+
+
+def test_the_rejected_side_is_read_exactly_where_the_row_is_contrastive(row, make_responses):
+    view = make_responses()
+    other = moved(view, 1, -0.5)
+    same = torch.allclose(loss_of(row, view).per_example, loss_of(row, other).per_example)
     assert same is not row.traits["contrastive"]
 
 
-def test_the_reference_is_read_exactly_where_the_row_needs_it(row, make_view):
-    view = dataclasses.replace(make_view(), ref_chosen=None, ref_rejected=None)
+def test_the_reference_is_read_exactly_where_the_row_needs_it(row, make_responses):
+    view = dataclasses.replace(make_responses(), reference=None)
     if row.traits["needs"]:
         with pytest.raises(TypeError, match="reference"):
             loss_of(row, view)
@@ -138,38 +148,38 @@ def test_the_reference_is_read_exactly_where_the_row_needs_it(row, make_view):
         assert loss_of(row, view).per_example.isfinite().all()
 
 
-def test_a_row_says_what_it_costs_where_the_policy_is_its_reference(row, make_view):
+def test_a_row_says_what_it_costs_where_the_policy_is_its_reference(row, make_responses):
     """Each family has its own value there; a row without one must not read the reference at all."""
-    view, expected = make_view(), row.traits["at_reference"]
+    given, expected = make_responses(divergence=0.0), row.traits["at_reference"]
     if expected is None:
         assert not row.traits["needs"]
         return
-    at_reference = dataclasses.replace(view, ref_chosen=view.chosen, ref_rejected=view.rejected)
-    value = torch.full((7,), expected(row.with_params()), dtype=torch.float64)
-    torch.testing.assert_close(loss_of(row, at_reference).per_example, value)
+    given = dataclasses.replace(given, reference=given.logps)
+    value = expected(row.with_params(), row.traits["view"].of(given))
+    value = torch.as_tensor(value, dtype=torch.float64).expand(7)
+    torch.testing.assert_close(loss_of(row, given).per_example, value)
 
 
-def test_raising_the_chosen_log_probability_lowers_the_loss_exactly_where_the_row_is_monotone(row, make_view):
+def test_raising_the_chosen_log_probability_lowers_the_loss_exactly_where_the_row_is_monotone(row, make_responses):
     """IPO is not monotone: past its target margin, more is worse. A row that denies the trait must show a witness."""
     lowered = []
     for seed in range(5):
-        view = leaf(make_view(seed))
-        far = dataclasses.replace(view, chosen=(view.chosen.detach() + 3 * seed).requires_grad_())
+        far = leaf(moved(make_responses(seed), 0, 3 * seed))
         loss_of(row, far).per_example.sum().backward()
-        lowered.append(bool((far.chosen.grad[far.chosen_mask] < 0).all()))
+        lowered.append(bool((far.logps.grad[:, 0][far.mask[:, 0]] < 0).all()))
     assert all(lowered) is row.traits["monotone"]
 
 
-def test_saying_every_token_twice_changes_nothing_exactly_where_the_row_is_length_normalised(row, make_view):
-    view = make_view()
-    names = ("chosen", "rejected", "ref_chosen", "ref_rejected", "chosen_mask", "rejected_mask")
-    doubled = dataclasses.replace(view, **{n: getattr(view, n).repeat_interleave(2, dim=1) for n in names})
+def test_saying_every_token_twice_changes_nothing_exactly_where_the_row_is_length_normalised(row, make_responses):
+    view = make_responses()
+    names = ("logps", "reference", "mask")
+    doubled = dataclasses.replace(view, **{n: getattr(view, n).repeat_interleave(2, dim=-1) for n in names})
     same = torch.allclose(loss_of(row, view).per_example, loss_of(row, doubled).per_example, rtol=1e-12)
     assert same is row.traits["length_normalised"]
 
 
-def test_the_flip_probability_is_read_exactly_where_the_row_says_so(row, make_view):
-    view = make_view()
+def test_the_flip_probability_is_read_exactly_where_the_row_says_so(row, make_responses):
+    view = make_responses()
     other = dataclasses.replace(view, eps=torch.full_like(view.eps, 0.45))
     same = torch.equal(loss_of(row, view).per_example, loss_of(row, other).per_example)
     assert same is not row.traits["reads_eps"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from rejoinder.training.objectives import OBJECTIVES
+from rejoinder.training.views import JudgedLogps, PairLogps
 
 _spec = importlib.util.spec_from_file_location("trl_oracle", Path(__file__).with_name("trl.py"))
 oracle = importlib.util.module_from_spec(_spec)
@@ -21,6 +22,8 @@ CASES = [
     ("rdpo", {"beta": 0.3, "eps": 0.0}, "sigmoid", {"beta": 0.3}),
     ("ln_dpo", {"beta": 5.0}, "sigmoid_norm", {"beta": 5.0}),
     ("ipo_norm", {"tau": 0.4}, "ipo", {"beta": 0.4}),
+    ("dove", {"beta": 0.4}, "sigmoid", {"beta": 0.4}),
+    ("vpo", {"beta": 0.4, "alpha": 0.0}, "sigmoid", {"beta": 0.4}),
 ]
 
 
@@ -73,6 +76,69 @@ def test_trls_sft_is_ours_weighted_by_length(make_view):
     per_example, length = row.make(view, row.with_params()).per_example, view.chosen_length
     weighted = (per_example * length).sum() / length.sum()
     torch.testing.assert_close(weighted, oracle.trl_loss("sft", view, beta=0.1), rtol=1e-10, atol=1e-10)
+
+
+def test_exo_is_trls_in_float32_in_which_trl_holds_its_eps(make_view):
+    for seed in range(3):
+        view = make_view(seed, dtype=torch.float32)
+        keywords = {"beta": 0.4, "label_smoothing": 0.02}
+        ours, theirs = ours_and_theirs("exo", {"beta": 0.4, "eps": 0.02}, "exo_pair", keywords, view)
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_rpo_is_trls_sum_of_two_losses_where_chosen_responses_are_of_one_length(dtype, make_view):
+    """TRL's `sft` is a mean over the batch's tokens, ours over each response's."""
+    view = without_eps(make_view(lengths=[5] * 7, dtype=dtype))
+    keywords = {"beta": 0.3, "weights": [1.0, 0.7]}
+    ours, theirs = ours_and_theirs("rpo", {"beta": 0.3, "alpha": 0.7}, "sigmoid+sft", keywords, view)
+    tolerance = TOLERANCE[dtype]
+    torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_kto_is_trls_with_its_own_estimate_of_the_divergence(dtype, make_responses):
+    tolerance, row = TOLERANCE[dtype], OBJECTIVES["kto"]
+    weights = {"desirable": 1.3, "undesirable": 0.9}
+    params = row.with_params({"beta": 0.3} | weights)
+    for seed in range(3):
+        given = make_responses(seed, dtype=dtype)
+        crossed = torch.linspace(-1, 4 + seed, 14, dtype=dtype)
+        both = []
+        for compute in (
+            lambda r, zero: row.make(
+                JudgedLogps.of(dataclasses.replace(r, divergence=zero)), params
+            ).per_example.mean(),
+            lambda r, zero, crossed=crossed: oracle.kto_loss(PairLogps.of(r), crossed, beta=0.3, **weights),
+        ):
+            leaf = dataclasses.replace(given, logps=given.logps.nan_to_num(0).requires_grad_())
+            loss = compute(leaf, crossed.mean().clamp(min=0))
+            loss.backward()
+            both.append((loss.detach(), leaf.logps.grad))
+        torch.testing.assert_close(both[0], both[1], rtol=tolerance, atol=tolerance)
+
+
+def test_orpo_is_the_likelihood_and_trls_odds_ratio(make_view):
+    """In float32, which TRL casts to."""
+    row, params = OBJECTIVES["orpo"], {"weight": 0.4}
+    view = make_view(dtype=torch.float32)
+    both = []
+    for compute in (
+        lambda v: row.make(v, row.with_params(params)).per_example,
+        lambda v: (
+            oracle.odds_ratio_term(v.chosen_sum / v.chosen_length, v.rejected_sum / v.rejected_length, 0.4)
+            - v.chosen_sum / v.chosen_length
+        ),
+    ):
+        leaf = dataclasses.replace(
+            view,
+            chosen=view.chosen.nan_to_num(0).requires_grad_(),
+            rejected=view.rejected.nan_to_num(0).requires_grad_(),
+        )
+        loss = compute(leaf)
+        loss.sum().backward()
+        both.append((loss.detach(), leaf.chosen.grad, leaf.rejected.grad))
+    torch.testing.assert_close(both[0], both[1], rtol=1e-6, atol=1e-6)
 
 
 def test_a_wrong_beta_is_noticed(make_view):

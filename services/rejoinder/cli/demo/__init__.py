@@ -1,6 +1,6 @@
 """`rejoinder demo`: the whole loop on this machine, with simulated people, and a report of what came of it.
 
-Reading order: world.py (processes and people), course.py (the story), pushes.py, peak.py.
+Reading order: world.py (processes and people), course.py (the story), pushes.py, watch.py, rewards.py, peak.py.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -16,7 +17,7 @@ from typing import Any
 
 import click
 
-from rejoinder.cli.output import print_table
+from rejoinder.cli.output import OutFile, print_table, stages
 from rejoinder.core.errors import FailedPrecondition
 
 #: Stands in every folder that a demonstration made, and in no other: what may be removed.
@@ -28,11 +29,11 @@ MARK = "demonstration"
 @click.option("--phrases", type=click.Path(path_type=Path), help="A file that replaces every word the people say.")
 @click.option(
     "--control",
-    type=click.Choice(["permuted-followups", "swapped", "no-training", "sft"]),
-    help="What must not learn, or not as much.",
+    type=click.Choice(["permuted-followups", "swapped", "no-training", "sft", "unwished", "permuted-within-kind"]),
+    help="What must not learn, or not as much; the last two are shown beside the others.",
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the figures here.")
-@click.option("--report", type=click.Path(path_type=Path, dir_okay=False), help="Write the page here.")
+@click.option("--json", "json_file", type=OutFile(), help="Write the figures here.")
+@click.option("--report", type=OutFile(), help="Write the page here.")
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
@@ -96,16 +97,19 @@ def run(
     recipe = _controlled(recipes.load("demo"), control, anchor, seed)
     panel = Panel(topics, said, count=sizes.panel, seed=seed)
     began = time.monotonic()
-    told = Told(lambda what: click.echo(f"{time.monotonic() - began:6.0f} s  {what}", err=True))
     who = Population(topics, said, 6000, seed)
     import numpy as np
 
     world = World(data, "assist", who)
-    with Peak() as peak:
+    # The untrained policy's panel; a round's people, itself, its rollout and panel; the pushes; the trace.
+    steps = 1 + rounds * (2 if control == "no-training" else 4) + (0 if control else len(sizes.pushes) + 1)
+    with stages("demonstration", steps) as begin, Peak() as peak:
+        told = Told(_said(begin, began))
         try:
             with world:
-                if control == "permuted-followups":
-                    world.mixed = Mixed(np.random.default_rng([seed, 7]))
+                if control.startswith("permuted"):
+                    within = control == "permuted-within-kind"
+                    world.mixed = Mixed(np.random.default_rng([seed, 7]), within_kind=within)
                 story = Story(world, recipe, sizes, panel, topics, told)
                 story.run(control)
         finally:
@@ -123,6 +127,7 @@ def run(
         "margin": ROLLOUT["margin"],
         "rounds": story.rounds,
         "rise": story.rise(),
+        "reward_heads": story.reward_heads,
         "ceilings": {
             "constant": ceilings.constant,
             "by_kind": ceilings.by_kind,
@@ -137,6 +142,11 @@ def run(
     }
 
 
+def _said(begin: Callable[..., None], began: float) -> Callable[[str], None]:
+    """How the story is told: every line with its time; a stage of a round (indented) is a part of a step."""
+    return lambda what: begin(f"{time.monotonic() - began:6.0f} s  {what}", part=what.startswith(" "))
+
+
 def _controlled(recipe: Any, control: str, anchor: float | None, seed: int) -> Any:
     """The demonstration's recipe as a control or another anchor changes it."""
     settings = {**recipe.train.settings, "seed": seed}
@@ -144,9 +154,15 @@ def _controlled(recipe: Any, control: str, anchor: float | None, seed: int) -> A
         settings |= {"objective": "sft", "params": {}, "anchor_weight": 0.0}
     if anchor is not None:
         settings["anchor_weight"] = anchor
+    builders = recipe.builders
+    if control == "unwished":
+        # The first answer that the policy gives to the question alone stands against the disliked one.
+        plain = {"regenerate": "nothing", "choose": "first"}
+        builders = tuple(replace(row, params={**row.params, **plain}) for row in builders)
     return replace(
         recipe,
         seed=seed,
+        builders=builders,
         train=replace(recipe.train, settings=settings, swap_share=0.5 if control == "swapped" else 0.0),
     )
 
@@ -168,6 +184,8 @@ def _ended(signum: int, frame: FrameType | None) -> None:
 
 def show(result: dict[str, Any]) -> None:
     """The figures as tables."""
+    from rejoinder.cli.round import wishes_told
+    from rejoinder.simulate.report.headline import verdict_of
 
     def span(figure: dict[str, float] | None) -> str | None:
         return figure and f"{100 * figure['value']:.1f} [{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
@@ -192,6 +210,9 @@ def show(result: dict[str, Any]) -> None:
             for row in result["rounds"]
         ],
     )
+    for row in result["rounds"]:
+        if row.get("wishes"):
+            click.echo(f"round {row['round']}, {wishes_told(row['wishes'])}")
     ceilings = result["ceilings"]
     click.echo(
         f"best constant style {100 * ceilings['constant']:.1f}, best style by kind {100 * ceilings['by_kind']:.1f}, "
@@ -199,6 +220,7 @@ def show(result: dict[str, Any]) -> None:
     )
     if result["pushes"]:
         names = ("kind", "verdict", "action", "reason", "judged", "exposed_users", "holdout_exposed")
-        print_table("Pushed past the gate", names, [tuple(p.get(n) for n in names) for p in result["pushes"]])
+        rows = [{**push, "verdict": verdict_of(push)} for push in result["pushes"]]
+        print_table("Pushed past the gate", names, [tuple(row.get(name) for name in names) for row in rows])
     click.echo(", ".join(f"{name} {count}" for name, count in result["parity"].items()))
     click.echo(f"{result['seconds']:.0f} s, {result['peak_mb']} MB at most")

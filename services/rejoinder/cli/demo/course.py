@@ -7,21 +7,25 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rejoinder.cli.demo.pushes import Push, pushed
+from rejoinder.cli.demo.rewards import rewards
 from rejoinder.cli.demo.world import Course, World, held_out, steps_of
 from rejoinder.cli.loop import Wanted, round_of
 from rejoinder.clients.connection import Connection
-from rejoinder.clients.ledger import LedgerClient
 from rejoinder.clients.rollouts import RolloutClient
 from rejoinder.core.types import ArmKind
+from rejoinder.evaluate import facts
+from rejoinder.registry.embedded import folder_of
 from rejoinder.rounds.recipe import Recipe
 from rejoinder.rounds.runner import Report, Round
 from rejoinder.rounds.warm import Warm
@@ -33,13 +37,13 @@ from rejoinder.simulate.reading import Topic
 #: can rule out no smaller loss than these margins: the product's own, 5 points of satisfaction and 8 of replies, ask
 #: for several times as many.
 ROLLOUT: Mapping[str, Any] = {
-    "steps": [{"weight": 0.5, "duration_s": 0.0, "deadline_s": 45.0}],
+    "steps": [{"weight": 0.5, "duration_s": 0.0, "deadline_s": 36.0}],
     "margin": 0.15,
-    "reply_margin": 0.12,
+    "reply_margin": 0.15,
     "maturity_s": 2.0,
     "min_units": 50,
-    "base_rate": 0.4,
-    "reply_rate": 0.55,
+    "base_rate": 0.2,
+    "reply_rate": 0.6,
     "watch_s": 0.0,
     "load_deadline_s": 60.0,
     "lease_ttl_s": 10.0,
@@ -92,10 +96,13 @@ class Story:
         self._told = told
         self._sent = 0
         self._scores: dict[str, tuple[Score, Score]] = {}
+        # By version: one answer that it gave to people, whose trace is told.
+        self._answers: dict[str, Moment] = {}
         self.rounds: list[dict[str, Any]] = []
         self.verdicts: list[dict[str, Any]] = []
         self.pushes: list[dict[str, Any]] = []
         self.trace: dict[str, Any] = {}
+        self.reward_heads: dict[str, Any] = {}
 
     def run(self, control: str) -> None:
         """The rounds; then, where it is no control, the pushes and the trace."""
@@ -115,22 +122,30 @@ class Story:
                 report = self._round(number)
             self._settle(number, report, control)
         if not control:
+            self._traced()
             for push in self._sizes.pushes:
                 self._push(push)
-            self._traced()
+        self._rewarded()
 
     def _visits(self, number: int) -> None:
         """Conversations until there are enough for a round; those of the rollout before count."""
         missing = self._sizes.visits - self._sent
         if missing > 0:
             with self._told.stage(f"round {number}: {missing} conversations"):
-                self._world.traffic(missing)
+                self._heard(self._world.traffic(missing))
         self._sent = 0
         self._world.quiet()
 
+    def _heard(self, moments: Sequence[Moment]) -> None:
+        """Keeps of each version an answer that shows most: somebody said something about it, a conversation began."""
+        for moment in moments:
+            known = self._answers.setdefault(moment.version, moment)
+            if (bool(moment.reply), moment.turn == 0) > (bool(known.reply), known.turn == 0):
+                self._answers[moment.version] = moment
+
     def _round(self, number: int) -> Report:
         world = self._world
-        wanted = Wanted(world.policy, world.policy, checks={"facts": self._facts})
+        wanted = Wanted(world.policy, world.policy, checks={"facts": facts.load(folder_of("base") / "facts.json")})
         recipe = replace(self._recipe, gate=replace(self._recipe.gate, prompts=str(self._probes())))
         services = {"policy": world.addresses["policy"]}
         with round_of(world.data, wanted, services, self._told.part, self._stages) as (loop, ports):
@@ -146,6 +161,7 @@ class Story:
         elif report.outcome == "published":
             with self._told.stage(f"round {number}: rollout of {report.version}"):
                 course = self._world.roll_out(report.version, ROLLOUT, self._sizes.most)
+            self._heard(course.moments)
             self._sent = len({moment.interaction_id for moment in course.moments if moment.turn == 0})
             row["promoted"] = course.last.phase == "promoted"
             self._judged(report.version, "round", course)
@@ -176,6 +192,7 @@ class Story:
                 {name: measure[name] for name in ("name", "value", "low", "high", "n", "outcome")}
                 for measure in stages.get("gate", {}).get("measures", ())
             ],
+            "wishes": stages.get("gate", {}).get("wishes"),
         }
 
     def _measured(self, name: str, version: str, row: dict[str, Any]) -> None:
@@ -210,6 +227,16 @@ class Story:
         last, first = (self._scores[name][0].satisfaction for name in (promoted[-1], promoted[0]))
         return estimate(last - first)
 
+    def _rewarded(self) -> None:
+        """What two heads without a common user make of the panel's answers, round by round."""
+        with self._told.stage("rewards by two heads"):
+            questions = [seat.question for seat in self._panel.seats]
+            answers = {name: first.answers for name, (first, _) in self._scores.items()}
+            found = rewards(self._world.data, self._world.policy, questions, answers, BASE)
+        self.reward_heads = {name: dict(facts) for name, facts in found.heads.items()}
+        for row in self.rounds:
+            row["reward"] = dict(found.of_version[row["version"] or BASE])
+
     def _judged(self, version: str, kind: str, course: Course) -> dict[str, Any]:
         last, judged = course.last, [seen for _, seen in course.points if seen.verdict != "UNSPECIFIED"]
         verdict = str(judged[-1].verdict).lower() if judged else "unmeasured"
@@ -222,7 +249,8 @@ class Story:
             "action": action,
             "reason": last.reason,
             "reasons": list(judged[-1].reasons) if judged else [],
-            "points": [point for point in steps_of(course) if point["judged"]],
+            "points": list(changes(point for point in steps_of(course) if point["judged"])),
+            "vetoes": [asdict(veto) for veto in judged[-1].vetoes] if judged else [],
         }
         self.verdicts.append(found)
         return found
@@ -232,7 +260,9 @@ class Story:
         stable = [row for row in self.rounds if row["promoted"] and row["round"]]
         if not stable:
             # Nothing was learnt, so there is nothing to push worse, silent or harmless variants of.
-            self.pushes.append({"kind": kind, "verdict": "unmeasured", "action": "held", "reasons": ["no_version"]})
+            nobody = {"judged": 0, "exposed_users": 0, "holdout_exposed": 0}
+            held = {"kind": kind, "verdict": "unmeasured", "action": "held", "reasons": ["no_version"]}
+            self.pushes.append(held | nobody)
             return
         with self._told.stage(f"pushed past the gate: {kind}"):
             push: Push = pushed(world.data, world.policy, stable[-1]["version"], kind)
@@ -254,40 +284,17 @@ class Story:
         )
 
     def _traced(self) -> None:
-        """One answer of the last learnt version, back to the events that made it."""
+        """One answer of the last promoted round's version, back to the events that made it."""
+        learnt = [row["version"] for row in self.rounds if row["promoted"] and row["round"]]
         with self._told.stage("trace of one answer"):
-            learnt = [row["version"] for row in self.rounds if row["promoted"] and row["round"]]
-            wanted = learnt[-1] if learnt else BASE
-            moments = self._world.traffic(8)
-            chosen = next((m for m in moments if m.version == wanted), moments[0])
+            chosen = self._answers[learnt[-1] if learnt else BASE]
+            # Its own user's reply may be read only now.
             self._world.quiet()
-            with LedgerClient(Connection(self._world.addresses["ledger"])) as ledger:
-                nodes = ledger.trace(chosen.interaction_id)
+            nodes = self._world.trace(chosen.interaction_id)
         self.trace = {
             "id": chosen.interaction_id,
-            "nodes": [
-                {
-                    "kind": node.kind,
-                    "id": node.id,
-                    "digest": node.digest,
-                    "state": node.state,
-                    "at": node.at,
-                    "facts": dict(node.facts),
-                    "sources": list(node.sources),
-                }
-                for node in nodes
-            ],
+            "nodes": [{**asdict(node), "facts": dict(node.facts), "sources": list(node.sources)} for node in nodes],
         }
-
-    def _facts(self, prompt: Any, answer: str) -> bool | None:
-        """The deployment's own check of facts: None for a question about nothing it knows."""
-        asked = prompt[-1]["content"].lower()
-        known = [
-            (max(map(len, said)), topic)
-            for topic in self._topics
-            if (said := [a for a in topic.asks if a.lower() in asked])
-        ]
-        return max(known, key=lambda pair: pair[0])[1].read(answer).right if known else None
 
     def _probes(self) -> Path:
         """Questions that the gate asks besides the users' own; nobody of the panel asks them."""
@@ -307,6 +314,13 @@ def estimate(values: np.ndarray) -> dict[str, float]:
     half = 1.96 * float(values.std(ddof=1)) / len(values) ** 0.5
     mean = float(values.mean())
     return {"value": mean, "low": mean - half, "high": mean + half}
+
+
+def changes(points: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Of the looks at each count of judged people the last, so that the decision's is among them."""
+    for _, same in groupby(points, key=itemgetter("judged")):
+        *_, last = same
+        yield last
 
 
 def exposed_users(moments: list[Moment], version: str) -> set[str]:

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from rejoinder.cli.demo.watch import Watch
+from rejoinder.cli.lineage import lineage
 from rejoinder.cli.supervisor import Supervisor, addresses, free_ports
 from rejoinder.cli.up import plans, processes
 from rejoinder.clients.connection import Connection
@@ -24,6 +26,7 @@ from rejoinder.clients.policy import AsyncPolicyClient
 from rejoinder.clients.rollouts import Rollout, RolloutClient
 from rejoinder.core.arms import Salts, population, unit_id
 from rejoinder.core.errors import FailedPrecondition, RejoinderError
+from rejoinder.ledger.trace import TraceNode
 from rejoinder.simulate.driver import Driver, Moment, write_truth
 from rejoinder.simulate.panel import Panel, Score
 from rejoinder.simulate.phrases import Phrases
@@ -168,20 +171,24 @@ class World:
 
     def roll_out(self, version: str, plan: Mapping[str, Any], most: int, at_a_time: int = 300) -> Course:
         """Begins a rollout and sends people until it is decided; `most` conversations at the utmost."""
-        course, began, sent = Course(), time.monotonic(), 0
+        course, sent = Course(), 0
         with RolloutClient(Connection(self.addresses["rollouts"], deadline_s=60.0)) as engine:
             engine.start(self.policy, version, json.dumps(plan))
-            while True:
-                now = engine.get(self.policy)
-                course.points.append((time.monotonic() - began, now))
-                if now.phase in OVER:
-                    return course
-                if sent < most and now.phase in ("canary", "paused"):
-                    course.moments += self.traffic(min(at_a_time, most - sent))
-                    sent += at_a_time
-                else:
-                    # Nobody comes any more, or the version is being loaded: its deadline or its load ends the wait.
-                    time.sleep(0.2)
+            with Watch(lambda: engine.get(self.policy)) as watch:
+                course.points = watch.points
+                while (now := watch.look()).phase not in OVER:
+                    if sent < most and now.phase in ("canary", "paused"):
+                        course.moments += self.traffic(min(at_a_time, most - sent))
+                        sent += at_a_time
+                    else:
+                        # Nobody comes any more, or the version is being loaded: its deadline or its load ends the wait.
+                        time.sleep(0.2)
+        return course
+
+    def trace(self, interaction_id: str) -> list[TraceNode]:
+        """One answer, back to the events that made its version."""
+        with LedgerClient(Connection(self.addresses["ledger"])) as ledger:
+            return lineage(self.data, TENANT, ledger.trace(interaction_id))
 
     def ask(self, panel: Panel, version: str) -> tuple[Score, Score]:
         """What the panel thinks of a version: of its first answer, and after having said what they want."""

@@ -18,7 +18,7 @@ MEASURES = Table(
         "win_rate",
         win_rate.measure,
         win_rate.Params,
-        claim="a reward head that was not trained on these users prefers the candidate's answers of equal length",
+        claim="a reward head that scored none of the pairs prefers the candidate's answers of equal length",
     ),
     Row("length", length.measure, length.Params, claim="answers do not grow beyond the allowed factor (F03)"),
     Row("kl", divergence.measure, divergence.Params, claim="the candidate stays near the original (F04)"),

@@ -31,7 +31,7 @@ class GateInputs:
     """before, after: likelihood rows of the gate's pairs under stable and candidate (training/likelihood.py).
 
     answered: gate prompts with both answers. train: the train stage's metrics. parity: the export's report.
-    checks: named checks of answers (facts, refusals, role norms).
+    checks: named checks of answers (facts, refusals, role norms). unjudged: why no head scored the answers.
     """
 
     before: Sequence[Mapping[str, Any]] = ()
@@ -40,3 +40,4 @@ class GateInputs:
     train: Mapping[str, Any] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
+    unjudged: str = ""

@@ -22,9 +22,9 @@ class Params:
 
 
 def measure(inputs: GateInputs, params: Params, rng: np.random.Generator) -> Measured:
-    """The worst check decides; each stands in the facts. Without checks it is unmeasured."""
+    """The worst check decides; each stands in the facts. Without any check it is unmeasured."""
     if not inputs.checks:
-        return unmeasured(NAME, "no check is configured", False)
+        return unmeasured(NAME, "no check is configured", params.veto)
     found = []
     for name, check in inputs.checks.items():
         held = [(a.group, check(a.prompt, a.stable), check(a.prompt, a.candidate)) for a in inputs.answered]

@@ -26,7 +26,7 @@ def measure(inputs: GateInputs, params: Params, rng: np.random.Generator) -> Mea
     """The length-matched win rate; that over all answers stands in the facts."""
     scored = [a for a in inputs.answered if a.stable_score is not None and a.candidate_score is not None]
     if not scored:
-        return unmeasured(NAME, "no head that may judge these users", params.veto)
+        return unmeasured(NAME, inputs.unjudged or "no answer was scored", params.veto)
     matched = [a for a in scored if _ratio(a) <= params.ratio]
     everywhere = sum(map(_win, scored)) / len(scored)
     return at_least(

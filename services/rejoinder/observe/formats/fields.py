@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +24,10 @@ ROLES = {
     "tool": Role.TOOL,
     "function": Role.TOOL,
 }
+
+
+#: The year 5138, seconds since the epoch: greater numbers are milliseconds.
+_LATEST_S = 1e11
 
 
 class Unfit(ValueError):
@@ -63,10 +66,12 @@ def content(value: Any, name: str) -> str:
 
 
 def identity(value: Any) -> str:
-    """An id as text; numbers are allowed, anything else is none."""
+    """An id as text; numbers are allowed, anything else is none, and so are the lone surrogates of broken exports: with
+    them replaced, two ids would be one."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ""
-    return str(value)
+    named = str(value)
+    return named if named.isascii() or named.encode("utf-8", "replace").decode("utf-8") == named else ""
 
 
 def role(value: Any) -> Role:
@@ -83,8 +88,10 @@ def moment(value: Any) -> float | None:
             parsed = datetime.fromisoformat(value)
         except ValueError:
             return None
-        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+        seconds = (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+        # An offset may carry the first and the last day beyond the years that can be told.
+        return seconds if 0 < seconds < _LATEST_S else None
+    # Compared before it is a float: JSON has numbers that are none.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1000 * _LATEST_S:
         return None
-    seconds = value / 1000 if value > 1e11 else float(value)
-    return seconds if seconds < 1e11 else None
+    return value / 1000 if value > _LATEST_S else float(value)

@@ -1,11 +1,12 @@
 """The pair builders: `build(evidence, params, context) → Draft* | Dropped*`, then guards.py says which drafts may stay.
 
 A builder proposes and orders; whatever it must ask a model goes through the context's ports. Each row says which ports
-it needs: where one is missing the row is left out and counted, never replaced by something that looks like it.
+it needs: where one is missing the row is left out and counted, never replaced by something that looks like it; and what
+it makes where that is not a pair (training/feeds.py).
 """
 
 from rejoinder.core.table import Row, Table
-from rejoinder.rounds.pairs import best_worst, comparisons, edits, wildfeedback
+from rejoinder.rounds.pairs import best_worst, comparisons, edits, ranked, wildfeedback
 
 BUILDERS = Table(
     "pair builder",
@@ -24,6 +25,14 @@ BUILDERS = Table(
         paper="2405.07863",
         claim="best and worst of n sampled answers under the reward service",
         traits={"needs": ("sampler", "scorer")},
+    ),
+    Row(
+        "ranked",
+        ranked.build,
+        ranked.Params,
+        paper="2410.12854",
+        claim="all of n sampled answers in the order of the reward service",
+        traits={"needs": ("sampler", "scorer"), "makes": "list"},
     ),
     Row(
         "edits",

@@ -34,33 +34,43 @@ class Params:
 
 def build(evidence: Sequence[Evidence], params: Params, context: Context) -> Iterator[Draft | Dropped]:
     """One draft for each different prompt of the window."""
+    yield from context.map(lambda e: _one(e, params, context), different_prompts(evidence))
+
+
+def different_prompts(evidence: Sequence[Evidence]) -> list[Evidence]:
+    """The first evidence of every prompt."""
     prompts: dict[str, Evidence] = {}
     for item in evidence:
         said = [f"{m.role}\x00{m.content}" for m in item.interaction.messages]
         if said:
             prompts.setdefault(derived_id("prompt", *said), item)
-    yield from context.map(lambda e: _one(e, params, context), list(prompts.values()))
+    return list(prompts.values())
 
 
-def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Dropped:
+def scored(evidence: Evidence, params: Params, context: Context) -> list[Candidate]:
+    """Different answers of the version to one prompt, n or fewer, best first by reward."""
     messages = evidence.interaction.messages
     sampling = Sampling(params.temperature, max_tokens=params.max_tokens, seed=seed_of(context, evidence.id))
     answers = context.sampler.sample(messages, sampling, params.n, context.version)
-    texts = list(dict.fromkeys(a.text for a in answers if a.text.strip()))
-    if len(texts) < 2:
+    by_text = {a.text: a for a in answers if a.text.strip()}
+    scores = context.scorer.score(messages, list(by_text)) if by_text else []
+    found = [
+        Candidate(text, score, "sampled", context.version, answer.log_prob, answer.tokens)
+        for (text, answer), score in zip(by_text.items(), scores, strict=True)
+    ]
+    return sorted(found, key=lambda c: -c.score)
+
+
+def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Dropped:
+    found = scored(evidence, params, context)
+    if len(found) < 2:
         return Dropped(evidence.id, "one_answer_only")
-    scores = context.scorer.score(messages, texts)
-    best, worst = (pick(range(len(texts)), key=lambda i: scores[i]) for pick in (max, min))
-    margin = scores[best] - scores[worst]
+    best, worst = found[0], found[-1]
+    margin = best.score - worst.score
     if margin < params.min_margin:
         return Dropped(evidence.id, "margin")
-    by_text = {a.text: a for a in answers}
-    sides = [
-        Candidate(texts[i], scores[i], "sampled", context.version, by_text[texts[i]].log_prob, by_text[texts[i]].tokens)
-        for i in (best, worst)
-    ]
     flip = min(params.max_flip, 1.0 / (1.0 + math.exp(margin)))
     pair = preference(
-        evidence, context, NAME, *sides, margin=margin, flip_probability=flip, judge="reward", rule="best_worst"
+        evidence, context, NAME, best, worst, margin=margin, flip_probability=flip, judge="reward", rule="best_worst"
     )
     return Draft(pair)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -47,9 +47,15 @@ class Sampler(Protocol):
 
 
 class Scorer(Protocol):
-    """The reward service: higher is better, only differences mean anything."""
+    """A head of the reward service: higher is better, only differences mean anything."""
 
     def score(self, messages: Sequence[Message], responses: Sequence[str]) -> Sequence[float]: ...
+
+    def heads(self) -> Mapping[str, str]:
+        """The heads that are loaded, name → digest of their weights; "" is this one."""
+
+    def under(self, head: str) -> Scorer:
+        """The same service under another head."""
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rejoinder.core.errors import BadSettings
+from rejoinder.core.finders import KINDS, Finder, unknown_regions
 from rejoinder.core.types import Preference
 from rejoinder.rounds.pairs.context import Draft
 
 _WORD = re.compile(r"\w+")
-_PII = (
-    ("email", re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")),
-    ("phone", re.compile(r"(?<![\w.,])\+?\d{1,3}[ -]?\(?\d{2,4}\)?[ -]\d{3,4}[ -]?\d{3,4}(?![\w.,])")),
-    ("card", re.compile(r"(?<!\d)(?:\d{4}[ -]){3}\d{4}(?!\d)")),
-    ("iban", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}\b")),
-)
+#: What an answer that would be learnt by heart must not hold. Web addresses are no person's, and those of machines are
+#: what many answers are about.
+_PII = ("email", "iban", "card", "ssn", "phone")
 
 #: Words of a run that a prompt must not share with a wish.
 LEAK_WORDS = 5
@@ -24,10 +23,12 @@ LEAK_WORDS = 5
 
 @dataclass(frozen=True)
 class GuardSettings:
-    """max_per_user: pairs of one user in a round (F15). near_duplicate: Jaccard of 5-word runs of prompt and answers.
+    """max_per_user: pairs of one user in a round (F15). near_duplicate: Jaccard of 5-word runs, each part of the
+    pair by itself.
 
     min_length_ratio: shorter over longer answer, in characters; 0 turns it off. support_floor: least log p per token
-    (nats) of the chosen answer without guidance; -inf turns it off. pii: refuse pairs with addresses, phones, cards.
+    (nats) of the chosen answer without guidance; -inf turns it off. pii: refuse pairs with addresses of mail, phones,
+    cards, accounts and social security numbers. phone_regions: countries (ISO 3166) whose national numbers are found.
     """
 
     max_per_user: int = 50
@@ -35,6 +36,11 @@ class GuardSettings:
     min_length_ratio: float = 0.1
     support_floor: float = -6.0
     pii: bool = True
+    phone_regions: tuple[str, ...] = ("US",)
+
+    def __post_init__(self) -> None:
+        if unknown := unknown_regions(self.phone_regions):
+            raise BadSettings(f"guards.phone_regions: {unknown[0]} is no country's code in ISO 3166")
 
 
 def words(text: str) -> list[str]:
@@ -68,9 +74,10 @@ def leaks(pair: Preference, forbidden: Sequence[str], history: str) -> bool:
     return False
 
 
-def holds_pii(pair: Preference) -> bool:
-    """Whether an answer that would be learnt by heart holds an address, a phone, a card or an account number."""
-    return any(pattern.search(pair.chosen) for _, pattern in _PII)
+def holds_pii(pair: Preference, finders: Sequence[Finder]) -> bool:
+    """Whether an answer that would be learnt by heart holds what one of the finders finds."""
+    learnt = [pair.candidates[i].response for i in pair.order[:-1]]
+    return any(True for text in learnt for find in finders for _ in find(text))
 
 
 class Guards:
@@ -78,6 +85,7 @@ class Guards:
 
     def __init__(self, settings: GuardSettings) -> None:
         self._settings = settings
+        self._pii = tuple(KINDS[name].make(settings.phone_regions) for name in _PII) if settings.pii else ()
         self._users: Counter[tuple[str, str]] = Counter()
         self._index: dict[tuple[str, ...], set[int]] = {}
         self._shingles: list[set[tuple[str, ...]]] = []
@@ -98,7 +106,7 @@ class Guards:
             return "support_floor"
         if leaks(pair, draft.forbidden, history):
             return "wish_in_prompt"
-        if self._settings.pii and holds_pii(pair):
+        if holds_pii(pair, self._pii):
             return "pii"
         if person[1] and self._users[person] >= self._settings.max_per_user:
             return "user_cap"
@@ -109,8 +117,14 @@ class Guards:
 
     def _twin(self, pair: Preference) -> bool:
         """Whether nearly the same pair passed before; remembers this one when not."""
-        text = "\n".join([*(m.content for m in pair.prompt), pair.chosen, pair.rejected])
-        mine = runs(text, LEAK_WORDS) or {tuple(words(text))}
+        # Each part by itself: the same answers with their sides exchanged teach the opposite, and whoever could make
+        # them count as twins would put other people's pairs aside.
+        parts = ("\n".join(m.content for m in pair.prompt), pair.chosen, pair.rejected)
+        mine = {
+            (part, *run)
+            for part, text in zip(("prompt", "chosen", "rejected"), parts, strict=True)
+            for run in runs(text, LEAK_WORDS) or {tuple(words(text))}
+        }
         shared: Counter[int] = Counter()
         for run in mine:
             shared.update(self._index.get(run, ()))

@@ -30,10 +30,11 @@ class Params:
 
     min_confidence: of the DSAT signal, (0, 1]. candidates: guided answers, 1 to 16. temperature: of them, > 0.
     max_tokens: of an answer. max_flip: cap of the flip probability, below 0.5. choose: `reward` (the reward service,
-    the first answer where there is none) or `guidance`; min_gain: what the chosen answer must gain over the disliked
-    one by it, nats. regenerate: what the policy is shown when it writes anew: `wish`, the question under the wish, as
-    in the paper, or `revision`, the conversation as it went on, with the disliked answer and the feedback, so that it
-    changes what was asked for and leaves the rest as it was.
+    the first answer where there is none), `guidance` or `first`; min_gain: what the chosen answer must gain over the
+    disliked one by guidance, nats. regenerate: what the policy is shown when it writes anew: `wish`, the question under
+    the wish, as in the paper, `revision`, the conversation as it went on, with the disliked answer and the feedback, so
+    that it changes what was asked for and leaves the rest as it was, or `nothing`, the question alone: with `first` the
+    control that shows what the wish brings.
     """
 
     min_confidence: float = 0.6
@@ -47,10 +48,10 @@ class Params:
     min_support: float = -math.inf
 
     def __post_init__(self) -> None:
-        if self.choose not in ("reward", "guidance"):
-            raise BadSettings("wildfeedback: choose must be reward or guidance", field="choose")
-        if self.regenerate not in ("wish", "revision"):
-            raise BadSettings("wildfeedback: regenerate must be wish or revision", field="regenerate")
+        if self.choose not in ("reward", "guidance", "first"):
+            raise BadSettings("wildfeedback: choose must be reward, guidance or first", field="choose")
+        if self.regenerate not in ("wish", "revision", "nothing"):
+            raise BadSettings("wildfeedback: regenerate must be wish, revision or nothing", field="regenerate")
 
 
 def build(evidence: Sequence[Evidence], params: Params, context: Context) -> Iterator[Draft | Dropped]:
@@ -75,6 +76,8 @@ def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Droppe
     wished = asked = guide(answer.messages, wish)
     if params.regenerate == "revision":
         asked = (*answer.messages, Message(Role.ASSISTANT, answer.response), Message(Role.USER, said))
+    elif params.regenerate == "nothing":
+        asked = answer.messages
     guided = context.sampler.sample(asked, sampling, params.candidates, context.version)
     # Under the wish a sampled answer's likelihood is known already; equal texts are one answer.
     led = {a.text: a.log_prob for a in guided if a.text.strip() and a.text.strip() != answer.response.strip()}
@@ -90,7 +93,8 @@ def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Droppe
         with_wish = context.sampler.likelihood(wished, answers, context.version)
         scores = [one.log_prob - other.log_prob for one, other in zip(with_wish, unguided, strict=True)]
     else:
-        scores = context.scorer.score(answer.messages, answers) if context.scorer else None
+        scored = context.scorer is not None and params.choose == "reward"
+        scores = context.scorer.score(answer.messages, answers) if scored else None
     best = max(range(len(texts)), key=lambda i: scores[i]) if scores else 0
     margin = scores[best] - scores[-1] if scores else 0.0
     if params.choose == "guidance" and margin <= params.min_gain:

@@ -1,13 +1,14 @@
 """The table of extractors: `extract(evidence, params, ports) → signals`, pure but for the injected scorer.
 
 Read evidence.py (what goes in and out), then one row. A row reads the kinds of feedback named in its traits and is
-silent about all others; traits["weak"] marks rows whose confidence is an assumption.
+silent about all others; traits["weak"] marks rows whose confidence is an assumption, traits["second"] second judges:
+they read the audit sample (`signals/second.py`) and nothing else, and their names begin as `core/audit.py` says.
 """
 
 from __future__ import annotations
 
 from rejoinder.core.table import Row, Table
-from rejoinder.signals.extractors import actions, comment, edit, minilm, ratings, reask
+from rejoinder.signals.extractors import actions, comment, edit, endpoint, lexicon, minilm, ratings, reask
 
 EXTRACTORS = Table(
     "extractor",
@@ -55,5 +56,19 @@ EXTRACTORS = Table(
         reask.Params,
         claim="a question asked again was not answered",
         traits={"kinds": ("follow_up",), "weak": True},
+    ),
+    Row(
+        "audit-lexicon",
+        lexicon.extract,
+        lexicon.Params,
+        claim="a second judge that counts words: what fools the encoder has no reason to fool it",
+        traits={"kinds": ("follow_up", "comment"), "second": True},
+    ),
+    Row(
+        "audit-endpoint",
+        endpoint.extract,
+        endpoint.Params,
+        claim="a second judge at any OpenAI-compatible server, asked with the rubric",
+        traits={"kinds": ("follow_up", "comment"), "second": True},
     ),
 )

@@ -8,10 +8,12 @@ from typing import Protocol
 
 import numpy as np
 
+from rejoinder.core.errors import NoSuchHead
 from rejoinder.core.ids import digest_of
 from rejoinder.core.turntext import Budget, TurnRow
-from rejoinder.core.types import Feedback, Interaction, Polarity, Reason, Signal
+from rejoinder.core.types import Feedback, Interaction, Message, Polarity, Reason, Signal
 from rejoinder.signals.calibration import Calibration
+from rejoinder.signals.recalibration import Recalibration
 
 
 @dataclass(frozen=True)
@@ -53,21 +55,49 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class TextModel:
-    """An exported signal encoder: how to cut text, ask the scorer and read its logits. version: name and digest."""
+    """An exported signal encoder: how to cut text, ask the scorer and read its logits.
+
+    model: name and digest of the encoder as shipped. own: what the deployment's own labels change in its probabilities.
+    """
 
     scorer: Scorer
     tokenizer: Tokenizer
     calibration: Calibration
     reasons: tuple[tuple[str, Polarity], ...]
-    version: str
+    model: str
     budget: Budget = field(default_factory=Budget)
+    own: Recalibration = field(default_factory=Recalibration)
+
+    @property
+    def version(self) -> str:
+        """Of what is said: the encoder, and the deployment's own calibration where it has one."""
+        return self.model + self.own.version
+
+
+class Chat(Protocol):
+    """A server that answers a conversation. model: its name there."""
+
+    @property
+    def model(self) -> str: ...
+
+    def ask(self, talks: Sequence[Sequence[Message]]) -> Sequence[str | None]:
+        """An answer to each, in order; None where there was none in time. Never raises for what the server does."""
 
 
 @dataclass(frozen=True)
 class Ports:
-    """text: the encoder for rows that read words; None where a deployment has none of those rows."""
+    """text: the encoder for rows that read words; chat: the server for the row that asks one. None where a deployment
+    has no such row."""
 
     text: TextModel | None = None
+    chat: Chat | None = None
+
+    @property
+    def asked(self) -> Chat:
+        """The server. Raises NoSuchHead where none was given."""
+        if self.chat is None:
+            raise NoSuchHead("this extractor asks a server and none was given")
+        return self.chat
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from rejoinder.core.errors import NoSuchHead
+from rejoinder.core.rubric import UNKNOWN_LANGUAGE
 from rejoinder.core.turntext import TurnRow, layout
 from rejoinder.core.types import FollowUp, Polarity, Reason, Signal
 from rejoinder.signals.extractors.evidence import Evidence, Logits, Ports, TextModel, Verdict, conclude
+from rejoinder.signals.language import is_unknown
 from rejoinder.signals.spans import evidence_span
 
 NAME = "minilm"
 POLES = (Polarity.DSAT, Polarity.NONE, Polarity.SAT)
+#: Of words in a language that the encoder does not know: DSAT, none, SAT. Nearly even odds, as nothing was read.
+UNREAD = (0.33, 0.34, 0.33)
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,14 @@ def row_of(answer: str, followup: str, text: TextModel) -> tuple[TurnRow, list[t
     return row, [tuple(after.offsets[i]) for i in row.at]
 
 
+def shipped(logits: Logits, text: TextModel) -> np.ndarray:
+    """(DSAT, none, SAT) as the encoder's own calibration has them."""
+    return text.calibration.polarity(logits.polarity, logits.rating)
+
+
 def probabilities(logits: Logits, text: TextModel) -> tuple[np.ndarray, float]:
-    """Calibrated (DSAT, none, SAT) and the expected level."""
-    p = text.calibration.polarity(logits.polarity, logits.rating)
+    """Calibrated (DSAT, none, SAT), by the deployment's own labels where it has some, and the expected level."""
+    p = text.own.apply(shipped(logits, text))
     return p, float(text.calibration.level(logits.level, logits.rating, p))
 
 
@@ -55,7 +64,7 @@ def verdict_of(
     if not followup.strip():
         return Verdict(Polarity.NONE, 1.0, 0.0, 3.0)
     p, level = probabilities(logits, text)
-    polarity = POLES[int(p.argmax())]
+    said = text.own.said(p)
     fired = text.calibration.rubric(logits.rubric)
     tokens = text.calibration.rubric(logits.tokens)
     reasons = []
@@ -64,16 +73,27 @@ def verdict_of(
             break
         start, end = evidence_span(followup, offsets, tokens[:, i], share=params.span_share, gap=params.span_gap)
         reasons.append(Reason(text.reasons[i][0], float(fired[i]), start, end))
-    return Verdict(polarity, float(p.max()), float(abs(p[2] - p[0])), level, tuple(reasons))
+    return Verdict(POLES[said], float(p[said]), float(abs(p[2] - p[0])), level, tuple(reasons))
+
+
+def unread(followup: str) -> Verdict:
+    """Of words in an unknown language: none, hardly sure, with the mark by which such turns are counted."""
+    return Verdict(Polarity.NONE, UNREAD[1], 0.0, 3.0, (Reason(UNKNOWN_LANGUAGE, 1.0, 0, len(followup)),))
+
+
+def logits_of(turns: Sequence[tuple[str, str]], text: TextModel) -> list[tuple[Logits, list[tuple[int, int]]] | None]:
+    """Of (answer, follow-up) pairs, in order: logits and the characters under the follow-up's tokens; None where its
+    language is unknown. One call of the scorer."""
+    rows = [None if is_unknown(followup) else row_of(answer, followup, text) for answer, followup in turns]
+    found = iter(text.scorer.score([row[0] for row in rows if row]))
+    return [row and (next(found), row[1]) for row in rows]
 
 
 def read(turns: Sequence[tuple[str, str]], params: Params, text: TextModel) -> list[Verdict]:
-    """Verdicts on (answer, follow-up) pairs, in order; one call of the scorer."""
-    rows = [row_of(answer, followup, text) for answer, followup in turns]
-    logits = text.scorer.score([row for row, _ in rows])
+    """Verdicts on (answer, follow-up) pairs, in order."""
     return [
-        verdict_of(found, offsets, followup, params, text)
-        for found, (_, offsets), (_, followup) in zip(logits, rows, turns, strict=True)
+        verdict_of(*found, followup, params, text) if found else unread(followup)
+        for found, (_, followup) in zip(logits_of(turns, text), turns, strict=True)
     ]
 
 

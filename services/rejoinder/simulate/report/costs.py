@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rejoinder.simulate.report.markup import Child, Safe, el
-from rejoinder.simulate.report.numerals import Estimate, decimal, general, named, number, percent
+from rejoinder.simulate.report.numerals import Estimate, count, decimal, general, named, number, percent
 from rejoinder.simulate.report.plot import (
     EndLabel,
     Frame,
@@ -80,17 +80,28 @@ def divergence(result: Mapping[str, Any]) -> Safe | None:
     farthest = max(reached) or 1.0
     x = Scale(min(0.0, *reached) - 0.04 * farthest, 1.06 * farthest, 0.0, 1.0)
     panels = [
-        _Panel(heads, (min(rewards) - pad, max(rewards) + 1.5 * pad), "reward", general, general),
+        _Panel(heads, (min(rewards) - pad, max(rewards) + 1.5 * pad), "reward, sd", general, general),
         _Panel([hidden], (0.0, min(1.0, top * 1.3)), "hidden satisfaction, %", lambda t: general(100 * t), percent),
     ]
     note = (
         "Against the distance from the original policy; the small figure is the round. A training reward that climbs "
-        "while the gate's head or the hidden satisfaction falls would be over-optimisation."
+        "while the gate's head or the hidden satisfaction falls would be over-optimisation. 0 is the untrained policy, "
+        "1 the standard deviation of what the head gives to its answers." + _fitted(result.get("reward_heads") or {})
     )
     ticks = [(t, general(t)) for t in x.ticks(5)]
     name, under = "Reward and satisfaction against KL", "KL to the original policy"
     picture = _stack("divergence", name, panels, (x.low, x.high), ticks, under)
     return el("figure", picture, el("figcaption", note))
+
+
+def _fitted(heads: Mapping[str, Any]) -> str:
+    """On how many pairs of whom each head was fitted; no user is behind both."""
+    told = [
+        f"the {name} head on {count(facts.get('pairs'))} pairs of {count(facts.get('users'))} users"
+        for name, facts in heads.items()
+        if facts
+    ]
+    return f" Fitted: {', '.join(told)}, none of whom is behind both." if told else ""
 
 
 def _stack(

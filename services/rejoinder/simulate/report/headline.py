@@ -12,6 +12,7 @@ from rejoinder.simulate.report.numerals import (
     Estimate,
     count,
     decimal,
+    named,
     number,
     percent,
     points,
@@ -39,6 +40,14 @@ def as_demanded(push: Item) -> bool | None:
     """None where nothing is demanded of this kind."""
     demand = DEMANDS.get(str(push.get("kind")))
     return None if demand is None else demand[1](push)
+
+
+def verdict_of(item: Item) -> str:
+    """The verdict in a reader's words: what was promoted though nothing was decided either way was shown to be no
+    worse than the margin allows, which is what promotion rests on."""
+    if item.get("verdict") == "inconclusive" and item.get("action") == "promoted":
+        return "not worse (margin shown)"
+    return named(item.get("verdict"))
 
 
 @dataclass(frozen=True)

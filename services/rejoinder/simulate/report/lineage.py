@@ -77,9 +77,13 @@ def _group(kind: str, note: str, nodes: Sequence[Item]) -> Safe:
 
 def _node(node: Item) -> Safe:
     digest = str(node.get("digest") or "")
-    facts = [el("span", f"{key} ", el("b", named(value))) for key, value in (node.get("facts") or {}).items()]
+    told = node.get("facts") or {}
+    facts = [el("span", f"{key} ", el("b", named(value))) for key, value in told.items()]
     sources = [str(source) for source in node.get("sources") or ()]
-    short = [*sources[:_SOURCES], f"and {count(len(sources) - _SOURCES)} more"] if len(sources) > _SOURCES else sources
+    # A trace itself lists so many ids and counts the rest.
+    unlisted = str(told.get("unlisted") or "")
+    more = len(sources[_SOURCES:]) + (int(unlisted) if unlisted.isdecimal() else 0)
+    short = [*sources[:_SOURCES], f"and {count(more)} more"] if more else sources
     parts = [
         el("code", named(node.get("id"))),
         el("span", str(node["state"]), class_="state") if node.get("state") else None,

@@ -12,7 +12,7 @@ from rejoinder.simulate.report.lineage import trace
 from rejoinder.simulate.report.markup import Child, Safe, el, join
 from rejoinder.simulate.report.numerals import count, named, seconds
 from rejoinder.simulate.report.style import CSS
-from rejoinder.simulate.report.tables import parity, pushes, rounds, timeline
+from rejoinder.simulate.report.tables import parity, pushes, rounds, timeline, wishes
 from rejoinder.simulate.report.verdicts import verdicts
 
 #: What a control run does to the evidence.
@@ -21,6 +21,10 @@ CONTROLS = {
     "swapped": "chosen and rejected were exchanged by a fair coin; little may be learnt from it",
     "no-training": "no round trained anything",
     "sft": "rounds imitated the chosen answers and ignored the rejected ones",
+    "unwished": "the policy wrote anew without being told the wish; what is learnt is what people disliked, not what "
+    "they asked for",
+    "permuted-within-kind": "users' replies were exchanged among those who asked the same kind of question, most of "
+    "whom want the same of it; most of the gain is expected to stay",
 }
 
 
@@ -37,6 +41,7 @@ def page(result: Mapping[str, Any]) -> str:
         if result.get("rounds")
         else None,
         _section("Rounds", rounds(result)),
+        _section("What users said they want", wishes(result), _WISHES),
         _section("Verdicts", verdicts(result), _VERDICTS),
         _section("Versions pushed past the gate", pushes(result)),
         _section("Where one answer came from", trace(result)),
@@ -59,6 +64,12 @@ _VERDICTS = (
     "The line is the difference, the band its confidence sequence, which holds at every look; upright, where the "
     "decision fell. Not worse: the band above −margin; worse: the band below zero. What decides is the E-values of the "
     "same bets; the band is their picture."
+)
+
+
+_WISHES = (
+    "Turns of users of whom no round learns and whom no gate asks. A rule hears a wish and checks an answer for it; "
+    "no judge is configured, so its share is nought; what neither does is unmeasured, and stays out of the rates."
 )
 
 

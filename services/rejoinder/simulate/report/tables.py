@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
-from rejoinder.simulate.report.headline import DEMANDS, as_demanded
+from rejoinder.simulate.report.headline import DEMANDS, as_demanded, verdict_of
 from rejoinder.simulate.report.markup import Child, Safe, el, join
 from rejoinder.simulate.report.numerals import (
     ABSENT,
@@ -95,6 +95,39 @@ def _measure(measure: Item) -> Safe:
     )
 
 
+def wishes(result: Item) -> Safe | None:
+    """User-guided evaluation: what could be measured of what evaluation users missed, and whether it is met."""
+    found = [(row, row["wishes"]) for row in result.get("rounds") or () if row.get("wishes")]
+    columns = (
+        "round",
+        "dissatisfied turns",
+        "checked by rule",
+        "read by a judge",
+        "unmeasured",
+        "met before",
+        "met after",
+        "gain, points",
+        "answers",
+        "users",
+    )
+    rows = [
+        (
+            general(row.get("round")),
+            count(told.get("said")),
+            percent(told.get("checkable")),
+            percent(told.get("judged")),
+            percent(told.get("unmeasured")),
+            percent_interval(Estimate.of(told.get("before"))),
+            percent_interval(Estimate.of(told.get("after"))),
+            points_interval(Estimate.of(told.get("gain"))),
+            count(told.get("n")),
+            count(told.get("users")),
+        )
+        for row, told in found
+    ]
+    return table("Wishes that a rule checks, answered unasked by both versions", columns, rows) if rows else None
+
+
 def pushes(result: Item) -> Safe | None:
     items = result.get("pushes") or ()
     columns = (
@@ -120,7 +153,7 @@ def _push(push: Item) -> Sequence[Child]:
     return (
         kind,
         el("code", named(push.get("version"))),
-        join([named(push.get("verdict")), _reasons(push)]),
+        join([verdict_of(push), _reasons(push)]),
         named(push.get("action")),
         DEMANDS[kind][0] if kind in DEMANDS else ABSENT,
         ABSENT if met is None else _yes_no(met),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rejoinder.simulate.report.headline import verdict_of
 from rejoinder.simulate.report.markup import Safe, el, join
 from rejoinder.simulate.report.numerals import (
     ABSENT,
@@ -57,7 +58,8 @@ def verdicts(result: Item) -> Safe | None:
 
 
 def _title(item: Item) -> str:
-    return " · ".join(str(item[name]) for name in ("version", "kind", "verdict", "action") if item.get(name))
+    told = {**item, "verdict": verdict_of(item) if item.get("verdict") else None}
+    return " · ".join(str(told[name]) for name in ("version", "kind", "verdict", "action") if told.get(name))
 
 
 def _told_and_drawn(key: str, item: Item, reach: float) -> Safe:
@@ -67,7 +69,22 @@ def _told_and_drawn(key: str, item: Item, reach: float) -> Safe:
     last = seen[-1]
     at = f"{count(last['judged'])} judged users ({count(last.get('judged_canary'))} canary)"
     said = f"At the decision {points_interval(_estimate(last))} points, {at}, {seconds(last.get('seconds'))}. "
-    return join([_picture(key, item, seen, reach), el("figcaption", said, _weights(seen), "; ", why)])
+    return join([_picture(key, item, seen, reach), el("figcaption", said, _weights(seen), "; ", why, _vetoes(item))])
+
+
+def _vetoes(item: Item) -> str:
+    """Each veto with its evidence: the E-value that it reached, where it fires, and on how many users of either arm."""
+    said = []
+    for veto in item.get("vetoes") or ():
+        n = " + ".join(count((veto.get(arm) or {}).get("units")) for arm in ("stable", "canary"))
+        word = "fired" if veto.get("fired") else "clear" if veto.get("measured") else "not measured"
+        said.append(f"{veto['name']} {word} (E {_e(veto.get('e'))} of {_e(veto.get('e_needed'))}, {n} users)")
+    return f". Vetoes: {', '.join(said)}." if said else ""
+
+
+def _e(value: Any) -> str:
+    found = number(value)
+    return ABSENT if found is None else f"{found:.3g}"
 
 
 def _margin(item: Item) -> str:

@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from rejoinder.training.embedded.facts import ATTRIBUTES, Fact, Style
+from rejoinder.training.embedded.facts import ATTRIBUTES, Fact, Style, attribute_of, opposite
 
 WORDING = Path(__file__).with_name("wording.json")
 # P(second pole) of length, layout, units where nobody wishes for anything: the habits of the base policy.
 SKEW: Mapping[str, tuple[float, float, float]] = {
-    "measure": (0.62, 0.62, 0.64),
-    "howto": (0.37, 0.38, 0.62),
-    "compare": (0.38, 0.63, 0.37),
-    "explain": (0.63, 0.37, 0.38),
+    "measure": (0.42, 0.60, 0.60),
+    "howto": (0.40, 0.58, 0.60),
+    "compare": (0.40, 0.60, 0.58),
+    "explain": (0.58, 0.42, 0.42),
 }
 # How a wish is put. What is wanted must be named more often than what is not, or single words say nothing
 # about the wish and a small model never finds it; what is not wanted must be named often enough to be heard.
@@ -104,8 +104,8 @@ def draw_poles(rng: np.random.Generator) -> list[str]:
 
 def missed(pole: str, style: Style) -> str:
     """The pole of this attribute that an answer of this style lacks."""
-    name, pair = next((name, pair) for name, pair in ATTRIBUTES.items() if pole in pair)
-    return pair[1 - pair.index(getattr(style, name))]
+    name = attribute_of(pole)
+    return opposite(getattr(style, name))
 
 
 def drawn(weights: Sequence[float], rng: np.random.Generator) -> int:

@@ -20,6 +20,16 @@ KINDS = ("measure", "howto", "compare", "explain")
 ATTRIBUTES = {"length": ("brief", "detailed"), "layout": ("prose", "bullets"), "units": ("metric", "imperial")}
 
 
+def attribute_of(pole: str) -> str:
+    return next(name for name, pair in ATTRIBUTES.items() if pole in pair)
+
+
+def opposite(pole: str) -> str:
+    """The other pole of the same attribute."""
+    first, second = ATTRIBUTES[attribute_of(pole)]
+    return second if pole == first else first
+
+
 @dataclass(frozen=True)
 class Style:
     """One pole of each attribute."""

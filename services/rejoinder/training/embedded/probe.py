@@ -15,7 +15,7 @@ from itertools import product
 import numpy as np
 
 from rejoinder.training.embedded.corpus import Speaker, Wording, questions
-from rejoinder.training.embedded.facts import ATTRIBUTES, KINDS, Fact, Style
+from rejoinder.training.embedded.facts import ATTRIBUTES, KINDS, Fact, Style, opposite
 
 Turns = Sequence[tuple[str, str]]
 STYLES = tuple(Style(*poles) for poles in product(*ATTRIBUTES.values()))
@@ -102,8 +102,7 @@ def express(
     by_system = [[("system", speaker.system([p])), ("user", speaker.pick(asked[f]))] for f, p in cases]
     by_turn = []
     for fact, pole in cases:
-        other = next(o for pair in ATTRIBUTES.values() for o in pair if pole in pair and o != pole)
-        first = fact.answer(STYLES[int(rng.integers(len(STYLES)))].having([other]), rng)
+        first = fact.answer(STYLES[int(rng.integers(len(STYLES)))].having([opposite(pole)]), rng)
         turns = [("user", speaker.pick(asked[fact])), ("assistant", first), ("user", speaker.said([pole]))]
         by_turn.append(turns)
     answers = answer([*unasked, *by_system, *by_turn])

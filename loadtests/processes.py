@@ -1,0 +1,137 @@
+"""Processes under measure: started with a ready file, their CPU time and memory read from /proc, ended with us."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+PEERS = ROOT / ".venvs" / "peers" / "bin" / "python"
+
+_TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_PR_SET_PDEATHSIG = 1
+_START_S = 60.0
+
+
+def peers() -> Path:
+    """The interpreter of the peers' environment, made when it is missing. Raises CalledProcessError."""
+    if not (PEERS.parent.parent / ".ready").exists():
+        subprocess.run(["make", "-s", ".venvs/peers/.ready"], cwd=ROOT, check=True)
+    return PEERS
+
+
+def environment() -> dict[str, str]:
+    """Of a process of ours: this tree's sources before all others."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "services")))}
+
+
+def say_ready(path: Path, port: int) -> None:
+    """What a process under measure says once it serves (port 0: on stdin). Renamed: a reader sees the whole or none."""
+    beside = path.with_suffix(".new")
+    beside.write_text(json.dumps({"port": port}) + "\n", "utf-8")
+    beside.replace(path)
+
+
+class Measured:
+    """A server in a process of its own. owns: the process, a ready file and a log file in `folder`.
+
+    command: without the interpreter; the ready file's path is added to it, or is in the environment under `ready_name`.
+    also: more of the environment.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        command: Sequence[str],
+        also: Mapping[str, str] | None = None,
+        ready_name: str = "",
+        python: Path = Path(sys.executable),
+    ) -> None:
+        self.name = name
+        self._ready = folder / f"{name}.ready"
+        self._log = folder / f"{name}.log"
+        # Of an earlier process of this name.
+        self._ready.unlink(missing_ok=True)
+        said = {ready_name: str(self._ready)} if ready_name else {}
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [str(python), *command, *(() if ready_name else (str(self._ready),))],
+                cwd=ROOT,
+                env={**environment(), **(also or {}), **said},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                preexec_fn=ends_with_us(signal.SIGKILL),
+            )
+        try:
+            self.port = self._wait()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def cpu_us(self) -> float:
+        """User and system time of all its threads, those that have ended included; in steps of a clock tick."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) * _TICK_US
+
+    def rss_bytes(self) -> int:
+        return int(Path(f"/proc/{self.pid}/statm").read_text("utf-8").split()[1]) * _PAGE
+
+    def ask(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        """One line to a process that answers with one. Raises RuntimeError when it has ended instead."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(said).encode() + b"\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.name} ended: {self._log.read_text(errors='replace')[-2000:]}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def close(self) -> None:
+        """SIGTERM, SIGKILL after ten seconds."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._process.terminate()
+        try:
+            self._process.wait(10.0)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Measured:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _wait(self) -> int:
+        deadline = time.monotonic() + _START_S
+        while not self._ready.exists():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name} did not start: {self._log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.01)
+        return int(json.loads(self._ready.read_text("utf-8"))["port"])
+
+
+def ends_with_us(how: signal.Signals) -> Callable[[], None]:
+    """For a child to run first: the kernel sends it this as the thread that started it ends, however that ends."""
+    libc = ctypes.CDLL(None)
+    return lambda: libc.prctl(_PR_SET_PDEATHSIG, how)

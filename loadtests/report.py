@@ -1,0 +1,75 @@
+"""What a bench found: rows with their demands, as JSON and as a table, with what they were found on."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """ours beside peer, both in `unit`. demand: the greatest ratio ours / peer allowed, or where `least` the least;
+    None: no demand."""
+
+    name: str
+    ours: float
+    peer: float
+    unit: str
+    demand: float | None = None
+    least: bool = False
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.peer if self.peer else float("inf")
+
+    @property
+    def met(self) -> bool | None:
+        if self.demand is None:
+            return None
+        return self.ratio >= self.demand if self.least else self.ratio <= self.demand
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "ours": round(self.ours, 3),
+            "peer": round(self.peer, 3),
+            "unit": self.unit,
+            "ratio": round(self.ratio, 4),
+            "demand": self.demand,
+            "met": self.met,
+        }
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores and kernel; what figures in microseconds are worth nothing without."""
+    cpus = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    model = next((line.partition(":")[2].strip() for line in cpus if line.startswith("model name")), platform.machine())
+    cores = sum(line.startswith("processor") for line in cpus)
+    return {"cpu": model, "cores": cores, "system": platform.release(), "python": platform.python_version()}
+
+
+def versions(*packages: str) -> dict[str, str]:
+    return {package: version(package) for package in packages}
+
+
+def write(path: Path, rows: Sequence[Row], **facts: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**facts, "rows": [row.as_json() for row in rows]}, indent=1) + "\n", "utf-8")
+
+
+def table(rows: Sequence[Row], facts: Mapping[str, Any]) -> str:
+    """Markdown, for a README."""
+    lines = [", ".join(f"{name} {value}" for name, value in facts.items()), ""]
+    lines += ["| row | ours | peer | unit | ratio | demand | met |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    for row in rows:
+        demand = "-" if row.demand is None else f"{'≥' if row.least else '≤'} {row.demand:g}"
+        met = {None: "-", True: "yes", False: "**no**"}[row.met]
+        lines.append(
+            f"| {row.name} | {row.ours:,.1f} | {row.peer:,.1f} | {row.unit} | {row.ratio:.3f} | {demand} | {met} |"
+        )
+    return "\n".join(lines)

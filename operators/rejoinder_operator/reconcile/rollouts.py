@@ -1,0 +1,177 @@
+"""One PolicyRollout: registry, arms table, replicas and evidence into values, `decide_rollout`, the acts, the status.
+
+What cannot be read raises before anything is decided: nothing is renewed, and replicas fall to stable by themselves.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+from rejoinder.core.clock import Clock
+from rejoinder.core.errors import BadSettings, Fenced, RejoinderError
+from rejoinder.rollout.plan import RolloutPlan
+from rejoinder.rollout.state import ABORTED, CANARY, PROMOTED, CreateServed, Load, Status, WriteArms
+from rejoinder.rollouts.acts import Acts
+from rejoinder.rollouts.judging import check_kept
+
+from rejoinder_operator.api.rollouts import RolloutSpec
+from rejoinder_operator.conditions import Say
+from rejoinder_operator.decide.rollout import Moved, RolloutWorld, changed, decide_rollout, plan_of, verdict_status
+from rejoinder_operator.ports.cache import Cache
+from rejoinder_operator.ports.cluster import Object
+from rejoinder_operator.ports.evidence import Evidences
+from rejoinder_operator.ports.registry import Registry
+from rejoinder_operator.ports.writes import Writes
+from rejoinder_operator.reconcile.statuses import Statuses, unreadable
+from rejoinder_operator.verdicts import Board
+
+
+class Rollouts:
+    """owns: one lock a policy, since its arms table has one writer. acts: topic and replicas of a policy, to read."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        registry: Registry,
+        acts: Callable[[str], Acts],
+        evidences: Evidences,
+        writes: Writes,
+        statuses: Statuses,
+        board: Board,
+        clock: Clock,
+        holdout_share: float,
+    ) -> None:
+        self._cache = cache
+        self._registry = registry
+        self._acts = acts
+        self._evidences = evidences
+        self._writes = writes
+        self._statuses = statuses
+        self._board = board
+        self._clock = clock
+        self._holdout_share = holdout_share
+        self._policies: dict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._salts: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def reconcile(self, namespace: str, name: str) -> float | None:
+        """One look; seconds until the next, None for the resync."""
+        seen = self._cache.get("PolicyRollout", namespace, name)
+        if seen is None:
+            self._board.drop(namespace, name)
+            with suppress(KeyError):
+                self._evidences.forget(*self._salts.pop((namespace, name)))
+            return None
+        try:
+            spec = RolloutSpec.model_validate(seen["spec"])
+            plan = plan_of(spec)
+            check_kept(plan, plan.lease_ttl_s / 6)
+        except (ValidationError, BadSettings) as error:
+            message = (
+                error.message if isinstance(error, BadSettings) else f"{error.error_count()} fields cannot be read"
+            )
+            self._statuses.write(seen, *unreadable(message))
+            return None
+        with self._policies[spec.target.policy]:
+            return self._look(seen, spec, plan)
+
+    def _look(self, seen: Object, spec: RolloutSpec, plan: RolloutPlan) -> float | None:
+        policy, before = spec.target.policy, seen.get("status", {})
+        now = round(self._clock.now(), 6)
+        engine = Status.from_dict(before["engine"]) if before.get("engine") else None
+        idle = spec.canary is None or bool(seen["metadata"].get("deletionTimestamp")) or bool(engine and engine.closed)
+        try:
+            world = RolloutWorld() if idle else self._world(spec, plan, engine, now)
+        except RejoinderError as error:
+            if engine is not None and engine.phase == CANARY:
+                with suppress(RejoinderError):
+                    self._statuses.write(seen, {}, (_lapsing(error),))
+            raise
+        moved = decide_rollout(spec, plan, seen["metadata"], before, world, now)
+        if moved.row == "fenced":
+            raise Fenced("another engine writes this policy's table", policy=policy)
+        if moved.decisive and engine is not None:
+            self._evidences.keep(policy, engine.salt, now)
+        self._act(policy, moved, engine, now)
+        self._write(seen, moved, world, now)
+        self._show(seen, policy, engine, moved, world)
+        return moved.again_s
+
+    def _world(self, spec: RolloutSpec, plan: RolloutPlan, engine: Status | None, now: float) -> RolloutWorld:
+        policy = spec.target.policy
+        acts = self._acts(policy)
+        if not acts.topic.term:
+            self._writes.take(policy)
+        arms = acts.topic.read()
+        if arms is not None and acts.topic.fenced_by(arms):
+            raise Fenced("another engine writes this policy's table", policy=policy)
+        replicas = acts.replicas.look()
+        verdict = None if engine is None else self._evidences.look(policy, plan, engine, replicas, now)
+        canary = spec.canary.version if spec.canary else ""
+        published = self._registry.version(policy, canary)
+        return RolloutWorld(
+            served=self._registry.served(policy),
+            arms=arms,
+            published=published["digest"] if published else "",
+            tried="" if engine is not None else self._registry.tried(policy, canary),
+            term=acts.topic.term,
+            replicas=replicas,
+            verdict=verdict,
+            holdout_share=self._holdout_share,
+        )
+
+    def _act(self, policy: str, moved: Moved, before: Status | None, now: float) -> None:
+        for action in moved.actions:
+            if isinstance(action, WriteArms):
+                self._writes.arms(policy, action, now)
+            elif isinstance(action, CreateServed):
+                self._writes.promote(policy, action, now)
+            elif isinstance(action, Load):
+                self._writes.load(policy, action, now)
+            # Unload asks for nothing here: a replica lets go of what no table names.
+        after = moved.engine
+        if before is not None and after is not None and after.phase == ABORTED and after.steps and not before.closed:
+            self._writes.rolled_back(policy, after, now)
+
+    def _write(self, seen: Object, moved: Moved, world: RolloutWorld, now: float) -> None:
+        before, said = seen.get("status", {}), moved.said
+        fields: dict[str, Any] = dict(moved.shown)
+        if moved.engine is not None and changed(before.get("engine"), moved.engine):
+            fields |= {"engine": moved.engine.as_dict(), "row": moved.row}
+            if world.verdict is not None:
+                fields["verdict"] = verdict_status(world.verdict, now)
+        else:
+            said = tuple(_settled(say, before) for say in said)
+        # The table in force after our own write, which is what a person's command must name.
+        if world.served is not None:
+            arms = self._acts(RolloutSpec.model_validate(seen["spec"]).target.policy).topic.read()
+            if arms is not None:
+                fields |= {"generation": arms.generation, "term": arms.term}
+        self._statuses.write(seen, fields, said)
+
+    def _show(self, seen: Object, policy: str, before: Status | None, moved: Moved, world: RolloutWorld) -> None:
+        meta, after = seen["metadata"], moved.engine
+        if after is not None:
+            self._salts[meta["namespace"], meta["name"]] = (policy, after.salt)
+        if after is not None and after.phase in (CANARY, PROMOTED) and world.verdict is not None:
+            self._board.put(meta["namespace"], meta["name"], policy, world.verdict, after)
+        elif after is not None and after.closed:
+            self._board.end(meta["namespace"], meta["name"], policy, after)
+            self._evidences.forget(policy, after.salt)
+
+
+def _settled(say: Say, before: Mapping[str, Any]) -> Say:
+    """With the figures of the last decision, where it still says the same: live ones would be written at each look."""
+    old = next((each for each in before.get("conditions", ()) if each["type"] == say.type), None)
+    return replace(say, message=old["message"]) if old is not None and old["reason"] == say.reason else say
+
+
+def _lapsing(error: RejoinderError) -> Say:
+    """What status says of a canary that cannot be looked at; its weights are what was last written."""
+    word = "".join(part.title() for part in error.reason.split("_"))
+    return Say("Ready", False, word, "something is away: the canary is not renewed and lapses with its lease")

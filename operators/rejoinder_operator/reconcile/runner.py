@@ -1,0 +1,209 @@
+"""The loop of the process: stand by, lead, watch, look, renew; and end when somebody else leads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+
+from rejoinder.core.clock import Clock
+from rejoinder.core.errors import Fenced, RejoinderError
+from rejoinder.core.metrics import Metrics
+from rejoinder.runtime.logging import EventLog
+
+from rejoinder_operator.ports.cache import Cache
+from rejoinder_operator.ports.cluster import Expired, Object, Reads
+from rejoinder_operator.ports.writes import Writes
+from rejoinder_operator.reconcile.election import Election
+from rejoinder_operator.reconcile.queue import WorkQueue
+
+Key = tuple[str, str, str]
+Reconcile = Callable[[str, str], float | None]
+
+#: Kinds that are watched, with the labels that ours have.
+WATCHED: Mapping[str, str] = {
+    "PreferenceLoop": "",
+    "PolicyRound": "",
+    "PolicyRollout": "",
+    "Job": "app.kubernetes.io/managed-by=rejoinder-operator",
+}
+#: Seconds that a worker waits for a key before it looks whether it is to end.
+_WAIT_S = 0.5
+
+
+@dataclass(frozen=True)
+class RunnerRules:
+    """namespaces: that are watched, () for all. resync_s: between two whole looks at everything. retry_s: between two
+    renewals of the lease."""
+
+    namespaces: tuple[str, ...]
+    workers: int = 4
+    resync_s: float = 600.0
+    retry_s: float = 2.0
+
+
+class Runner:
+    """owns: the queue and the threads, while it leads."""
+
+    def __init__(
+        self,
+        rules: RunnerRules,
+        reads: Reads,
+        cache: Cache,
+        election: Election,
+        writes: Writes,
+        reconcilers: Mapping[str, Reconcile],
+        clock: Clock,
+        metrics: Metrics,
+        log: EventLog,
+        jitter: Random,
+    ) -> None:
+        self._rules = rules
+        self._reads = reads
+        self._cache = cache
+        self._election = election
+        self._writes = writes
+        self._reconcilers = reconcilers
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._queue: WorkQueue[Key] = WorkQueue(clock, jitter)
+        self._ending = threading.Event()
+        self._listing = threading.Lock()
+        self._listed: set[tuple[str, str]] = set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Until told to stop. Raises Fenced when leadership was lost: the process must begin anew."""
+        while not stop.is_set() and not self._election.try_once(self._writes):
+            stop.wait(self._rules.retry_s)
+        if stop.is_set():
+            self._election.release(self._writes)
+            return
+        self._metrics["operator_leads"].set(1)
+        self._log.info("leadership_taken")
+        threads = self._threads()
+        for thread in threads:
+            thread.start()
+        try:
+            self._lead(stop)
+        finally:
+            self._ending.set()
+            self._queue.close()
+            self._metrics["operator_leads"].set(0)
+            for thread in threads:
+                if thread.name.startswith("worker"):
+                    thread.join(timeout=10.0)
+            self._election.release(self._writes)
+
+    def _lead(self, stop: threading.Event) -> None:
+        while not stop.wait(self._rules.retry_s):
+            if not self._election.try_once(self._writes):
+                self._log.warning("leadership_lost")
+                raise Fenced("this process does not lead any more")
+            self._metrics["operator_queue"].set(len(self._queue))
+
+    def _threads(self) -> list[threading.Thread]:
+        """Watches are daemons: one that waits for a silent server ends with the process."""
+        watches = [(kind, where) for kind in WATCHED for where in self._rules.namespaces or ("",)]
+        workers = [
+            threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(self._rules.workers)
+        ]
+        return [
+            threading.Thread(target=self._watch, args=pair, name="watch", daemon=True) for pair in watches
+        ] + workers
+
+    def _watch(self, kind: str, namespace: str) -> None:
+        said = ""
+        while not self._ending.is_set():
+            try:
+                self._list_and_watch(kind, namespace)
+                said = ""
+            except Expired:
+                self._ending.wait(self._rules.retry_s)
+            except Exception as error:  # a watch that ended unseen would leave the operator blind and leading
+                reason = getattr(error, "reason", "INTERNAL")
+                if said != reason:
+                    said = reason
+                    self._log.warning("watch_interrupted", kind=kind, reason=reason)
+                self._ending.wait(self._rules.retry_s)
+
+    def _list_and_watch(self, kind: str, namespace: str) -> None:
+        selector = WATCHED[kind]
+        listed = self._reads.list(kind, namespace, selector)
+        items = [{**item, "kind": kind} for item in listed.items]
+        gone = self._cache.replace(kind, items, namespace)
+        self._synced(kind, namespace)
+        for item in (*items, *gone):
+            self._add(kind, item)
+        version, until = listed.version, time.monotonic() + self._rules.resync_s
+        while not self._ending.is_set() and time.monotonic() < until:
+            for what, found in self._reads.watch(kind, namespace, version, selector):
+                version = found["metadata"]["resourceVersion"]
+                if self._ending.is_set():
+                    return
+                if what != "BOOKMARK":
+                    self._take_up(kind, what, {**found, "kind": kind})
+                if time.monotonic() > until:
+                    return
+
+    def _synced(self, kind: str, where: str) -> None:
+        """A kind was listed. With the last of them the work on what they hold begins."""
+        with self._listing:
+            fresh = (kind, where) not in self._listed
+            self._listed.add((kind, where))
+            ready = fresh and all((each, where) in self._listed for each in WATCHED)
+        if ready:
+            for each in WATCHED:
+                for item in self._cache.list(each, where):
+                    self._add(each, item)
+
+    def _take_up(self, kind: str, what: str, found: Object) -> None:
+        meta = found["metadata"]
+        if what == "DELETED":
+            self._cache.drop(kind, meta["namespace"], meta["name"], meta["uid"])
+        else:
+            self._cache.put(kind, found)
+        self._add(kind, found)
+
+    def _add(self, kind: str, found: Object) -> None:
+        """The object itself, and whose child it is; not before every kind around it was listed: without its rollouts a
+        loop would think that it has none."""
+        meta = found["metadata"]
+        where = meta["namespace"] if self._rules.namespaces else ""
+        with self._listing:
+            if any((each, where) not in self._listed for each in WATCHED):
+                return
+        if kind in self._reconcilers:
+            self._queue.add((kind, meta["namespace"], meta["name"]))
+        for owner in meta.get("ownerReferences", ()):
+            if owner.get("controller") and owner["kind"] in self._reconcilers:
+                self._queue.add((owner["kind"], meta["namespace"], owner["name"]))
+
+    def _work(self) -> None:
+        while not self._ending.is_set():
+            key = self._queue.take(_WAIT_S)
+            if key is not None:
+                self._look(key)
+
+    def _look(self, key: Key) -> None:
+        kind, namespace, name = key
+        began = self._clock.monotonic()
+        try:
+            again_s = self._reconcilers[kind](namespace, name)
+        except Exception as error:
+            reason = getattr(error, "reason", "INTERNAL")
+            self._metrics["reconcile_errors_total"].labels(kind, reason).inc()
+            pause = self._queue.failed(key)
+            if isinstance(error, RejoinderError):
+                self._log.warning(
+                    "look_failed", kind=kind, namespace=namespace, name=name, reason=reason, again_s=pause
+                )
+            else:
+                self._log.error("look_failed", error, kind=kind, namespace=namespace, name=name)
+        else:
+            self._queue.done(key)
+            if again_s is not None:
+                self._queue.add(key, again_s)
+        self._metrics["reconcile_s"].labels(kind).observe(self._clock.monotonic() - began)

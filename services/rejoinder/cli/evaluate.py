@@ -1,0 +1,115 @@
+"""`rejoinder evaluate`: measures of a policy, from files that any trainer can write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rejoinder.cli.jsonlines import values
+from rejoinder.cli.output import cell, json_option, print_json, print_table
+from rejoinder.core.errors import BadFile
+
+NUMBERS = ("chosen_logp", "rejected_logp", "chosen_tokens", "rejected_tokens")
+SHARES = ("share", "flip_probability")
+
+file_argument = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group()
+def command() -> None:
+    """Measures of a policy."""
+
+
+@command.command()
+@click.argument("before", type=file_argument)
+@click.argument("after", type=file_argument)
+@click.option("--shares", type=file_argument, help="JSON Lines {id, share}: of the raters who prefer the chosen one.")
+@click.option("--beta", type=click.FloatRange(min=0, min_open=True), help="Of the objective; for what it could reach.")
+@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@json_option
+def ranking(before: Path, after: Path, shares: Path | None, beta: float | None, seed: int, as_json: bool) -> None:
+    """Ranking accuracy of two policies on the same pairs, and what the objective could reach (arXiv 2405.19534).
+
+    BEFORE and AFTER: JSON Lines {id, group?, chosen_logp, rejected_logp, chosen_tokens, rejected_tokens}, log p summed
+    over the response in nats; `python -m rejoinder.training likelihood` writes them. Idealised accuracy and the
+    alignment gap are of the pairs with a share of raters, or a flip_probability in BEFORE.
+    """
+    import numpy as np
+
+    from rejoinder.evaluate.ranking_accuracy import rank_report
+
+    old, new = rows_of(before), rows_of(after)
+    if [row["id"] for row in old] != [row["id"] for row in new]:
+        raise BadFile("before and after must hold the same pairs in the same order", file=after.name)
+    if shares is not None:
+        given = shares_of(shares)
+        old = [{**row, "share": given[row["id"]]} if row["id"] in given else row for row in old]
+    report = rank_report(old, new, generator=np.random.default_rng(seed), beta=beta)
+    print_json(report) if as_json else _print(report)
+
+
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    """Raises BadFile that names the line."""
+    found = []
+    for where, row in _objects(file):
+        for name in NUMBERS:
+            if not _is_number(row.get(name)):
+                raise BadFile(f"{where}: {name} must be a finite number", file=file.name)
+        if min(row["chosen_tokens"], row["rejected_tokens"]) <= 0:
+            raise BadFile(f"{where}: a response has one token at least", file=file.name)
+        for name in SHARES:
+            if name in row and not (_is_number(row[name]) and 0 <= row[name] <= 1):
+                raise BadFile(f"{where}: {name} must be between 0 and 1", file=file.name)
+        found.append({**row, "group": str(row.get("group") or row["id"])})
+    return found
+
+
+def shares_of(file: Path) -> dict[str, float]:
+    """Raises BadFile that names the line."""
+    found = {}
+    for where, row in _objects(file):
+        if not (_is_number(row.get("share")) and 0 <= row["share"] <= 1):
+            raise BadFile(f"{where}: share must be between 0 and 1", file=file.name)
+        found[row["id"]] = float(row["share"])
+    return found
+
+
+def _objects(file: Path) -> Sequence[tuple[str, dict[str, Any]]]:
+    out, seen = [], set()
+    for where, number, row in values(file):
+        if not isinstance(row, dict) or not isinstance(row.get("id"), str):
+            raise BadFile(f"{where} is no object with an id", file=file.name, line=number)
+        if row["id"] in seen:
+            raise BadFile(f"{where}: its id stands twice", file=file.name, line=number)
+        seen.add(row["id"])
+        out.append((where, row))
+    if not out:
+        raise BadFile(f"{file.name} holds no pair", file=file.name)
+    return out
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _print(report: Mapping[str, Any]) -> None:
+    rows = [
+        (how, part, report[how][part]["after"]["n"], *map(_span, report[how][part].values()))
+        for how in ("summed", "per_token")
+        for part in ("all", "length_matched")
+    ]
+    print_table("Ranking accuracy", ("log p", "pairs", "n", "before", "after", "gain", "longer wins"), rows)
+    parts = [(part["n"], part["hardest"], part["before"], part["after"]) for part in report["by_difficulty"]]
+    print_table("By difficulty", ("pairs", "hardest, nats", "before", "after"), parts)
+    if found := report["idealised"]:
+        names = ("before", "after", "idealised", "gap")
+        figures = [(name, found[name]["n"], _span(found[name])) for name in names]
+        print_table(f"What the objective could reach, by {found['shares_from']}", ("figure", "n", "value"), figures)
+
+
+def _span(figure: Mapping[str, Any]) -> str:
+    return f"{cell(figure['value'])} [{cell(figure['low'])}, {cell(figure['high'])}]"

@@ -1,0 +1,108 @@
+"""Drawing arms for a server that knows none of them: which version, and which of its models that is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Mapping, Sequence
+
+from rejoinder.core.arms import Version
+from rejoinder.core.clock import Clock
+from rejoinder.core.errors import NotFound
+from rejoinder.core.types import Interaction, Served
+from rejoinder.gateway.meter import Meter
+from rejoinder.rollout.counter import AssignmentCounter
+from rejoinder.rollout.drawing import draw, stable_instead
+from rejoinder.rollout.lease import ArmsView
+from rejoinder.runtime.spool import Spool
+
+
+class Known:
+    """Which versions the server behind us can answer from. owns: its models as last listed, and the versions that arms
+    name. Safe from any thread.
+
+    models: version → its model there, where that has another name.
+    """
+
+    def __init__(self, models: Mapping[str, str]) -> None:
+        self._models = models
+        self._guard = threading.Lock()
+        self._listed: frozenset[str] = frozenset()
+        self._wanted: dict[str, Version] = {}
+
+    def model_of(self, version: str) -> str:
+        return self._models.get(version, version)
+
+    def listed(self, models: Collection[str]) -> None:
+        with self._guard:
+            self._listed = frozenset(models)
+
+    @property
+    def models(self) -> frozenset[str]:
+        """Every model that the server has."""
+        with self._guard:
+            return self._listed
+
+    def load(self, wanted: Version) -> None:
+        """Raises NotFound until the server lists the version's model: putting it there is the deployment's."""
+        with self._guard:
+            self._wanted[wanted.version] = wanted
+            there = self.model_of(wanted.version) in self._listed
+        if not there:
+            raise NotFound("the server behind the gateway has not loaded the version", version=wanted.version)
+
+    def pin(self, wanted: Sequence[Version]) -> None:
+        with self._guard:
+            self._wanted = {version.version: version for version in wanted}
+
+    @property
+    def named(self) -> frozenset[str]:
+        """Models that are versions of the policy."""
+        with self._guard:
+            return frozenset(self.model_of(name) for name in self._wanted)
+
+    @property
+    def all(self) -> list[Version]:
+        """Every version that can be served now."""
+        with self._guard:
+            return [each for each in self._wanted.values() if self.model_of(each.version) in self._listed]
+
+    @property
+    def loaded(self) -> frozenset[str]:
+        """Their digests."""
+        return frozenset(version.digest for version in self.all)
+
+
+class Drawing:
+    """owns: nothing; view, counts and spool are the process's."""
+
+    def __init__(
+        self, view: ArmsView, known: Known, counter: AssignmentCounter, record: Spool, meter: Meter, clock: Clock
+    ) -> None:
+        self._view = view
+        self._known = known
+        self._counter = counter
+        self._record = record
+        self._meter = meter
+        self._clock = clock
+
+    def draw(self, asked: Interaction) -> Served:
+        """Who answers; counted before anything can become of the answer. asked: with its interaction id."""
+        served = draw(
+            self._view,
+            self._counter,
+            asked,
+            now=self._clock.now(),
+            loaded=self._known.loaded,
+            spool_has_room=not self._record.full,
+            drew=self._meter.drew,
+        )
+        self._meter.assigned(served)
+        return served
+
+    def stable_instead(self, served: Served) -> Served:
+        """What answers where the drawn version turned out not to be there."""
+        self._meter.stable_instead()
+        return stable_instead(served, self._view.table)
+
+    def model_of(self, served: Served) -> str:
+        return self._known.model_of(served.version)

@@ -1,0 +1,1 @@
+"""Small applications before the gateway, to be read and copied."""

@@ -1,0 +1,126 @@
+"""What can be turned on the observer: whose topics are read, how their records are understood, where they go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from rejoinder.core.errors import BadSettings
+from rejoinder.core.keyfile import read_key
+from rejoinder.core.types import Consent
+from rejoinder.observe.events import ImportAs
+from rejoinder.observe.fieldmap import FieldMap
+from rejoinder.observe.formats import fields
+from rejoinder.observe.mapped import Mapper
+from rejoinder.observe.turns import Order
+from rejoinder.runtime.callertheme import CallerTheme
+from rejoinder.runtime.kafkatheme import BrokersTheme, KafkaGuestTheme
+from rejoinder.runtime.settings import ServerSettings, Theme
+
+
+class TopicTheme(Theme):
+    topic: str = Field(min_length=1)
+    """The topic's name on the brokers; it is neither made nor altered."""
+    id: str = ""
+    """The topic's id as `--check` prints it: another one is LOG_REPLACED, also where brokers forgot the positions."""
+    map: dict[str, Any]
+    """The field map (see README.md of this room)."""
+
+
+class ReadTheme(Theme):
+    group: str = "rejoinder-observe"
+    """Consumer group on those brokers; its committed positions are all that this process remembers."""
+    member: str = "observe-0"
+    """This process's name in the group, one per replica: back under it within the session, nothing moves."""
+    start: str = "earliest"
+    """earliest, latest or a time (ISO 8601, in quotes): where a group without a position in a topic begins, and no
+    other; a partition that is added later is read from its first record."""
+    poll_s: float = Field(default=0.5, gt=0)
+    """Longest wait for records: bounds how late a stop is noticed."""
+    batch: int = Field(default=500, ge=1, le=1000)
+    """Records of one turn; bounds what a kill makes the next process read again."""
+    look_s: float = Field(default=1.0, gt=0)
+    """Seconds between two looks at the ends of the topics: how old the lag is that is exported."""
+
+
+class IntoTheme(CallerTheme):
+    feedback: str = "127.0.0.1:50051"
+    """Address of the feedback service. A token of role internal lets a record's own time be when it was accepted."""
+    tenant: str = "default"
+    """Whose data these are."""
+    policy: str = "observed"
+    """The line of versions that the models named in the records belong to."""
+    train: bool = True
+    """False counts what is read, but lets it enter no window and no pair."""
+    log: Literal["owner", "kafka"] = "owner"
+    """Who takes dead letters: the owner of the SQLite log (the feedback service), or Kafka."""
+    kafka: KafkaGuestTheme = KafkaGuestTheme()
+    """Our own log on Apache Kafka; its topics are the feedback service's to make."""
+    backoff_max_s: float = Field(default=5.0, gt=0)
+    """Longest pause in seconds while the service is away or busy; nothing is skipped meanwhile."""
+
+
+class OrderTheme(Theme):
+    settle_s: float = Field(default=10.0, ge=0)
+    """For `form: turns`: how much later, by the log's own time, a conversation's message may come than one that was
+    said after it. Answers whose history is not known to be whole wait for so long."""
+    context_s: float = Field(default=3600.0, gt=0)
+    """For `form: turns`: how far back a history reaches; so much of the topics is read again at a start."""
+    max_turns: int = Field(default=200, ge=2, le=10_000)
+    """For `form: turns`: messages of one history: bounds what one conversation id for everybody would cost."""
+    max_bytes: int = Field(default=256 << 20, ge=1 << 20)
+    """For `form: turns`: characters that are kept, each message taken for 1,000 more; above it the oldest are
+    settled or forgotten early, and counted (`observe_hurried_total`)."""
+
+
+class FaultsTheme(Theme):
+    unmapped: Literal["dead_letter", "stop"] = "dead_letter"
+    """What becomes of a record that cannot be mapped: put aside with its reason, or the process ends before it."""
+    poison_limit: int = Field(default=100, ge=1)
+    """So many in a row and the map, or the topic, is held to be wrong: the process ends before the last of them."""
+    key_file: Path | None = None
+    """The deployment's key (erasure.key_file of the ledger), by which an erasure finds a dead letter of its user.
+    Without it, or without a user that the map finds, dead letters say where and why, and hold no bytes."""
+
+
+class ObserveSettings(Theme):
+    server: ServerSettings = ServerSettings(port=50070)
+    """The chassis; it answers health and metrics, nothing else."""
+    brokers: BrokersTheme = BrokersTheme()
+    topics: list[TopicTheme] = Field(min_length=1)
+    """The topics that are read, each with its map."""
+    read: ReadTheme = ReadTheme()
+    into: IntoTheme = IntoTheme()
+    order: OrderTheme = OrderTheme()
+    faults: FaultsTheme = FaultsTheme()
+
+    def mappers(self) -> dict[str, Mapper]:
+        """Topic → how its records are understood. Raises BadSettings that names the field of a bad map."""
+        consent = Consent.UNSPECIFIED if self.into.train else Consent.NO_TRAIN
+        out: dict[str, Mapper] = {}
+        for number, theme in enumerate(self.topics):
+            if theme.topic in out:
+                raise BadSettings(f"topics.{number}: {theme.topic} is named twice", field=f"topics.{number}.topic")
+            target = ImportAs(self.into.tenant, self.into.policy, f"observe:{theme.topic}", consent)
+            out[theme.topic] = Mapper(FieldMap(theme.map, f"topics.{number}.map"), target)
+        return out
+
+    def start(self) -> str | float:
+        """ "earliest", "latest" or seconds since the epoch. Raises BadSettings."""
+        if self.read.start in ("earliest", "latest"):
+            return self.read.start
+        moment = fields.moment(self.read.start)
+        if moment is None:
+            raise BadSettings("read.start must be earliest, latest or a time (ISO 8601)", field="read.start")
+        return moment
+
+    def keeping(self) -> Order:
+        return Order(**self.order.model_dump())
+
+    def key(self) -> bytes | None:
+        """Raises BadSettings for a key file that is named and cannot be read."""
+        if self.faults.key_file is None:
+            return None
+        return read_key(self.faults.key_file, "faults.key_file")

@@ -1,0 +1,113 @@
+"""Where what was read goes: the feedback service for events, its log's owner or Kafka for dead letters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from rejoinder.clients.connection import Connection, token_in
+from rejoinder.clients.feedback import FeedbackClient, RecordResult
+from rejoinder.clients.owner import LogOwnerClient
+from rejoinder.core import codec
+from rejoinder.core.errors import (
+    BadSettings,
+    FailedPrecondition,
+    InvalidArgument,
+    PermissionDenied,
+    ResourceExhausted,
+    TooLong,
+)
+from rejoinder.core.types import RecordOutcome
+from rejoinder.observe.mapped import Event
+from rejoinder.observe.settings import IntoTheme
+from rejoinder.stream.opening import kafka_log
+from rejoinder.stream.port import NewRecord
+
+#: What a service's `server.max_message_bytes` is by default: gRPC itself answers to twice as much, and like a service
+#: that is busy.
+_LARGEST = 16 << 20
+#: Outcome and reason of one event.
+Told = tuple[RecordOutcome, str]
+#: Bytes of one request of dead letters, at most one letter more.
+_REQUEST_BYTES = 4 << 20
+
+
+class ServiceSink:
+    """An `observer.Sink`. owns: its channels, and the log on Kafka where dead letters go there."""
+
+    def __init__(self, into: IntoTheme) -> None:
+        # Few tries: who waits for a service that is away also keeps the membership of its group alive.
+        connection = Connection(into.feedback, into.tls, token_in(into.token_file), deadline_s=30.0, tries=2)
+        self._client = FeedbackClient(connection)
+        self._owner = LogOwnerClient(connection)
+        self._role_checked = False
+        self._append: Callable[[Sequence[NewRecord]], object]
+        self._close: Callable[[], None]
+        if into.log == "kafka":
+            log = kafka_log(into.kafka.model_dump(), "rejoinder-observe")
+            self._append, self._close = lambda records: log.append(records).result(), log.close
+        else:
+            self._append, self._close = self._owner.append, lambda: None
+
+    def record(self, topic: str, events: Sequence[Event]) -> Sequence[Told]:
+        """Raises what the service answers; what was taken by then is a duplicate the next time. BadSettings for a token
+        without role internal."""
+        self._check_role()
+        return self._sent(
+            self._client.record_interactions if topic == "interactions" else self._client.record_feedback, events
+        )
+
+    def _check_role(self) -> None:
+        """Before the first event: to anybody else the service gives the moment of reading as `accepted_at`, without a
+        word, and what is read again after an erasure would come back."""
+        if self._role_checked:
+            return
+        try:
+            # A step of nothing, which only that role may ask for.
+            self._owner.append([])
+        except PermissionDenied:
+            raise BadSettings("into.token_file holds a token without role internal", field="into.token_file") from None
+        except FailedPrecondition:
+            # The role is there; the service keeps its log on Kafka, where nobody follows it.
+            pass
+        self._role_checked = True
+
+    def _sent(self, send: Callable[..., Sequence[RecordResult]], events: Sequence[Event]) -> Sequence[Told]:
+        """One that our format cannot hold, or no request, is refused by itself: it must neither keep the others from
+        being taken nor end each process that reads it."""
+        try:
+            return [(result.outcome, result.reason) for result in send(events)]
+        except (ArithmeticError, ValueError, InvalidArgument) as error:
+            if len(events) == 1:
+                reason = error.reason if isinstance(error, InvalidArgument) else InvalidArgument.reason
+                return [(RecordOutcome.REJECTED, reason)]
+            half = len(events) // 2
+            return [*self._sent(send, events[:half]), *self._sent(send, events[half:])]
+        except ResourceExhausted:
+            large = {number for number, event in enumerate(events) if codec.to_proto(event).ByteSize() > _LARGEST}
+            if not large:
+                raise
+            others = iter(self._sent(send, [event for number, event in enumerate(events) if number not in large]))
+            refused = (RecordOutcome.REJECTED, TooLong.reason)
+            return [refused if number in large else next(others) for number in range(len(events))]
+
+    def bury(self, letters: Sequence[NewRecord]) -> None:
+        for part in _parts(letters):
+            self._append(part)
+
+    def close(self) -> None:
+        self._client.close()
+        self._owner.close()
+        self._close()
+
+
+def _parts(letters: Sequence[NewRecord]) -> Iterator[list[NewRecord]]:
+    part: list[NewRecord] = []
+    size = 0
+    for letter in letters:
+        part.append(letter)
+        size += len(letter.value)
+        if size >= _REQUEST_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

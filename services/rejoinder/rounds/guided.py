@@ -1,0 +1,69 @@
+"""User-guided evaluation of a round's version: evaluation users' dissatisfied turns, and both versions' answers anew.
+
+These users are on no other side: no pair that was trained on and no measure of the gate is theirs. What comes out is
+figures alone; nothing that anybody said is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from rejoinder.core.arms import Salts, population, unit_id
+from rejoinder.core.types import Comment, FollowUp, Polarity, Sampling
+from rejoinder.evaluate.checkers import voiced
+from rejoinder.evaluate.guided import Guided, met, shares
+from rejoinder.ledger.windows import Evidence
+from rejoinder.rounds.gate import AT_ONCE
+from rejoinder.rounds.pairs.context import Sampler
+from rejoinder.rounds.recipe import Gate
+
+#: Prompts that both versions answer, at most: the figure tells a reader something, and decides nothing.
+MOST = 60
+
+
+def dissatisfied(evidence: Sequence[Evidence], salts: Salts, holdout_share: float) -> list[Evidence]:
+    """Turns in which an evaluation user was read as dissatisfied, in the order of their ids."""
+    found = [
+        piece
+        for piece in evidence
+        if piece.signal is not None
+        and piece.signal.polarity is Polarity.DSAT
+        and isinstance(piece.feedback.kind, FollowUp | Comment)
+        # Of nobody known, a pair and its turn could fall on different sides.
+        and (piece.interaction.user_id or piece.feedback.user_id or piece.interaction.conversation_id)
+        and population(_unit(piece), salts, holdout_share) == "evaluation"
+    ]
+    return sorted(found, key=lambda piece: piece.id)
+
+
+def guided(
+    turns: Sequence[Evidence], versions: tuple[str, str], gate: Gate, sampler: Sampler | None, seed: int
+) -> dict[str, Any]:
+    """`shares` of these turns, and `met` for `versions` (before, after; "" is the stable one) on those with wishes that
+    a rule checks. Without a sampler nothing is answered, and no rate told."""
+    wishes = {turn.id: voiced(_said(turn)) for turn in turns}
+    asked = [turn for turn in turns if wishes[turn.id]][:MOST] if sampler else []
+
+    def answer(version: str, number: int) -> str:
+        sampling = Sampling(gate.temperature, max_tokens=gate.max_tokens, seed=number)
+        return sampler.sample(asked[number].interaction.messages, sampling, 1, version)[0].text
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        # One version after the other: the services batch what comes together, and a batch is of one version.
+        before, after = (list(pool.map(answer, [version] * len(asked), range(len(asked)))) for version in versions)
+    rows = [Guided(_unit(turn), wishes[turn.id], one, two) for turn, one, two in zip(asked, before, after, strict=True)]
+    return {**shares([_said(turn) for turn in turns]), **met(rows, np.random.default_rng(seed))}
+
+
+def _said(turn: Evidence) -> str:
+    return turn.feedback.kind.text
+
+
+def _unit(piece: Evidence) -> str:
+    about = piece.interaction
+    user = about.user_id or piece.feedback.user_id
+    return unit_id(piece.tenant, user, about.conversation_id)

@@ -1,0 +1,3 @@
+module rejoinder.dev/tests/pause
+
+go 1.24.0

@@ -1,0 +1,174 @@
+"""decide/rollout: the cluster's rows before the laptop's, and the spec as its plan."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rejoinder.core.arms import ArmsTable, Version
+from rejoinder.core.errors import BadSettings
+from rejoinder.core.types import Polarity
+from rejoinder.rollout.decide import decide
+from rejoinder.rollout.evidence import Evidence
+from rejoinder.rollout.state import Observed, Pointer, Replica, Status
+from rejoinder.rollout.units import Audited, UnitScore
+from rejoinder.rollout.verdict import Outcome, Verdict, verdict
+from rejoinder.rollout.vetoes import Veto
+from rejoinder.rollouts.judging import MEASURED, check_kept
+from rejoinder_operator.api.rollouts import RolloutSpec, VerdictStatus
+from rejoinder_operator.decide import rollout as rollouts
+from rejoinder_operator.decide.rollout import (
+    Moved,
+    RolloutWorld,
+    changed,
+    commands_of,
+    decide_rollout,
+    plan_of,
+    salt_of,
+    told,
+    verdict_status,
+)
+
+from tests.operator.world import GOOD, NEW, ROLLOUT
+
+NOW = 1_700_000_000.0
+META: dict[str, Any] = {"name": "assist-r0001", "namespace": "team", "uid": "p1", "annotations": {}}
+VERSIONS = {"stable": vars(GOOD), "canary": vars(NEW)}
+SEEN = RolloutWorld(
+    served=Pointer(1, GOOD), published=NEW.digest, term=1, replicas=(Replica("a", ((NEW.version, NEW.digest),)),)
+)
+BEGUN = Status(salt_of("p1"), GOOD, NEW, 1, NOW - 1)
+
+
+def spec_of(**fields: Any) -> RolloutSpec:
+    return RolloutSpec.model_validate(ROLLOUT | VERSIONS | fields)
+
+
+def decided(seen: RolloutWorld = SEEN, engine: Status | None = None, meta: Any = (), spec: Any = None) -> Moved:
+    chosen = spec or spec_of()
+    status = {"engine": engine.as_dict()} if engine else {}
+    return decide_rollout(chosen, plan_of(chosen), META | dict(meta), status, seen, NOW)
+
+
+ROWS = {
+    "template": decided(spec=RolloutSpec.model_validate(ROLLOUT)),
+    "deleting": decided(engine=BEGUN, meta={"deletionTimestamp": "now"}),
+    "unserved": decided(replace(SEEN, served=None)),
+    "moved": decided(replace(SEEN, served=Pointer(2, Version("other", "6" * 64)))),
+    "unpublished": decided(replace(SEEN, published="7" * 64), BEGUN),
+    "tried": decided(replace(SEEN, tried="worse:satisfaction")),
+    "begin": decided(),
+}
+
+
+def test_the_table_its_docstring_and_these_rows_are_one() -> None:
+    assert re.findall(r"^\| (\w+) *\|", rollouts.__doc__ or "", re.M)[1:] == list(ROWS)
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_applies_where_its_line_says_and_touches_nothing(row: str) -> None:
+    assert ROWS[row].row == row
+    assert ROWS[row].actions == ()
+
+
+def test_after_them_it_is_the_laptops_decision_word_for_word() -> None:
+    arms = ArmsTable("assist", term=1, generation=3, stable=GOOD, holdout_share=0.1)
+    seen = replace(SEEN, arms=arms)
+    plan = plan_of(spec_of())
+    observed = Observed(arms, Pointer(1, GOOD), 1, SEEN.replicas)
+    laptop = decide(plan, BEGUN, observed, NOW)
+    ours = decided(seen, BEGUN)
+    assert (ours.row, ours.engine, ours.actions) == (laptop.row, laptop.status, laptop.actions)
+    assert ours.row == "first_step"
+    assert ours.shown["weights"] == {"stable": 50, "canary": 50}
+
+
+def test_a_beginning_that_was_lost_draws_nobody_anew() -> None:
+    assert ROWS["begin"].engine is not None
+    assert ROWS["begin"].engine.salt == decided().engine.salt != salt_of("p2")
+
+
+def test_a_command_carries_the_generation_that_it_was_made_on() -> None:
+    arms = ArmsTable("assist", term=1, generation=3, stable=GOOD)
+    for generation, row in (("3", "abort"), ("2", "first_step")):
+        meta = {"annotations": {"rejoinder.dev/abort": generation}}
+        assert decided(replace(SEEN, arms=arms), BEGUN, meta).row == row
+    assert commands_of({"annotations": {"rejoinder.dev/promote": "soon"}}) == ()
+
+
+def test_every_field_of_the_spec_reaches_the_plan() -> None:
+    plan = plan_of(spec_of(approval="promotion", onDeadline="Hold", promoteOn="better", unit="conversation"))
+    assert (plan.approval, plan.on_deadline, plan.promote_on, plan.unit) == (
+        "promotion",
+        "hold",
+        "better",
+        "conversation",
+    )
+    assert (plan.lease_ttl_s, plan.margin, plan.min_units, plan.watch_s) == (45.0, 0.2, 20, 3.0)
+    assert [(step.weight, step.duration_s, step.deadline_s) for step in plan.steps] == [(0.5, 10.0, 240.0)]
+
+
+def test_every_veto_of_the_plan_can_be_asked_for_in_the_spec() -> None:
+    asked = [
+        {"name": "audit", "twoSided": True, "minUnits": 40, "sees": "0.6"},
+        {"name": "refusals", "baseRate": "0.02"},
+        {"name": "failures"},
+        {"name": "length"},
+    ]
+    spec = spec_of(analysis={"vetoes": asked})
+    plan = plan_of(spec)
+    check_kept(plan, plan.lease_ttl_s / 6)
+    assert {veto.name for veto in plan.vetoes} == set(MEASURED)
+    assert plan.vetoes[0] == Veto("audit", two_sided=True, min_units=40, sees=0.6)
+    assert plan.vetoes[1] == Veto("refusals", 0.02)
+
+
+def test_what_the_vetoes_found_is_in_the_status_and_in_the_line_of_evidence() -> None:
+    plan = plan_of(spec_of(analysis={"vetoes": [{"name": "audit"}, {"name": "failures"}]}))
+    evidence = Evidence(plan)
+    for i in range(6):
+        read = (Audited(Polarity.SAT, Polarity.DSAT if i < 5 else Polarity.UNSPECIFIED),)
+        evidence.add(UnitScore(f"u{i}", i % 2 == 0, 0.5, float(i), 1, 1.0, 1.0, 1.0, 0.0, audited=read))
+    found = verdict(evidence, plan)
+    audit, failures = VerdictStatus.model_validate(verdict_status(found, NOW)).vetoes
+    assert (audit.name, audit.state, audit.n, audit.harm, audit.unread) == (
+        "audit",
+        "Unmeasured",
+        (2, 3),
+        ("1.0000", "1.0000"),
+        1,
+    )
+    assert (failures.state, failures.n, failures.log_needed) == ("Clear", (3, 3), "5.298")
+    assert told(found).endswith("vetoes: audit unmeasured, failures clear")
+
+
+def test_weights_that_fall_are_refused_here_too() -> None:
+    with pytest.raises(BadSettings, match="rise"):
+        plan_of(spec_of(steps=[{"weight": 50}, {"weight": 20}]))
+
+
+@pytest.mark.parametrize("held", ["busy", "approval", "suspended", "frozen"])
+def test_the_time_to_load_does_not_pass_while_a_rollout_waits(held: str) -> None:
+    before = {"engine": replace(BEGUN, held=held, began_at=NOW - 86_400).as_dict()}
+    seen = replace(SEEN, replicas=(Replica("a", ()),))
+    spec = spec_of()
+    found = decide_rollout(spec, plan_of(spec), META, before, seen, NOW)
+    assert found.row == "loading"
+
+
+def test_a_beginning_that_is_pushed_on_while_it_waits_is_not_written() -> None:
+    assert not changed(BEGUN.as_dict(), replace(BEGUN, began_at=BEGUN.began_at + 7_200))
+    assert changed(BEGUN.as_dict(), replace(BEGUN, held="approval"))
+    assert changed(None, BEGUN)
+
+
+def test_the_evidence_is_told_in_one_line() -> None:
+    arms = {"stable": {"judged": 812, "mean": 0.781}, "canary": {"judged": 203, "mean": 0.774}}
+    snapshot = {"arms": arms, "interval": [-0.071, 0.055], "extractor": "minilm@1"}
+    said = told(Verdict(Outcome.INCONCLUSIVE, ("satisfaction",), False, snapshot))
+    assert said == (
+        "inconclusive (satisfaction): stable 0.7810 of 812, canary 0.7740 of 203, "
+        "difference [-0.0710, 0.0550], by minilm@1"
+    )

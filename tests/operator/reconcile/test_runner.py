@@ -1,0 +1,147 @@
+"""reconcile/runner: nothing is looked at half seen, and one bad object or watch holds up nobody."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from random import Random
+from typing import Any
+
+import pytest
+from rejoinder.core.clock import ManualClock, SystemClock
+from rejoinder.core.errors import Unavailable
+from rejoinder.core.metrics import Metrics
+from rejoinder_operator.ports.cache import Cache
+from rejoinder_operator.ports.cluster import Expired
+from rejoinder_operator.reconcile.election import Election, ElectionRules
+from rejoinder_operator.reconcile.runner import Runner, RunnerRules
+
+from tests.operator.double import FakeCluster
+from tests.operator.world import LOOP, World
+from tests.rollouts.world import silent
+
+PATIENCE_S = 30.0
+
+
+class Watched(FakeCluster):
+    """A server whose watches wait, and whose lists can be held back. fails: what the next watches of loops raise, the
+    first after `meanwhile`. watching: set when one does not."""
+
+    def __init__(self) -> None:
+        super().__init__(ManualClock())
+        self.held: dict[str, threading.Event] = {}
+        self.fails: list[Exception] = []
+        self.ended, self.watching = threading.Event(), threading.Event()
+        self.meanwhile: Callable[[], None] | None = None
+
+    def list(self, kind: str, namespace: str, selector: str = "") -> Any:
+        if kind in self.held:
+            assert self.held[kind].wait(PATIENCE_S)
+        return super().list(kind, namespace, selector)
+
+    def watch(self, kind: str, namespace: str, version: str, selector: str = "") -> Iterator[tuple[str, Any]]:
+        if kind == "PreferenceLoop" and self.fails:
+            if self.meanwhile is not None:
+                self.meanwhile()
+                self.meanwhile = None
+            raise self.fails.pop()
+        if kind == "PreferenceLoop":
+            self.watching.set()
+        self.ended.wait(PATIENCE_S)
+        return iter(())
+
+
+@pytest.fixture
+def cluster(world: World) -> Iterator[Watched]:
+    made = Watched()
+    world.cluster = made
+    yield made
+    made.ended.set()
+
+
+def running(
+    world: World, look: Callable[[str, str], float | None], cache: Cache
+) -> tuple[threading.Thread, threading.Event]:
+    process, stop = world.process(), threading.Event()
+    election = Election(ElectionRules("team", "op", "a", retry_s=0.01), world.cluster, SystemClock())
+    process.writes.guard = election.guard
+    rules = RunnerRules((), workers=2, retry_s=0.01)
+    looks = {"PreferenceLoop": look}
+    runner = Runner(
+        rules, world.cluster, cache, election, process.writes, looks, SystemClock(), Metrics(), silent(), Random(1)
+    )
+    thread = threading.Thread(target=runner.run, args=(stop,))
+    thread.start()
+    return thread, stop
+
+
+def test_nothing_is_looked_at_before_every_kind_was_listed(world: World, cluster: Watched) -> None:
+    cluster.held["PolicyRollout"] = threading.Event()
+    world.make("PreferenceLoop", "assist", LOOP)
+    looked, cache, seen = threading.Event(), Cache(), []
+
+    def look(namespace: str, name: str) -> None:
+        seen.append(cluster.held["PolicyRollout"].is_set())
+        looked.set()
+
+    thread, stop = running(world, look, cache)
+    try:
+        # The others have been listed once their objects are in the cache; a look would come now.
+        while not cache.list("PreferenceLoop"):
+            assert thread.is_alive()
+        assert not looked.wait(0.3)
+        cluster.held["PolicyRollout"].set()
+        assert looked.wait(PATIENCE_S)
+    finally:
+        stop.set()
+        thread.join(PATIENCE_S)
+    assert seen == [True]
+
+
+def test_an_object_that_cannot_be_decided_holds_up_nobody(world: World, cluster: Watched) -> None:
+    for name in ("bad", "good"):
+        world.make("PreferenceLoop", name, LOOP)
+    failed, looked = threading.Event(), threading.Event()
+
+    def look(namespace: str, name: str) -> None:
+        if name == "bad":
+            failed.set()
+            raise KeyError("began_at")
+        assert failed.wait(PATIENCE_S)
+        looked.set()
+
+    thread, stop = running(world, look, Cache())
+    try:
+        assert looked.wait(PATIENCE_S)
+        assert thread.is_alive()
+    finally:
+        stop.set()
+        thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("error", [Expired("410"), Unavailable("away"), KeyError("metadata")])
+def test_a_watch_that_fails_lists_anew_and_what_went_meanwhile_is_looked_at(
+    world: World, cluster: Watched, error: Exception
+) -> None:
+    world.make("PreferenceLoop", "early", LOOP)
+    uid = cluster.get("PreferenceLoop", "team", "early")["metadata"]["uid"]
+    cache, looked, gone = Cache(), threading.Event(), threading.Event()
+    cluster.fails = [error, error]
+
+    def meanwhile() -> None:
+        assert looked.wait(PATIENCE_S)
+        cluster.delete("PreferenceLoop", "team", "early", uid)
+
+    cluster.meanwhile = meanwhile
+
+    def look(namespace: str, name: str) -> None:
+        (gone if cache.get("PreferenceLoop", namespace, name) is None else looked).set()
+
+    thread, stop = running(world, look, cache)
+    try:
+        assert gone.wait(PATIENCE_S)
+        assert cluster.watching.wait(PATIENCE_S)
+    finally:
+        stop.set()
+        thread.join(PATIENCE_S)

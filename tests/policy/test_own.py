@@ -1,0 +1,49 @@
+"""policy/own: an export is taken as it is, another model goes through the training room, or the command is named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from rejoinder.core.errors import FailedPrecondition
+from rejoinder.policy import own
+from rejoinder.policy.own import exported
+from rejoinder.policy.settings import OwnTheme
+
+
+def test_an_export_that_was_made_elsewhere_needs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "genai_config.json").touch()
+    assert exported(OwnTheme(name=str(tmp_path)), lambda name: False) == tmp_path
+
+
+def test_without_the_training_extra_the_command_that_makes_it_is_named() -> None:
+    with pytest.raises(FailedPrecondition, match=r"models export --model me/tiny --out DIR") as raised:
+        exported(OwnTheme(name="me/tiny"), lambda name: name != "torch")
+    assert "(torch not installed)" in raised.value.message
+
+
+@pytest.mark.parametrize(("download", "offline"), [(False, "1"), (True, None)])
+def test_the_hub_is_asked_by_who_allowed_it_alone(
+    download: bool, offline: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, object] = {}
+
+    def ran(command: list[str], env: dict[str, str], **options: object) -> subprocess.CompletedProcess[str]:
+        seen.update(command=command, offline=env.get("HF_HUB_OFFLINE"))
+        return subprocess.CompletedProcess(command, 0, json.dumps({"folder": "/e/1"}) + "\n", "")
+
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(own.subprocess, "run", ran)
+    theme = OwnTheme(name="me/tiny", revision="abc", download=download)
+    assert exported(theme, lambda name: True) == Path("/e/1")
+    assert seen["offline"] == offline
+    assert ("--download" in seen["command"]) is download  # type: ignore[operator]
+
+
+def test_what_the_training_room_says_is_what_the_person_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    err = 'a warning\n{"error": "NOT_FOUND", "message": "me/tiny is no folder here"}\n'
+    monkeypatch.setattr(own.subprocess, "run", lambda *a, **k: subprocess.CompletedProcess(a, 2, "", err))
+    with pytest.raises(FailedPrecondition, match=r"model\.own\.name: me/tiny is no folder here"):
+        exported(OwnTheme(name="me/tiny"), lambda name: True)
