@@ -23,7 +23,7 @@ from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
 from rejoinder.runtime.arms import ArmsFollower, Registry, table_of
 from rejoinder.runtime.armstheme import open_log
-from rejoinder.runtime.backends.genai import EngineSettings, GenaiEngine
+from rejoinder.runtime.backends.generation import EngineSettings, GenerationEngine
 from rejoinder.runtime.recorder import FeedbackSender
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
@@ -46,7 +46,7 @@ async def build(settings: PolicySettings, chassis: Chassis) -> Room:
     base = registry.base(pointer)
     folder = await asyncio.to_thread(artefacts.verify, base)
     engine_settings = EngineSettings(**settings.engine.model_dump())
-    engine = await asyncio.to_thread(GenaiEngine, folder, engine_settings, chassis.clock)
+    engine = await asyncio.to_thread(GenerationEngine, folder, engine_settings, chassis.clock)
     versions = Versions(artefacts, model.policy, engine, base, model.extra_versions)
     view = ArmsView(table_of(pointer, arms.holdout_share), chassis.clock)
     # Without its stable a replica serves nothing: what is wrong with it ends the start.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from rejoinder.runtime.armsmeter import ArmsMeter
-from rejoinder.runtime.backends.genai import GenaiEngine
+from rejoinder.runtime.backends.generation import GenerationEngine
 from rejoinder.runtime.backends.rows import Answer
 
 
 class Meter(ArmsMeter):
-    def watch_engine(self, engine: GenaiEngine) -> None:
+    def watch_engine(self, engine: GenerationEngine) -> None:
         """A gauge that is read when somebody asks."""
         self._metrics["generation_queue"].set_function(lambda: engine.waiting)
 

@@ -46,12 +46,11 @@ class ModelTheme(Theme):
 
 
 class EngineTheme(Theme):
-    max_batch: int = Field(default=16, ge=1, le=32)
-    """Answers generated together; more raise throughput and the time of each token. The engine takes 32 at most."""
-    max_waves: int = Field(default=4, ge=1)
-    """Batches that live at once, a token each in turn; each holds one version's answers."""
-    patience_s: float = Field(default=0.1, ge=0)
-    """Seconds an answer waits for the batch before it to end before it begins in one beside it, at a cost to all."""
+    max_batch: int = Field(default=16, ge=1, le=256)
+    """Answers generated together; more raise throughput and the time of each token."""
+    prompt_tokens: int = Field(default=256, ge=1)
+    """Tokens of new conversations that are read between two tokens of the answers being written: more begin sooner, and
+    each holds the others up."""
     max_queue: int = Field(default=512, ge=1)
     """Answers waiting before callers are told to back off."""
     threads: int = Field(default=2, ge=1)

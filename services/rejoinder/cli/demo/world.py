@@ -45,7 +45,7 @@ POLICIES = 2
 #: How the services are set up for a world in which minutes stand for weeks.
 HURRY: Mapping[str, Mapping[str, Any]] = {
     "policy": {
-        "engine": {"max_batch": 32, "patience_s": 1.0, "threads": 1, "text_every_s": 1.0},
+        "engine": {"max_batch": 32, "threads": 1, "text_every_s": 1.0},
         "model": {"max_tokens": 96},
     },
     "rollouts": {"engine": {"poll_s": 0.5}},

@@ -28,7 +28,7 @@ class Row:
     """One answer to be generated. owns: whether it was cancelled, and its future.
 
     on_text gets text as it comes, of one token or more. deadline: on the clock's monotonic scale; None = none.
-    background: waits for rows that somebody watches. done: resolves with an Answer. since: when it was queued.
+    background: waits for rows that somebody watches. done: resolves with an Answer.
     """
 
     tokens: Sequence[int]
@@ -39,7 +39,6 @@ class Row:
     on_text: Callable[[str], None] = lambda text: None
     done: Future[Answer] = field(default_factory=owned_future)
     cancelled: bool = False
-    since: float = 0.0
 
     def cancel(self) -> None:
         """Frees the row at the next token; `done` resolves with what there is, finish_reason "cancelled"."""
@@ -66,9 +65,10 @@ class Answer:
 
 @dataclass(eq=False)
 class Scoring:
-    """Likelihoods asked for. rows: (context, continuation with its end); done: nats per row, in order."""
+    """Likelihoods asked for, of continuations (each with its end) of one context; done: nats each, in order."""
 
-    rows: Sequence[tuple[Sequence[int], Sequence[int]]]
+    context: Sequence[int]
+    continuations: Sequence[tuple[int, ...]]
     adapter: str = BASE
     deadline: float | None = None
     done: Future[list[float]] = field(default_factory=owned_future)

@@ -1,4 +1,4 @@
-"""runtime/backends/genai: rows do not touch one another, adapters are kept apart, nothing is done for nobody."""
+"""runtime/backends/generation: rows do not touch one another, adapters are kept apart, nothing is done for nobody."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ import pytest
 from rejoinder.core.clock import ManualClock, SystemClock
 from rejoinder.core.errors import DeadlineExceeded, Draining, FailedPrecondition, NotFound, QueueFull, TooLong
 from rejoinder.core.types import Message, Role, Sampling
-from rejoinder.runtime.backends.genai import EngineSettings, GenaiEngine
+from rejoinder.runtime.backends.generation import EngineSettings, GenerationEngine
 from rejoinder.runtime.backends.rows import Answer, Row
 from rejoinder.runtime.backends.sampling import log_softmax
 
 from tests.chaos.harness import wait_until
 from tests.tinypolicy import tiny_policy
 
-SETTINGS = EngineSettings(max_batch=4, max_waves=2, patience_s=0.0, max_queue=64, threads=1)
+SETTINGS = EngineSettings(max_batch=4, max_queue=64, threads=1)
 QUESTION = (Message(Role.USER, "list three rivers"),)
 LONG = Sampling(1.0, max_tokens=400)
 
 
-def made(clock: object = None, **settings: object) -> GenaiEngine:
+def made(clock: object = None, **settings: object) -> GenerationEngine:
     plain = {**SETTINGS.__dict__, **settings}
-    return GenaiEngine(tiny_policy() / "export", EngineSettings(**plain), clock or SystemClock())
+    return GenerationEngine(tiny_policy() / "export", EngineSettings(**plain), clock or SystemClock())
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[GenaiEngine]:
+def engine() -> Iterator[GenerationEngine]:
     found = made(max_batch=8)
     for name in ("a1", "a2"):
         found.load_adapter(name, tiny_policy() / name / "adapter.onnx_adapter").result(10)
@@ -39,7 +39,7 @@ def engine() -> Iterator[GenaiEngine]:
 
 
 @pytest.fixture
-def manual() -> Iterator[tuple[GenaiEngine, ManualClock]]:
+def manual() -> Iterator[tuple[GenerationEngine, ManualClock]]:
     clock = ManualClock()
     found = made(clock)
     yield found, clock
@@ -52,7 +52,7 @@ def prompts(count: int, seed: int = 0) -> list[list[int]]:
     return [[int(t) for t in draw.integers(3, 390, draw.integers(2, 60))] for _ in range(count)]
 
 
-def answered(engine: GenaiEngine, rows: list[Row]) -> list[Answer]:
+def answered(engine: GenerationEngine, rows: list[Row]) -> list[Answer]:
     engine.submit(rows)
     return [row.done.result(20) for row in rows]
 
@@ -72,7 +72,7 @@ class Gate:
         assert self.open.wait(20)
 
 
-def test_a_row_gets_the_same_answer_alone_as_in_any_company(engine: GenaiEngine) -> None:
+def test_a_row_gets_the_same_answer_alone_as_in_any_company(engine: GenerationEngine) -> None:
     asked = prompts(8)
     together = answered(engine, [row(tokens, seed) for seed, tokens in enumerate(asked)])
     alone = [answered(engine, [row(tokens, seed)])[0] for seed, tokens in enumerate(asked)]
@@ -81,7 +81,7 @@ def test_a_row_gets_the_same_answer_alone_as_in_any_company(engine: GenaiEngine)
     assert len({a.tokens for a in alone}) == 8
 
 
-def test_text_is_given_as_it_comes_and_sums_to_the_answer(manual: tuple[GenaiEngine, ManualClock]) -> None:
+def test_text_is_given_as_it_comes_and_sums_to_the_answer(manual: tuple[GenerationEngine, ManualClock]) -> None:
     """The first text at once, then what came within each gap, and the rest at the end."""
     engine, clock = manual
     heard: list[str] = []
@@ -96,7 +96,7 @@ def test_text_is_given_as_it_comes_and_sums_to_the_answer(manual: tuple[GenaiEng
     assert "".join(heard) == answer.text
 
 
-def test_likelihood_is_the_log_probability_that_sampling_reported(engine: GenaiEngine) -> None:
+def test_likelihood_is_the_log_probability_that_sampling_reported(engine: GenerationEngine) -> None:
     context = prompts(1)[0]
     sampled = answered(engine, [row(context, seed, 200) for seed in range(8)])
     whole = [a for a in sampled if a.finish_reason == "stop"]
@@ -105,34 +105,58 @@ def test_likelihood_is_the_log_probability_that_sampling_reported(engine: GenaiE
     assert found == pytest.approx([a.log_prob for a in whole], abs=1e-3)
 
 
-def test_likelihoods_of_many_requests_are_computed_together_and_are_those_computed_alone(
-    engine: GenaiEngine, monkeypatch: pytest.MonkeyPatch
+def test_what_likelihoods_have_in_common_is_read_once(
+    engine: GenerationEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batches: list[int] = []
-    plain = engine._log_probs
+    """Many continuations of one context, and contexts that begin alike; each value as it is alone."""
+    (context,) = ([int(t) for t in np.random.default_rng(4).integers(3, 390, 60)],)
+    asked = [(context, [[5, 6, 7], [9] * 4, []]), ([*context[:40], 11, 12], [[7]])]
+    other = prompts(1, seed=5)[0]
+    alone = []
+    for before, continuations in asked:
+        for each in continuations:
+            alone += engine.likelihood(before, [each]).done.result(20)
+            # Another context between them, so that nothing is left of the last.
+            engine.likelihood(other, [[5]]).done.result(20)
+    tokens: list[int] = []
+    plain = engine._decoder.read
 
-    def counted(rows: list, adapter: str) -> list[float]:
-        batches.append(len(rows))
-        return plain(rows, adapter)
+    def counted(cache: object, slot: int, read: list[int], past: int, adapter: str) -> np.ndarray:
+        tokens.append(len(read))
+        return plain(cache, slot, read, past, adapter)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(engine, "_log_probs", counted)
-    asked = [(tokens, [[5, 6, 7], [9] * 4]) for tokens in prompts(6, seed=4)]
-    alone = [engine.likelihood(*each).done.result(20) for each in asked]
-    assert batches == [2] * 6
-    batches.clear()
+    monkeypatch.setattr(engine._decoder, "read", counted)
     gate = Gate()
-    held = row(prompts(1)[0], on_text=gate)
+    held = row(other, on_text=gate)
     engine.submit([held])
     assert gate.reached.wait(20)
+    tokens.clear()
     together = [engine.likelihood(*each) for each in asked]
     gate.open.set()
-    assert [value for each in together for value in each.done.result(20)] == pytest.approx(
-        [value for each in alone for value in each], abs=1e-4
-    )
-    assert batches == [8, 4]
+    assert [value for each in together for value in each.done.result(20)] == pytest.approx(alone, abs=1e-4)
+    # The context; then of every continuation what its last token follows; then what the second context adds.
+    assert tokens == [60, 3, 4, 2, 1]
 
 
-def test_likelihood_is_what_the_model_says_token_by_token(engine: GenaiEngine) -> None:
+def test_answers_to_one_prompt_read_it_once(engine: GenerationEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tokens,) = ([int(t) for t in np.random.default_rng(6).integers(3, 390, 50)],)
+    alone = [answered(engine, [row(tokens, seed)])[0] for seed in range(4)]
+    read: list[int] = []
+    plain = engine._decoder.read
+
+    def counted(cache: object, slot: int, asked: list[int], past: int, adapter: str) -> np.ndarray:
+        read.append(len(asked))
+        return plain(cache, slot, asked, past, adapter)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine._decoder, "read", counted)
+    together = answered(engine, [row(tokens, seed) for seed in range(4)])
+    assert sorted(read) == [1, 1, 1, 50]
+    assert [a.tokens for a in together] == [a.tokens for a in alone]
+    assert [a.log_prob for a in together] == pytest.approx([a.log_prob for a in alone], abs=1e-4)
+    assert len({a.tokens for a in alone}) == 4
+
+
+def test_likelihood_is_what_the_model_says_token_by_token(engine: GenerationEngine) -> None:
     """By another route: the runtime's own generator, one row, one token at a time."""
     model = og.Model(str(tiny_policy() / "export"))
     context, continuation = prompts(2, seed=3)
@@ -147,7 +171,7 @@ def test_likelihood_is_what_the_model_says_token_by_token(engine: GenaiEngine) -
     assert engine.likelihood(context, [continuation]).done.result(20) == pytest.approx([total], abs=1e-3)
 
 
-def test_adapters_of_different_rows_are_kept_apart(engine: GenaiEngine) -> None:
+def test_adapters_of_different_rows_are_kept_apart(engine: GenerationEngine) -> None:
     """F12: two versions and the base at once, each as alone."""
     (tokens,) = prompts(1)
     names = ["a1", "", "a2", "a1", "", "a2"]
@@ -159,8 +183,8 @@ def test_adapters_of_different_rows_are_kept_apart(engine: GenaiEngine) -> None:
     assert len({round(value, 3) for value in scored.values()}) == 3
 
 
-def test_a_short_question_is_not_cut_for_the_long_one_beside_it(engine: GenaiEngine) -> None:
-    """The rows of one batch share positions: near the end of the context they must not share a batch."""
+def test_a_short_question_is_not_cut_for_the_long_one_beside_it(engine: GenerationEngine) -> None:
+    """Near the end of the context too every row has positions of its own."""
     draw = np.random.default_rng(5)
     long = [int(t) for t in draw.integers(3, 390, engine.context - 4)]
     short = prompts(1)[0]
@@ -170,7 +194,7 @@ def test_a_short_question_is_not_cut_for_the_long_one_beside_it(engine: GenaiEng
     assert beside.tokens == alone.tokens
 
 
-def test_stop_sequences_end_the_text_before_them_and_are_never_heard(engine: GenaiEngine) -> None:
+def test_stop_sequences_end_the_text_before_them_and_are_never_heard(engine: GenerationEngine) -> None:
     tokens = prompts(1)[0]
     whole = answered(engine, [row(tokens, max_tokens=60)])[0].text
     stop = whole[10:14]
@@ -182,7 +206,7 @@ def test_stop_sequences_end_the_text_before_them_and_are_never_heard(engine: Gen
     assert "".join(heard) == answer.text
 
 
-def test_a_cancelled_row_ends_with_the_next_token_and_its_place_is_free(engine: GenaiEngine) -> None:
+def test_a_cancelled_row_ends_with_the_next_token_and_its_place_is_free(engine: GenerationEngine) -> None:
     first = made(max_batch=1)
     gate, told = Gate(), []
     try:
@@ -202,7 +226,7 @@ def test_a_cancelled_row_ends_with_the_next_token_and_its_place_is_free(engine: 
 
 
 def test_a_question_need_not_wait_for_the_end_of_a_long_answer() -> None:
-    engine = made(max_batch=4, max_waves=2)
+    engine = made(max_batch=4)
     try:
         long = Row(prompts(1)[0], LONG)
         ends: list[str] = []
@@ -221,7 +245,7 @@ def test_a_question_need_not_wait_for_the_end_of_a_long_answer() -> None:
         engine.close()
 
 
-def test_a_deadline_that_passes_in_the_queue_is_never_computed(manual: tuple[GenaiEngine, ManualClock]) -> None:
+def test_a_deadline_that_passes_in_the_queue_is_never_computed(manual: tuple[GenerationEngine, ManualClock]) -> None:
     engine, clock = manual
     gate = Gate()
     running = [Row(prompts(1)[0], LONG, on_text=gate), *(Row(prompts(1)[0], LONG) for _ in range(3))]
@@ -246,7 +270,7 @@ def test_a_deadline_that_passes_in_the_queue_is_never_computed(manual: tuple[Gen
         each.cancel()
 
 
-def test_a_deadline_that_passes_while_writing_ends_the_answer(manual: tuple[GenaiEngine, ManualClock]) -> None:
+def test_a_deadline_that_passes_while_writing_ends_the_answer(manual: tuple[GenerationEngine, ManualClock]) -> None:
     engine, clock = manual
     gate = Gate()
     asked = Row(prompts(1)[0], LONG, deadline=5.0, on_text=gate)
@@ -278,9 +302,9 @@ def test_likelihoods_do_not_starve_an_answer_that_somebody_watches() -> None:
 
 
 def test_samples_queued_first_do_not_hold_up_answers_and_are_not_held_up_for_ever(
-    manual: tuple[GenaiEngine, ManualClock],
+    manual: tuple[GenerationEngine, ManualClock],
 ) -> None:
-    """On a clock that stands still both sides have the same right, so one wave of each goes in turn."""
+    """On a clock that stands still both sides have the same right, so one turn of each goes after the other."""
     engine, _ = manual
     gate, ends = Gate(), []
     held = Row(prompts(1)[0], LONG, on_text=gate)
@@ -300,7 +324,7 @@ def test_samples_queued_first_do_not_hold_up_answers_and_are_not_held_up_for_eve
     assert "background" in ends[:8]
 
 
-def test_a_caller_that_stops_waiting_breaks_nothing(engine: GenaiEngine) -> None:
+def test_a_caller_that_stops_waiting_breaks_nothing(engine: GenerationEngine) -> None:
     asked = row(prompts(1)[0], max_tokens=50)
     scored = engine.likelihood(prompts(1)[0], [[5]] * 4)
     engine.submit([asked])
@@ -312,7 +336,7 @@ def test_a_caller_that_stops_waiting_breaks_nothing(engine: GenaiEngine) -> None
     assert answered(engine, [row(prompts(1)[0])])[0].tokens
 
 
-def test_a_listener_that_raises_loses_its_row_and_no_other(engine: GenaiEngine) -> None:
+def test_a_listener_that_raises_loses_its_row_and_no_other(engine: GenerationEngine) -> None:
     def broken(text: str) -> None:
         raise RuntimeError("the loop is closed")
 
@@ -322,20 +346,25 @@ def test_a_listener_that_raises_loses_its_row_and_no_other(engine: GenaiEngine) 
     assert kept.finish_reason in ("length", "stop")
 
 
-def test_a_model_runtime_that_fails_fails_its_wave_and_the_next_is_served(engine: GenaiEngine) -> None:
-    class BrokenGenerator:
-        def append_tokens(self, tokens: object) -> None:
-            raise RuntimeError("kernel")
+@pytest.mark.parametrize("broken", ["read", "step"])
+def test_a_model_runtime_that_fails_fails_its_batch_and_the_next_is_served(
+    engine: GenerationEngine, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def raising(*arguments: object) -> np.ndarray:
+        raise RuntimeError("kernel")
 
-    made_by = engine._generator
-    engine._generator = lambda *arguments: BrokenGenerator()  # type: ignore[method-assign]
-    rows = [row(prompts(1)[0]), row(prompts(1)[0], 1)]
-    engine.submit(rows)
-    for each in rows:
-        with pytest.raises(RuntimeError):
-            each.done.result(20)
-    engine._generator = made_by  # type: ignore[method-assign]
+    with monkeypatch.context() as patch:
+        patch.setattr(engine._decoder, broken, raising)
+        rows = [row(prompts(1)[0]), row(prompts(1)[0], 1)]
+        engine.submit(rows)
+        for each in rows:
+            with pytest.raises(RuntimeError):
+                each.done.result(20)
+        if broken == "read":
+            with pytest.raises(RuntimeError):
+                engine.likelihood(prompts(1)[0], [[5]]).done.result(20)
     assert answered(engine, [row(prompts(1)[0])])[0].tokens
+    assert engine.likelihood(prompts(1)[0], [[5]]).done.result(20)
 
 
 def test_an_adapter_in_use_or_waited_for_is_not_unloaded() -> None:
@@ -362,7 +391,7 @@ def test_an_adapter_in_use_or_waited_for_is_not_unloaded() -> None:
         engine.close()
 
 
-def test_a_file_that_is_no_adapter_is_an_error_of_the_one_who_asked(engine: GenaiEngine, tmp_path: Path) -> None:
+def test_a_file_that_is_no_adapter_is_an_error_of_the_one_who_asked(engine: GenerationEngine, tmp_path: Path) -> None:
     (tmp_path / "adapter.onnx_adapter").write_bytes(b"no adapter")
     assert engine.load_adapter("bad", tmp_path / "adapter.onnx_adapter").exception(10) is not None
     with pytest.raises(NotFound):
@@ -393,16 +422,16 @@ def test_too_much_is_refused_whole() -> None:
         engine.close()
 
 
-def test_what_does_not_fit_the_context_is_refused(engine: GenaiEngine) -> None:
+def test_what_does_not_fit_the_context_is_refused(engine: GenerationEngine) -> None:
     with pytest.raises(TooLong):
         engine.submit([row([5] * engine.context)])
     with pytest.raises(TooLong):
-        engine.likelihood([5] * (engine.context - 2), [[5]])
-    assert engine.likelihood([5] * (engine.context - 3), [[5]]).done.result(20)
+        engine.likelihood([5] * (engine.context - 1), [[5]])
+    assert engine.likelihood([5] * (engine.context - 2), [[5]]).done.result(20)
 
 
-def test_an_engine_that_closes_ends_its_waves_and_refuses_the_rest() -> None:
-    engine = made(max_batch=1, max_waves=1)
+def test_an_engine_that_closes_ends_its_answers_and_refuses_the_rest() -> None:
+    engine = made(max_batch=1)
     gate = Gate()
     running = row(prompts(1)[0], max_tokens=5, on_text=gate)
     engine.submit([running])
@@ -426,4 +455,4 @@ def test_an_engine_that_closes_ends_its_waves_and_refuses_the_rest() -> None:
 
 def test_a_folder_without_an_export_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
-        GenaiEngine(tmp_path, SETTINGS, SystemClock())
+        GenerationEngine(tmp_path, SETTINGS, SystemClock())
