@@ -45,6 +45,15 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """One answer to a question, and whether whoever asked was satisfied."""
+
+    question: str
+    answer: str
+    satisfied: bool
+
+
+@dataclass(frozen=True)
 class PairHead:
     """weights: (width,)."""
 
@@ -61,13 +70,25 @@ def fit(pairs: Sequence[Compared], params: Params = Params()) -> PairHead:
     """The head of these pairs; of no pair the one that finds every answer alike."""
     width = params.width
     rows = [features(p.question, p.chosen, width) - features(p.question, p.rejected, width) for p in pairs]
-    margins = np.array(rows).reshape(-1, width)
+    return PairHead(_weights(np.array(rows).reshape(-1, width), params))
+
+
+def fit_judged(answers: Sequence[Judged], params: Params = Params(width=512, penalty=5.0)) -> PairHead:
+    """The head of answers that were liked or not, P(satisfied) = sigmoid(w · x + b); b is not kept."""
+    width = params.width
+    rows = [np.append(features(a.question, a.answer, width), 1.0) * (1 if a.satisfied else -1) for a in answers]
+    return PairHead(_weights(np.array(rows).reshape(-1, width + 1), params)[:-1])
+
+
+def _weights(margins: NDArray[np.float64], params: Params) -> NDArray[np.float64]:
+    """w (width,) under which the rows (n, width) are positive, as likely as the penalty lets them be."""
+    width = margins.shape[1]
     weights = np.zeros(width)
     for _ in range(params.steps):
         wrong = 1 / (1 + np.exp(np.clip(margins @ weights, -30, 30)))
         curve = (margins * (wrong * (1 - wrong))[:, None]).T @ margins + params.penalty * np.eye(width)
         weights = weights + np.linalg.solve(curve, margins.T @ wrong - params.penalty * weights)
-    return PairHead(weights)
+    return weights
 
 
 def features(question: str, answer: str, width: int) -> NDArray[np.float64]:

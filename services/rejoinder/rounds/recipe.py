@@ -1,4 +1,4 @@
-"""What a round is made of: builders, summariser, guards, train stage, gate. A YAML file; an unknown key is an error."""
+"""What a round is made of: builders, summariser, guards, consensus, train stage, gate. A YAML file; an unknown key is an error."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rejoinder.core.ids import digest_of
 from rejoinder.core.table import Table
 from rejoinder.evaluate.measures import MEASURES
 from rejoinder.rounds.pairs import BUILDERS
+from rejoinder.rounds.pairs.consensus import Consensus
 from rejoinder.rounds.pairs.guards import GuardSettings
 from rejoinder.rounds.pairs.summarise import SUMMARISERS
 from rejoinder.training.feeds import FED_BY, FEEDS, PAIR
@@ -75,6 +76,7 @@ class Recipe:
     builders: tuple[Chosen, ...]
     summariser: str = "embedded"
     guards: GuardSettings = field(default_factory=GuardSettings)
+    consensus: Consensus = field(default_factory=Consensus)
     train: Train = field(default_factory=Train)
     gate: Gate = field(default_factory=Gate)
     keep_earlier: bool = True
@@ -107,6 +109,7 @@ def of(value: Any) -> Recipe:
     made = {
         "builders": builders,
         "guards": _made(GuardSettings, plain.pop("guards", {}), "guards"),
+        "consensus": _made(Consensus, plain.pop("consensus", {}), "consensus"),
         "train": _made(Train, plain.pop("train", {}), "train"),
         "gate": _made(Gate, {**gate, "measures": measures}, "gate"),
     }

@@ -30,6 +30,7 @@ from rejoinder.rounds.build import build_pairs
 from rejoinder.rounds.gate import Asked, adapter_of, answered, likelihoods, measured, prompts_of
 from rejoinder.rounds.guided import dissatisfied, guided
 from rejoinder.rounds.judge import judge
+from rejoinder.rounds.pairs.consensus import agreed
 from rejoinder.rounds.pairs.context import Context, Sampler, Scorer, Summariser
 from rejoinder.rounds.pairs.split import split
 from rejoinder.rounds.recipe import Recipe, as_plain
@@ -188,6 +189,7 @@ class Round:
             "window": window.manifest.digest,
             "builders": as_plain(recipe)["builders"],
             "guards": as_plain(recipe)["guards"],
+            "consensus": as_plain(recipe)["consensus"],
             "summariser": recipe.summariser,
             "stable": loop.stable,
         }
@@ -210,8 +212,10 @@ class Round:
             pairs = [pair for pair in pairs if (pair.tenant, pair.provenance.evidence) in held]
             cut = split(pairs, loop.salts, loop.holdout_share)
             counts |= {f"crossing.{cause}": n for cause, n in cut.crossing.items()} | {"without_user": cut.without_user}
+            others = agreed(cut.sides["pairs"], window.evidence, recipe.consensus, loop.salts, loop.holdout_share)
+            counts |= {"consensus.judged": others.judged, "consensus.against": others.against}
             made = {}
-            for side, chosen in cut.sides.items():
+            for side, chosen in {**cut.sides, "pairs": others.pairs}.items():
                 made[side] = self._write_set(side, key, chosen, counts, window)
             # And between that look and the last write, or since a killed run wrote the sets that were taken over.
             held = self._held(window)
