@@ -20,7 +20,7 @@ from rejoinder.registry.store import open_store
 from rejoinder.rounds.runner import Loop, Ports, Windows
 
 #: Answers that a round asks for at once: the services batch what comes together.
-AT_ONCE = 32
+AT_ONCE = 64
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a round is made of: builders, summariser, guards, consensus, train stage, gate. A YAML file; an unknown key is an error."""
+"""What a round is made of: builders, summariser, guards, consensus, train stage, gate. An unknown key is an error."""
 
 from __future__ import annotations
 

@@ -59,7 +59,9 @@ def agreed(
     liked = sum(e.signal is not None and e.signal.polarity is Polarity.SAT for e in heard)
     if len(heard) < settings.min_judged or min(liked, len(heard) - liked) < settings.min_judged / 10:
         return Agreed(tuple(pairs), 0, 0)
-    folds = [_fold(_unit(e.tenant, e.interaction.user_id, e.interaction.conversation_id, e.id), settings) for e in heard]
+    folds = [
+        _fold(_unit(e.tenant, e.interaction.user_id, e.interaction.conversation_id, e.id), settings) for e in heard
+    ]
     judged = [
         Judged(question(e.interaction.messages), e.interaction.response, e.signal.polarity is Polarity.SAT)  # type: ignore[union-attr]
         for e in heard

@@ -13,7 +13,6 @@ from rejoinder.runtime.backends.rows import Progress
 from rejoinder.runtime.backends.sampling import choose
 
 
-
 @dataclass(eq=False)
 class Seat:
     """A row's place. tokens: what is in its slot or will be next; read: how many of them are."""

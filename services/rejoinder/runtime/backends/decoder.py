@@ -1,4 +1,4 @@
-"""One forward pass over rows that each stand where they are: ONNX Runtime, an exported decoder, keys and values of ours.
+"""One forward pass over rows that each stand where they are: ONNX Runtime, an exported decoder, our keys and values.
 
 The graph's attention (GroupQueryAttention) takes a past of its own length for every row and writes what is new into the
 buffer that it reads, so rows join and leave a batch between any two tokens, and nothing is read twice. What is new may
