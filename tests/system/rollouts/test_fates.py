@@ -17,11 +17,11 @@ from tests.system.rollouts.town import HOLDOUT, POLICY, Taste, Town, canaries
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
-# Each town's people are drawn from a seed, arms included, and the seeds are chosen: of rollouts of chance the verdict gets
-# some wrong by design (a harmless one aborted in 3 % of 300 simulated). By the verdict's own code, over any order within
-# a batch: the harmful one is caught among the first 30 people, the silent one is held from 90 on, the lossy one after
-# 330; what fools the first judge stands at an E-value of at most 20 at one look and of 980 at the next, and is not
-# promotable before; the harmless one is promotable after 90, its E-value for harm at most 1.1 of the 20 that abort.
+# Each town's people are drawn from a seed, arms included, and the seeds are chosen: of rollouts of chance the verdict
+# gets some wrong by design (a harmless one aborted in 3 % of 300 simulated). By the verdict's own code, over any order
+# within a batch: the harmful one is caught among the first 30 people, the silent one is held from 90 on, the lossy one
+# after 330; what fools the first judge stands at an E-value of at most 20 at one look and of 980 at the next, and is
+# not promotable before; the harmless one is promotable after 90, its E-value for harm at most 1.1 of the 20 that abort.
 
 
 def test_a_harmful_canary_is_rolled_back(town: Town) -> None:
