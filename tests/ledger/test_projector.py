@@ -8,7 +8,7 @@ import pytest
 from rejoinder.core import codec, types
 from rejoinder.core.errors import LogReplaced, StoreOwned
 from rejoinder.ledger.book import Ledger
-from rejoinder.ledger.projector import Projector
+from rejoinder.ledger.projector import TRUSTED_S, Projected, Projector
 from rejoinder.ledger.replay import replay
 from rejoinder.ledger.schema import feedback, interactions, set_aside
 from sqlalchemy import event as hooks
@@ -42,6 +42,32 @@ def test_a_second_projection_reads_nothing_again(bench) -> None:
     assert ledger.project(log) == 0
     log.put(bench.said("f2", "x1"))
     assert ledger.project(log) == 1
+
+
+def test_while_nothing_comes_the_store_is_looked_at_no_more_than_once_a_while(bench) -> None:
+    log, ledger = bench.of(bench.answer("x1")), bench.ledger()
+    statements: list[str] = []
+    hooks.listen(ledger.store._readers, "before_cursor_execute", lambda *about: statements.append(about[2]))
+    ledger.project(log)
+    ledger.project_once(log)
+    statements.clear()
+    for _ in range(10):
+        assert ledger.project_once(log) == Projected(0, True)
+    assert not statements
+    bench.clock.advance(TRUSTED_S)
+    ledger.project_once(log)
+    assert sum("FROM positions" in each for each in statements) == 1
+    log.put(bench.said("f1", "x1"))
+    assert ledger.project_once(log).records == 1, "what comes is read at once"
+
+
+def test_another_log_is_seen_at_once_while_nothing_comes(bench) -> None:
+    log, ledger = bench.of(bench.answer("x1")), bench.ledger()
+    ledger.project(log)
+    ledger.project_once(log)
+    log.ids["interactions"] = "made anew"
+    with pytest.raises(LogReplaced):
+        ledger.project_once(log)
 
 
 def test_of_two_bodies_the_lower_place_wins_even_when_it_is_read_later(bench) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rejoinder.core.errors import BadFile
 from rejoinder.core.types import Message, Sampling
 from rejoinder.evaluate.measures.inputs import GateInputs
-from rejoinder.rounds.gate import Asked, answered, likelihoods, measured, prompts_of
+from rejoinder.rounds.gate import Asked, answered, forget_earlier, likelihoods, measured, prompts_of
 from rejoinder.rounds.pairs.context import Likelihood, Sampled
 from rejoinder.rounds.recipe import Chosen, Gate
 
@@ -122,3 +123,52 @@ def test_a_file_that_holds_no_prompts_is_named_and_not_quoted(line: str, tmp_pat
 def test_a_prompts_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match="nowhere"):
         prompts_of(Gate(prompts=str(tmp_path / "nowhere")))
+
+
+def kept_gate(tmp_path: Path, **changed: object) -> Gate:
+    gate = with_prompts(tmp_path / "probes.jsonl", own("probe-0", "how high"), own("probe-1", "how deep"))
+    return replace(gate, **{"max_tokens": 96, **changed})
+
+
+def in_round(tmp_path: Path, number: int, stable: str, candidate: str) -> Asked:
+    folder = tmp_path / f"{number:06d}"
+    folder.mkdir()
+    return replace(asked(folder, 2), stable=stable, candidate=candidate, digests=(f"d-{stable}", f"d-{candidate}"))
+
+
+def test_what_a_version_answered_in_the_gate_before_is_not_asked_again(tmp_path: Path) -> None:
+    answered(in_round(tmp_path, 1, "one", "two"), kept_gate(tmp_path), FakePolicy(), None)
+    policy, second = FakePolicy(), in_round(tmp_path, 2, "two", "three")
+    found = answered(second, kept_gate(tmp_path), policy, None)
+    assert sorted(policy.asked) == [("three", 0), ("three", 1), ("three", 2), ("three", 3), ("two", 0), ("two", 1)]
+    assert found == answered(replace(second, digests=None), kept_gate(tmp_path), FakePolicy(), None)
+    forget_earlier(second.folder)
+    assert {path.parent.name for path in tmp_path.glob("*/answers-*")} == {"000002"}
+
+
+@pytest.mark.parametrize(
+    "changed", [{"temperature": 0.5}, {"max_tokens": 95}, {"max_tokens": 0}, {"samples": 1}], ids=str
+)
+def test_other_settings_are_asked_anew(tmp_path: Path, changed: dict[str, object]) -> None:
+    """samples moves the seeds of the recipe's own prompts."""
+    answered(in_round(tmp_path, 1, "one", "two"), kept_gate(tmp_path), FakePolicy(), None)
+    policy, gate = FakePolicy(), kept_gate(tmp_path, **changed)
+    answered(in_round(tmp_path, 2, "two", "three"), gate, policy, None)
+    assert len(policy.asked) == 2 * (gate.samples + 2)
+
+
+def test_another_versions_other_prompts_or_a_torn_file_are_asked_anew(tmp_path: Path) -> None:
+    first = in_round(tmp_path, 1, "one", "two")
+    answered(first, kept_gate(tmp_path), FakePolicy(), None)
+
+    def asks(number: int, stable: str, gate: Gate) -> int:
+        policy = FakePolicy()
+        answered(in_round(tmp_path, number, stable, f"new-{number}"), gate, policy, None)
+        return len(policy.asked)
+
+    other = with_prompts(tmp_path / "other.jsonl", own("probe-0", "how high"), own("probe-1", "how wide"))
+    assert asks(2, "another", kept_gate(tmp_path)) == 8
+    assert asks(3, "two", replace(other, max_tokens=96)) == 8
+    for path in first.folder.glob("answers-*"):
+        path.write_text(path.read_text()[:-3])
+    assert asks(4, "two", kept_gate(tmp_path)) == 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,27 @@ from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.datasets import messages_of
 from rejoinder.rounds.pairs.context import Sampled, Sampler, Scorer
 from rejoinder.rounds.recipe import Gate
-from rejoinder.rounds.stages import TRAINING, paths
+from rejoinder.rounds.stages import CODE, TRAINING, paths
 
 #: Prompts under way at once.
 AT_ONCE = 64
+#: What the name of a file of kept answers begins with.
+ANSWERS = "answers-"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """pairs: the gate's file. folder: where rows may lie. base: Hugging Face folder. stable "" is the base itself."""
+    """pairs: the gate's file. folder: where rows may lie. base: Hugging Face folder. stable "" is the base itself.
+
+    digests: of stable and candidate; with them, answers to the recipe's own prompts are kept from round to round.
+    """
 
     pairs: Path
     folder: Path
     base: Path
     stable: str
     candidate: str
+    digests: tuple[str, str] | None = None
 
 
 def adapter_of(artefacts: Artefacts, policy: str, version: str) -> Path | None:
@@ -61,11 +67,15 @@ def likelihoods(
 
 
 def answered(asked: Asked, gate: Gate, sampler: Sampler | None, scorer: Scorer | None) -> list[Answered]:
-    """Gate prompts answered by both versions with the same seed, then the recipe's own; none without a sampler."""
+    """Gate prompts answered by both versions with the same seed, then the recipe's own; none without a sampler.
+
+    What the stable version answered to the recipe's own in an earlier round's gate is taken from there.
+    """
     if sampler is None:
         return []
     with asked.pairs.open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in islice(lines, gate.samples)]
+    own = len(rows)
     rows += [{"group": row["id"], **row} for row in prompts_of(gate)]
 
     prompts = [messages_of(row["prompt"]) for row in rows]
@@ -77,17 +87,61 @@ def answered(asked: Asked, gate: Gate, sampler: Sampler | None, scorer: Scorer |
     def scored(number: int, stable: Sampled, candidate: Sampled) -> Sequence[float | None]:
         return scorer.score(prompts[number], [stable.text, candidate.text]) if scorer else (None, None)
 
+    def all_of(pool: ThreadPoolExecutor, version: str, digest: str) -> list[Sampled]:
+        kept = Kept(asked.folder, digest, gate, own, rows[own:]) if digest else None
+        earlier = kept.found() if kept else []
+        missing = range(own if earlier else len(rows))
+        found = [*pool.map(sampled, [version] * len(missing), missing), *earlier]
+        if kept:
+            kept.keep(found[own:])
+        return found
+
     numbers = range(len(rows))
+    versions = zip((asked.stable, asked.candidate), asked.digests or ("", ""), strict=True)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         # One version after the other: the services batch what comes together, and a batch is of one version.
-        stable, candidate = (
-            list(pool.map(sampled, [version] * len(rows), numbers)) for version in (asked.stable, asked.candidate)
-        )
+        stable, candidate = (all_of(pool, version, digest) for version, digest in versions)
         scores = list(pool.map(scored, numbers, stable, candidate))
     return [
         Answered(row["id"], row["group"], row["prompt"], one.text, two.text, one.tokens, two.tokens, *judged)
         for row, one, two, judged in zip(rows, stable, candidate, scores, strict=True)
     ]
+
+
+class Kept:
+    """Answers of one version to the recipe's own prompts, in a file of the round's folder; nobody's words are in it.
+
+    They are known by all that they hang on: the version's digest, the prompts, the seeds from `first` on, the sampling.
+    Where the service decides how long an answer may be (max_tokens 0), nothing is kept. owns: nothing but the name.
+    """
+
+    def __init__(self, folder: Path, digest: str, gate: Gate, first: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        self._count = len(rows) if gate.max_tokens else 0
+        hangs_on = [CODE, digest, first, gate.temperature, gate.max_tokens, [row["prompt"] for row in rows]]
+        self._folder, self._name = folder, f"{ANSWERS}{digest_of(hangs_on)}.json"
+
+    def found(self) -> list[Sampled]:
+        """Of any round of this policy; none where there is none, or a torn one."""
+        for path in self._folder.parent.glob(f"*/{self._name}"):
+            try:
+                answers = [Sampled(*answer) for answer in json.loads(path.read_text("utf-8"))]
+            except (OSError, ValueError, TypeError):
+                continue
+            if len(answers) == self._count:
+                return answers
+        return []
+
+    def keep(self, answers: Sequence[Sampled]) -> None:
+        if self._count:
+            plain = [astuple(answer) for answer in answers]
+            (self._folder / self._name).write_text(json.dumps(plain, ensure_ascii=False), "utf-8")
+
+
+def forget_earlier(folder: Path) -> None:
+    """Takes away what the gates of other rounds have kept: what is of use stands in this round's folder, too."""
+    for path in folder.parent.glob(f"*/{ANSWERS}*.json"):
+        if path.parent != folder:
+            path.unlink(missing_ok=True)
 
 
 def prompts_of(gate: Gate) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,7 +28,7 @@ from rejoinder.registry.claims import Claim, claim_round, claims, close_round
 from rejoinder.registry.reviews import REJECTED, reviewed, reviews
 from rejoinder.registry.store import Store
 from rejoinder.rounds.build import build_pairs
-from rejoinder.rounds.gate import Asked, adapter_of, answered, likelihoods, measured, prompts_of
+from rejoinder.rounds.gate import Asked, adapter_of, answered, forget_earlier, likelihoods, measured, prompts_of
 from rejoinder.rounds.guided import dissatisfied, guided
 from rejoinder.rounds.judge import judge
 from rejoinder.rounds.pairs.consensus import agreed
@@ -395,17 +396,23 @@ class Round:
         def make(key: str) -> Mapping[str, Any]:
             trained = ports.artefacts.path(self._done["train"].output["digest"]) / "adapter"
             judging, unjudged = judge(recipe.gate.head, ports.scorer)
-            asked = Asked(files["gate_file"], self._folder, self._loop.base, self._loop.stable, version)
+            stable, base = self._loop.stable, self._loop.base
+            before = ports.artefacts.version(self._loop.policy, stable).digest if stable else self._loop.base_export
+            digests = (before, self._done["export"].output["digest"])
+            asked = Asked(files["gate_file"], self._folder, base, stable, version, digests)
+            # The policy service answers while a process of ours reckons: neither has work for every core.
+            with ThreadPoolExecutor(1) as beside:
+                answers = beside.submit(answered, asked, recipe.gate, ports.sampler, judging)
+                rows = likelihoods(asked, adapter_of(ports.artefacts, self._loop.policy, stable), trained, ports.run)
             gathered = GateInputs(
-                *likelihoods(
-                    asked, adapter_of(ports.artefacts, self._loop.policy, self._loop.stable), trained, ports.run
-                ),
-                answered(asked, recipe.gate, ports.sampler, judging),
+                *rows,
+                answers.result(),
                 self._done["train"].output["metrics"],
                 self._done["export"].output["parity"],
                 ports.checks,
                 unjudged,
             )
+            forget_earlier(self._folder)
             versions = (self._loop.stable, version)
             wishes = guided(self._turns, versions, recipe.gate, ports.sampler, recipe.seed)
             return {**measured(gathered, recipe.gate, recipe.seed), "wishes": wishes}

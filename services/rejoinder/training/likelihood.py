@@ -14,7 +14,7 @@ from rejoinder.training.examples import Example, encode
 from rejoinder.training.logps import causal_lm, token_logps
 from rejoinder.training.pack import batches, pack
 from rejoinder.training.pairs import read_pairs
-from rejoinder.training.probe import token_divergence
+from rejoinder.training.probe import logps_and_divergence
 
 TOKENS_PER_BATCH = 8192
 
@@ -27,10 +27,12 @@ def rows(model: Any, examples: Sequence[Example]) -> Iterator[dict[str, Any]]:
     for group in batches([e.tokens for e in examples], TOKENS_PER_BATCH):
         with torch.no_grad():
             packed = pack([examples[i] for i in group]).to(causal_lm(model).device)
-            sums = token_logps(model, packed).double().sum(-1).tolist()
-            moved = [0.0] * len(group)
             if hasattr(model, "peft_config"):
-                moved = (token_divergence(model, packed).double().sum((1, 2)) / packed.mask.sum((1, 2))).tolist()
+                logps, divergence = logps_and_divergence(model, packed)
+                moved = (divergence.double().sum((1, 2)) / packed.mask.sum((1, 2))).tolist()
+            else:
+                logps, moved = token_logps(model, packed), [0.0] * len(group)
+            sums = logps.double().sum(-1).tolist()
         for i, (chosen, rejected), kl in zip(group, sums, moved, strict=True):
             example = examples[i]
             found[i] = {

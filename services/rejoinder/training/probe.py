@@ -23,15 +23,27 @@ def token_divergence(model: Any, packed: Packed) -> Tensor:
 
     Recorded by no gradient.
     """
+    return logps_and_divergence(model, packed)[1]
+
+
+def logps_and_divergence(model: Any, packed: Packed) -> tuple[Tensor, Tensor]:
+    """`token_logps` without a gradient, and `token_divergence`, from one pass of the policy."""
+    targets, logps, parts = packed.targets[packed.mask], [], []
     with torch.no_grad():
         ours = response_states(model, packed)
         with reference(model, "original"):
             theirs = response_states(model, packed)
-        parts = []
-        for one, other in zip(ours.split(HEAD_SLICE_TOKENS), theirs.split(HEAD_SLICE_TOKENS), strict=True):
-            p, q = (head_logits(model, states).log_softmax(-1) for states in (one, other))
+        slices = (states.split(HEAD_SLICE_TOKENS) for states in (ours, theirs, targets))
+        for one, other, wanted in zip(*slices, strict=True):
+            logits = head_logits(model, one)
+            logps.append(-torch.nn.functional.cross_entropy(logits, wanted, reduction="none"))
+            p, q = logits.log_softmax(-1), head_logits(model, other).log_softmax(-1)
             parts.append((p.exp() * (p - q)).sum(-1))
-        flat = torch.cat(parts)
+    said, moved = (_spread(packed, torch.cat(flat)) for flat in (logps, parts))
+    return said, moved
+
+
+def _spread(packed: Packed, flat: Tensor) -> Tensor:
     return torch.zeros(packed.mask.shape, dtype=flat.dtype, device=flat.device).masked_scatter(packed.mask, flat)
 
 

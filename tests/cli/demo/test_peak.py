@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from rejoinder.cli.demo import peak as looking
 from rejoinder.cli.demo.peak import Peak, family
 
 from tests.chaos.harness import wait_until
@@ -56,6 +57,31 @@ def test_the_memory_of_a_child_counts() -> None:
         wait_until(lambda: min(peak.megabytes, alone.megabytes) > 0, "a look at both")
     assert HOLDING_MB <= alone.megabytes < HOLDING_MB + 30
     assert alone.megabytes <= peak.megabytes < alone.megabytes + 30
+
+
+def test_only_who_has_gained_or_given_back_memory_is_read_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = {1: (10, 0, 100), 2: (20, 0, 200)}
+    read: list[int] = []
+    monkeypatch.setattr(looking, "family_marks", lambda pid: dict(marks))
+    monkeypatch.setattr(looking, "_size", lambda pid: read.append(pid) or 1)
+    peak = Peak()
+
+    def looked() -> list[int]:
+        read.clear()
+        peak.look()
+        return list(read)
+
+    assert looked() == [1, 2]
+    assert looked() == []
+    marks[2] = (21, 0, 200)
+    assert looked() == [2], "a page was copied"
+    marks[1] = (10, 0, 90)
+    assert looked() == [1], "pages were given back"
+    marks[3] = (1, 0, 1)
+    assert looked() == [1, 2, 3], "everybody's share of common pages is another"
+    del marks[1]
+    assert looked() == [2, 3]
+    assert sum(looked() == [2, 3] for _ in range(looking.WHOLE_EVERY)) == 1, "now and then all are read"
 
 
 def test_without_the_child_the_same_parent_is_small() -> None:

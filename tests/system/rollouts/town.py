@@ -24,7 +24,7 @@ from typing import Any
 from rejoinder.clients import Connection, FeedbackClient, LedgerClient, RolloutClient
 from rejoinder.clients.owner import LogOwnerClient
 from rejoinder.clients.rollouts import Rollout
-from rejoinder.core.arms import ArmsTable, Version
+from rejoinder.core.arms import ArmsTable, Version, bucket, unit_id
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.codec import decode
 from rejoinder.core.ids import derived_id, uuid7
@@ -94,6 +94,38 @@ class Taste:
     replies: tuple[float, float] = (0.95, 0.95)
     lost: float = 0.0
     polite: bool = False
+
+
+@dataclass(frozen=True)
+class Person:
+    """What somebody is like, drawn before they come: the same of everybody, whatever becomes of them. place: on which
+    side of the canary's weight they fall; the others are compared with a taste's shares."""
+
+    held: bool
+    place: float
+    lost: float
+    pleased: float
+    replies: float
+
+    @classmethod
+    def drawn(cls, rng: random.Random) -> Person:
+        return cls(rng.random() < HOLDOUT, *(rng.random() for _ in range(4)))
+
+    def named(self, table: ArmsTable) -> str:
+        """An id that the table's own hashes take for this person.
+
+        Arms drawn by ids of chance would make every run another rollout, of which the verdict gets one in twenty wrong
+        as its alpha allows, and a test of it with them. The salt is new in each rollout, so ids are tried until one
+        falls where the seed says.
+        """
+        weight = table.weight if table.canary else 0.0
+        while True:
+            name = uuid7()
+            unit = unit_id("", name, "", name, table.unit)
+            if (bucket(unit, table.salts.holdout) < HOLDOUT) != self.held:
+                continue
+            if (bucket(unit, table.salts.assignment) < weight) == (self.place < weight):
+                return name
 
 
 class NoModel:
@@ -232,9 +264,10 @@ class Town:
         """New people ask the replica once; some answer; what they said is read."""
         answers, replies = [], []
         for _ in range(count):
-            user, now = uuid7(), time.time()
+            person, now = Person.drawn(rng), time.time()
             table, ok = self.replica.view.table, self.replica.view.grant().ok
             loaded = self.replica.versions.loaded
+            user = person.named(table)
             drawn = assign(table, Caller("", user, "", user), now=now, lease_ok=ok, loaded=loaded)
             self.replica.assignments.add(table.salts.assignment, drawn)
             shown = drawn.served(table)
@@ -252,11 +285,11 @@ class Town:
             )
             answers.append(answer)
             taste = tastes.get(shown.version, Taste())
-            if rng.random() < taste.lost:
+            if person.lost < taste.lost:
                 answers.pop()
                 continue
-            pleased = rng.random() < taste.pleased
-            if rng.random() < taste.replies[0 if pleased else 1]:
+            pleased = person.pleased < taste.pleased
+            if person.replies < taste.replies[0 if pleased else 1]:
                 cross = "thanks, but that is wrong and useless" if taste.polite else "no"
                 said = FollowUp("thanks" if pleased else cross)
                 replies.append(Feedback(event_id=f"f-{user}", interaction_id=user, user_id=user, kind=said))
