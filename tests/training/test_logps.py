@@ -27,6 +27,24 @@ def test_a_slice_of_the_head_changes_neither_value_nor_gradient(model, examples,
         torch.testing.assert_close(sliced, together, rtol=1e-4, atol=1e-5)
 
 
+def test_a_frozen_head_gives_the_same_gradient_below_it(model, examples):
+    """Its own route: the gradient of a slice is made with its logits."""
+    packed, head = pack(examples), model.get_output_embeddings()
+    weights = torch.linspace(-1, 1, packed.mask.numel()).view(packed.mask.shape)
+
+    def graded():
+        model.zero_grad()
+        values = token_logps(model, packed)
+        (values * weights).sum().backward()
+        decoder = model.get_decoder().layers.parameters()
+        return values.detach(), torch.cat([p.grad.flatten() for p in decoder])
+
+    trained = graded()
+    head.requires_grad_(False)
+    for frozen, other in zip(graded(), trained, strict=True):
+        assert (frozen - other).abs().max() <= 1e-4 * other.abs().max()
+
+
 def test_sums_are_taken_in_float32_under_a_bfloat16_base(base_dir, examples):
     half = AutoModelForCausalLM.from_pretrained(base_dir, dtype=torch.bfloat16)
     assert token_logps(half, pack(examples)).dtype == torch.float32

@@ -8,7 +8,7 @@ from rejoinder.training.adapters import fresh, load_base, trainable
 from rejoinder.training.loop import Resume, learning_rate, responses_of, step_loss, steps, train
 from rejoinder.training.objectives import OBJECTIVES
 from rejoinder.training.pack import pack
-from rejoinder.training.parallel import Team
+from rejoinder.training.parallel import Hands, Team
 from rejoinder.training.references import References
 from rejoinder.training.settings import LoraSettings, TrainSettings
 
@@ -159,6 +159,25 @@ def test_a_killed_run_resumes_bit_equal_to_one_that_was_not(run, objective):
     assert same(resumed, whole)
 
 
+def test_two_micro_batches_at_a_time_teach_what_one_does_and_resume_to_the_bit(run):
+    settings = dataclasses.replace(SETTINGS, tokens_per_batch=256)
+    alone, before = run(settings, name="alone"), torch.get_num_threads()
+
+    def die_after_five(line):
+        if line["step"] == 5:
+            raise Killed
+
+    torch.set_num_threads(2)
+    try:
+        both = run(settings, name="both")
+        with pytest.raises(Killed):
+            run(settings, name="killed", emit=die_after_five)
+        assert same(run(settings, name="killed"), both)
+    finally:
+        torch.set_num_threads(before)
+    assert [line["loss"] for line in both[0]] == pytest.approx([line["loss"] for line in alone[0]], rel=1e-4)
+
+
 def test_resume_without_the_optimisers_moments_would_be_noticed(run, monkeypatch):
     def forgetful(found, weights, optimiser):
         with torch.no_grad():
@@ -216,7 +235,9 @@ def test_under_a_bfloat16_base_every_objectives_gradient_keeps_its_direction(bas
 
     def gradients(dtype):
         model = fresh(load_base(base_dir, dtype, torch.device("cpu")), SETTINGS.lora, 0)
-        theirs = References(model, examples, SETTINGS, Team()).of(range(len(examples)), packed)
+        theirs = References(model, examples, SETTINGS, Team(), Hands(torch.device("meta"))).of(
+            range(len(examples)), packed
+        )
         assert all(p.dtype == torch.float32 for p in trainable(model).values())
         for row in OBJECTIVES.values():
             loss, _ = step_loss(responses_of(model, packed, theirs, torch.tensor(0.3)), row, row.with_params(), 0.0)

@@ -22,7 +22,8 @@ def stir(model, scale):
 
 
 def measure(model, examples):
-    return probe.measure(model, examples, END, tokens=8, tokens_per_batch=256, seed=3)
+    theirs = probe.original_answers(model, examples, END, 8, 3)
+    return probe.measure(model, examples, END, theirs=theirs, tokens=8, tokens_per_batch=256, seed=3)
 
 
 def test_an_untrained_policy_diverges_by_nothing(model, examples):
@@ -74,5 +75,5 @@ def test_padding_on_the_left_does_not_change_what_a_prompt_may_answer(model, exa
 
 def test_without_pairs_or_without_tokens_nothing_is_invented(model, examples):
     assert measure(model, []) == {}
-    silent = probe.measure(model, examples, END, tokens=0, tokens_per_batch=256, seed=0)
+    silent = probe.measure(model, examples, END, theirs=[], tokens=0, tokens_per_batch=256, seed=0)
     assert set(silent) == {"kl_to_original_per_token"}

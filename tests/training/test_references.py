@@ -9,10 +9,11 @@ import torch
 from rejoinder.training.adapters import fresh, load_base, reference, trainable
 from rejoinder.training.logps import token_logps
 from rejoinder.training.pack import pack
-from rejoinder.training.parallel import Team
+from rejoinder.training.parallel import Hands, Team
 from rejoinder.training.references import References
 from rejoinder.training.settings import LoraSettings, TrainSettings
 
+HANDS = Hands(torch.device("meta"))
 SETTINGS = TrainSettings(lora=LoraSettings(r=4, alpha=8))
 
 
@@ -27,7 +28,7 @@ def model(base_dir):
 
 
 def test_they_are_what_the_reference_says_of_the_same_pairs_in_another_order(model, examples):
-    kept = References(model, examples, SETTINGS, Team())
+    kept = References(model, examples, SETTINGS, Team(), HANDS)
     order = [3, 0, 2]
     packed = pack([examples[i] for i in order])
     with reference(model, "original"):
@@ -40,7 +41,7 @@ def test_they_are_what_the_reference_says_of_the_same_pairs_in_another_order(mod
 def test_small_batches_give_the_same_numbers(model, examples):
     packed = pack(examples)
     one, many = (
-        References(model, examples, dataclasses.replace(SETTINGS, tokens_per_batch=n), Team()).of(
+        References(model, examples, dataclasses.replace(SETTINGS, tokens_per_batch=n), Team(), HANDS).of(
             range(len(examples)), packed
         )
         for n in (8192, 64)
@@ -58,7 +59,7 @@ def test_a_team_computes_each_share_once(model, examples):
     shares: list[torch.Tensor] = []
     settings = dataclasses.replace(SETTINGS, tokens_per_batch=128)
     for rank in range(2):
-        References(model, examples, settings, Rank(rank, 2))
-    alone = References(model, examples, settings, Team())
+        References(model, examples, settings, Rank(rank, 2), HANDS)
+    alone = References(model, examples, settings, Team(), HANDS)
     assert (shares[0] * shares[1] == 0).all()
     assert torch.equal(shares[0] + shares[1], alone._flat)

@@ -36,20 +36,24 @@ def fresh(base: Any, lora: LoraSettings, seed: int) -> Any:
     """A PeftModel whose "policy" changes nothing yet: A drawn from `seed`, B zero, on every linear but the head."""
     from peft import LoraConfig, get_peft_model
 
+    from rejoinder.training.fused import fuse
+
     config = LoraConfig(
         r=lora.r, lora_alpha=lora.alpha, lora_dropout=0.0, target_modules="all-linear", task_type="CAUSAL_LM"
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return get_peft_model(base, config, adapter_name=POLICY).eval()
+        return fuse(get_peft_model(base, config, adapter_name=POLICY).eval())
 
 
 def continued(base: Any, folder: Path, lora: LoraSettings) -> Any:
     """A PeftModel whose "policy" is a trainable copy of an adapter; its rank and scale must be those asked for."""
     from peft import PeftModel
 
+    from rejoinder.training.fused import fuse
+
     _refuse_other_shape(folder, lora)
-    return PeftModel.from_pretrained(base, folder, adapter_name=POLICY, is_trainable=True).eval()
+    return fuse(PeftModel.from_pretrained(base, folder, adapter_name=POLICY, is_trainable=True).eval())
 
 
 def add_reference(model: Any, folder: Path) -> None:

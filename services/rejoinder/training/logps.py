@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from rejoinder.core.errors import FailedPrecondition
@@ -14,7 +15,7 @@ from rejoinder.training.examples import Example
 from rejoinder.training.pack import Packed, pack
 
 HEAD_SLICE_TOKENS = 1024
-"""Logits are made for this many tokens at a time and made again in the backward pass: at a vocabulary of 150,000 a
+"""Logits are made for this many tokens at a time and not kept for the backward pass: at a vocabulary of 150,000 a
 slice is 0.6 GB, where a whole batch's logits are the first thing to run out of memory (F17)."""
 
 
@@ -41,18 +42,46 @@ def head_logits(model: Any, states_ND: Tensor) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
+class _SliceLogps(torch.autograd.Function):
+    """(N,) log-probabilities of targets (N,) from states (N, D) by a frozen head.
+
+    Each depends on its own state alone, so its gradient there is known as soon as the logits are: (N, D) is kept, and
+    neither are logits of (N, V) kept nor made a second time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, states_ND: Tensor, targets_N: Tensor, model: Any) -> Tensor:
+        with torch.enable_grad():
+            leaf_ND = states_ND.detach().requires_grad_()
+            logits_NV = head_logits(model, leaf_ND)
+        chances_NV = logits_NV.detach().log_softmax(-1)
+        logps_N = chances_NV.gather(-1, targets_N[:, None]).squeeze(-1)
+        chances_NV.exp_().neg_()
+        chances_NV[torch.arange(len(targets_N), device=targets_N.device), targets_N] += 1
+        ctx.save_for_backward(*torch.autograd.grad(logits_NV, leaf_ND, chances_NV))
+        return logps_N
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_N: Tensor) -> tuple[Tensor | None, ...]:
+        (slope_ND,) = ctx.saved_tensors
+        return slope_ND * grad_N[:, None].to(slope_ND.dtype), None, None
+
+
 def token_logps(model: Any, packed: Packed) -> Tensor:
     """(B, K, T) log-probabilities of the response tokens, nats, zero outside the mask."""
 
     def slice_logps(states_ND: Tensor, targets_N: Tensor) -> Tensor:
         return -torch.nn.functional.cross_entropy(head_logits(model, states_ND), targets_N, reduction="none")
 
+    def recorded(states_ND: Tensor, targets_N: Tensor) -> Tensor:
+        if any(p.requires_grad for p in causal_lm(model).get_output_embeddings().parameters()):
+            return checkpoint(slice_logps, states_ND, targets_N, use_reentrant=False)
+        return _SliceLogps.apply(states_ND, targets_N, model)
+
     states, targets = response_states(model, packed), packed.targets[packed.mask]
-    parts = [
-        checkpoint(slice_logps, s, t, use_reentrant=False) if torch.is_grad_enabled() else slice_logps(s, t)
-        for s, t in zip(states.split(HEAD_SLICE_TOKENS), targets.split(HEAD_SLICE_TOKENS), strict=True)
-    ]
-    flat = torch.cat(parts)
+    slices = zip(states.split(HEAD_SLICE_TOKENS), targets.split(HEAD_SLICE_TOKENS), strict=True)
+    flat = torch.cat([recorded(s, t) if torch.is_grad_enabled() else slice_logps(s, t) for s, t in slices])
     return torch.zeros(packed.mask.shape, dtype=flat.dtype, device=flat.device).masked_scatter(packed.mask, flat)
 
 

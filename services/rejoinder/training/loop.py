@@ -23,7 +23,7 @@ from rejoinder.training.examples import Example
 from rejoinder.training.logps import causal_lm, token_logps
 from rejoinder.training.mismatch import divergence
 from rejoinder.training.pack import Packed, batches, pack
-from rejoinder.training.parallel import Team
+from rejoinder.training.parallel import Hands, Team
 from rejoinder.training.references import References
 from rejoinder.training.settings import TrainSettings
 from rejoinder.training.views import PairLogps, Responses
@@ -112,23 +112,25 @@ def train(
     weights = trainable(model)
     optimiser = torch.optim.AdamW(weights.values(), lr=settings.lr, weight_decay=settings.weight_decay)
     plan = steps(len(examples), settings)
-    references = References(model, examples, settings, team) if "reference" in row.traits["needs"] else None
     lines: list[dict[str, float]] = []
     found = checkpoint.load(resume.path, resume.key)
     if found:
         _restore(found, weights, optimiser)
         lines = found.lines
-    for step in range(found.step if found else 0, len(plan)):
-        rate = learning_rate(step, len(plan), settings)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
-        figures, norm = _one_step(
-            model, examples, plan[step], references, row, params, settings, team, weights, optimiser
-        )
-        lines.append({"step": step + 1, "steps": len(plan), "lr": rate, "grad_norm": norm, **figures})
-        emit(lines[-1])
-        if (step + 1) % resume.every == 0 and step + 1 < len(plan) and team.rank == 0:
-            checkpoint.save(resume.path, resume.key, _snapshot(step + 1, weights, optimiser, lines))
+    with Hands(causal_lm(model).device) as hands:
+        wanted = "reference" in row.traits["needs"]
+        references = References(model, examples, settings, team, hands) if wanted else None
+        for step in range(found.step if found else 0, len(plan)):
+            rate = learning_rate(step, len(plan), settings)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            figures, norm = _one_step(
+                model, examples, plan[step], references, row, params, settings, team, hands, weights, optimiser
+            )
+            lines.append({"step": step + 1, "steps": len(plan), "lr": rate, "grad_norm": norm, **figures})
+            emit(lines[-1])
+            if (step + 1) % resume.every == 0 and step + 1 < len(plan) and team.rank == 0:
+                checkpoint.save(resume.path, resume.key, _snapshot(step + 1, weights, optimiser, lines))
     return lines
 
 
@@ -141,6 +143,7 @@ def _one_step(
     params: Any,
     settings: TrainSettings,
     team: Team,
+    hands: Hands,
     weights: dict[str, Tensor],
     optimiser: torch.optim.Optimizer,
 ) -> tuple[dict[str, float], float]:
@@ -151,13 +154,21 @@ def _one_step(
     sums = torch.zeros(len(FIGURES), dtype=torch.float64, device=device)
     for parameter in weights.values():
         parameter.grad = torch.zeros_like(parameter)
-    for group in team.share(batches([e.tokens for e in chosen], settings.tokens_per_batch)):
+
+    def gradients(group: list[int]) -> tuple[Tensor, tuple[Tensor | None, ...]]:
         packed = pack([chosen[i] for i in group]).to(device)
         theirs = None if references is None else references.of([indices[i] for i in group], packed)
         responses = responses_of(model, packed, theirs, zero)
         loss, figures = step_loss(responses, row, params, settings.anchor_weight)
-        (loss / step_weight).backward()
+        return figures, torch.autograd.grad(loss / step_weight, list(weights.values()), allow_unused=True)
+
+    groups = batches([e.tokens for e in chosen], settings.tokens_per_batch // hands.count)
+    # Summed in the order of the groups, whichever was ready first: a resumed run adds the same numbers alike.
+    for figures, slopes in hands.map(gradients, team.share(groups)):
         sums += figures
+        for parameter, slope in zip(weights.values(), slopes, strict=True):
+            if slope is not None:
+                parameter.grad += slope
     team.add([p.grad for p in weights.values()])
     team.add([sums])
     norm = torch.nn.utils.clip_grad_norm_(weights.values(), settings.clip_norm, error_if_nonfinite=True)

@@ -1,4 +1,5 @@
 """One process or several (torchrun): each takes its share of a step's micro-batches, gradients and figures are summed.
+Within a process on a CPU, two micro-batches at a time: an operation on a few hundred tokens is too small to share.
 
 Only the adapter's gradients travel, a few megabytes a step, so no wrapper around the model is needed; a base that does
 not fit one device needs sharding, which this loop does not do.
@@ -6,12 +7,16 @@ not fit one device needs sharding, which this loop does not do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+Item, Made = TypeVar("Item"), TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -48,3 +53,37 @@ def joined(environment: dict[str, str], device: torch.device) -> Iterator[Team]:
         yield Team(int(environment["RANK"]), size)
     finally:
         torch.distributed.destroy_process_group()
+
+
+def at_a_time(device: torch.device) -> int:
+    """How many micro-batches a process computes at once."""
+    return 2 if device.type == "cpu" and torch.get_num_threads() > 1 else 1
+
+
+class Hands:
+    """Makes something of several items on `count` threads of this process. owns: those threads, until it is left.
+
+    Each has its share of torch's threads, so what is made of an item depends neither on what another thread does
+    meanwhile nor on which came first. A thread begins with gradients recorded, whatever the caller's mode.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._threads = torch.get_num_threads()
+        self.count = at_a_time(device)
+        self._pool = None
+        if self.count > 1:
+            share = self._threads // self.count
+            self._pool = ThreadPoolExecutor(self.count, initializer=torch.set_num_threads, initargs=(share,))
+
+    def __enter__(self) -> Hands:
+        return self
+
+    def __exit__(self, *left: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            # What a thread was told is also what torch tells threads to come.
+            torch.set_num_threads(self._threads)
+
+    def map(self, make: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+        """What `make` answers for every item, in their order, each as soon as it is ready. Raises what it raised."""
+        return map(make, items) if self._pool is None else self._pool.map(make, items)

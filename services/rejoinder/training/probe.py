@@ -82,22 +82,37 @@ def sample(model: Any, prompts: Sequence[tuple[int, ...]], end: int, tokens: int
     return [tuple(answer) for answer in answers]
 
 
+def original_answers(
+    model: Any, examples: Sequence[Example], end: int, tokens: int, seed: int
+) -> list[tuple[int, ...]]:
+    """What the bare base answers, as `sample`: the same before and after a training; none where tokens is 0."""
+    if not tokens or not examples:
+        return []
+    with reference(model, "original"):
+        return sample(model, [e.asked for e in examples], end, tokens, seed)
+
+
 def measure(
-    model: Any, examples: Sequence[Example], end: int, *, tokens: int, tokens_per_batch: int, seed: int
+    model: Any,
+    examples: Sequence[Example],
+    end: int,
+    *,
+    theirs: Sequence[tuple[int, ...]],
+    tokens: int,
+    tokens_per_batch: int,
+    seed: int,
 ) -> dict[str, float]:
     """Divergence on the pairs' own responses and, where tokens > 0, on answers that policy and original give now.
 
-    kl_to_original_sampled (nats per answer) is unbiased and never clipped, so few samples may put it below zero.
+    theirs: `original_answers` of the same examples. kl_to_original_sampled (nats per answer) is unbiased and never
+    clipped, so few samples may put it below zero.
     """
     if not examples:
         return {}
     found = {"kl_to_original_per_token": divergence(model, examples, tokens_per_batch)}
     if not tokens:
         return found
-    prompts = [e.asked for e in examples]
-    ours = sample(model, prompts, end, tokens, seed)
-    with reference(model, "original"):
-        theirs = sample(model, prompts, end, tokens, seed)
+    ours = sample(model, [e.asked for e in examples], end, tokens, seed)
     total = 0.0
     with torch.no_grad():
         plain = [replace(e, prompt=e.asked, values=(1.0,), counted=None, opening=None) for e in examples]

@@ -13,7 +13,7 @@ from rejoinder.training.adapters import reference
 from rejoinder.training.examples import Example
 from rejoinder.training.logps import causal_lm, token_logps
 from rejoinder.training.pack import Packed, batches, pack
-from rejoinder.training.parallel import Team
+from rejoinder.training.parallel import Hands, Team
 from rejoinder.training.settings import TrainSettings
 
 
@@ -24,18 +24,27 @@ class References:
     same numbers to the bit.
     """
 
-    def __init__(self, model: Any, examples: Sequence[Example], settings: TrainSettings, team: Team) -> None:
+    def __init__(
+        self, model: Any, examples: Sequence[Example], settings: TrainSettings, team: Team, hands: Hands
+    ) -> None:
         sizes = [e.seen for e in examples]
         self._starts = [0, *accumulate(sizes)]
         lm = causal_lm(model)
         device, dtype = lm.device, torch.promote_types(lm.dtype, torch.float32)
         self._flat = torch.zeros(self._starts[-1], dtype=dtype, device=device)
-        with reference(model, settings.reference):
-            for group in team.share(batches([e.tokens for e in examples], settings.tokens_per_batch)):
-                packed = pack([examples[i] for i in group]).to(device)
+
+        def compute(group: list[int]) -> list[Tensor]:
+            packed = pack([examples[i] for i in group]).to(device)
+            with torch.no_grad():
                 found = token_logps(model, packed)
-                for i, logps, mask in zip(group, found, packed.mask, strict=True):
-                    self._flat[self._starts[i] : self._starts[i + 1]] = logps[mask]
+            return [logps[mask] for logps, mask in zip(found, packed.mask, strict=True)]
+
+        budget = settings.tokens_per_batch // hands.count
+        groups = team.share(batches([e.tokens for e in examples], budget))
+        with reference(model, settings.reference):
+            for group, found in zip(groups, hands.map(compute, groups), strict=True):
+                for i, logps in zip(group, found, strict=True):
+                    self._flat[self._starts[i] : self._starts[i + 1]] = logps
         team.add([self._flat])
 
     def of(self, indices: Sequence[int], packed: Packed) -> Tensor:

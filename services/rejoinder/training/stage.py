@@ -26,7 +26,7 @@ from rejoinder.training.loop import Resume, train
 from rejoinder.training.objectives import OBJECTIVES
 from rejoinder.training.pack import batches
 from rejoinder.training.pairs import read_pairs
-from rejoinder.training.parallel import Team, joined
+from rejoinder.training.parallel import Team, at_a_time, joined
 from rejoinder.training.publish import already_published, file_digest, publish, sole_writer, tree_digest
 from rejoinder.training.settings import TrainSettings
 from rejoinder.training.turns import end_of_turn
@@ -103,11 +103,15 @@ def _train(
         add_reference(model, adapters[settings.reference])
     needed = _refuse_what_cannot_run(model, examples, settings, len(tokenizer), device)
 
+    handful, end = examples[: settings.probe_pairs], end_of_turn(tokenizer)
+    theirs = probe.original_answers(model, handful, end, settings.probe_tokens, settings.seed)
+
     def probed() -> dict[str, float]:
         return probe.measure(
             model,
-            examples[: settings.probe_pairs],
-            end_of_turn(tokenizer),
+            handful,
+            end,
+            theirs=theirs,
             tokens=settings.probe_tokens,
             tokens_per_batch=settings.tokens_per_batch,
             seed=settings.seed,
@@ -137,7 +141,9 @@ def _refuse_what_cannot_run(
 ) -> memory.Estimate:
     """Before the first step: does it fit, and does the architecture compute packed rows?"""
     lengths = [e.tokens for e in examples]
-    shapes = [(len(group), lengths[group[0]]) for group in batches(lengths, settings.tokens_per_batch)]
+    together = at_a_time(device)
+    groups = batches(lengths, settings.tokens_per_batch // together)
+    shapes = [(len(group) * together, lengths[group[0]]) for group in groups]
     rows, length = max(shapes, key=lambda shape: (shape[0] * shape[1] ** 2, shape))
     needed = memory.estimate(model, rows, length, vocabulary)
     limit_mb = settings.memory_limit_mb
