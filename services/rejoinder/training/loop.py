@@ -152,8 +152,7 @@ def _one_step(
     step_weight = math.fsum(e.weight for e in chosen)
     zero = divergence(model, chosen, settings, team) if "divergence" in row.traits["needs"] else None
     sums = torch.zeros(len(FIGURES), dtype=torch.float64, device=device)
-    for parameter in weights.values():
-        parameter.grad = torch.zeros_like(parameter)
+    total = [torch.zeros_like(parameter) for parameter in weights.values()]
 
     def gradients(group: list[int]) -> tuple[Tensor, tuple[Tensor | None, ...]]:
         packed = pack([chosen[i] for i in group]).to(device)
@@ -166,11 +165,13 @@ def _one_step(
     # Summed in the order of the groups, whichever was ready first: a resumed run adds the same numbers alike.
     for figures, slopes in hands.map(gradients, team.share(groups)):
         sums += figures
-        for parameter, slope in zip(weights.values(), slopes, strict=True):
+        for summed, slope in zip(total, slopes, strict=True):
             if slope is not None:
-                parameter.grad += slope
-    team.add([p.grad for p in weights.values()])
+                summed += slope
+    team.add(total)
     team.add([sums])
+    for parameter, summed in zip(weights.values(), total, strict=True):
+        parameter.grad = summed
     norm = torch.nn.utils.clip_grad_norm_(weights.values(), settings.clip_norm, error_if_nonfinite=True)
     optimiser.step()
     means = dict(zip(FIGURES, sums.tolist(), strict=True))
