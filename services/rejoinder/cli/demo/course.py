@@ -56,7 +56,7 @@ class Sizes:
     """visits: conversations between two rounds, at least. most: of one rollout. panel: evaluation users."""
 
     rounds: int = 3
-    visits: int = 2000
+    visits: int = 1600
     most: int = 3000
     panel: int = 1500
     probes: int = 900
