@@ -12,6 +12,7 @@ import pytest
 from rejoinder.core.clock import ManualClock, SystemClock
 from rejoinder.core.errors import DeadlineExceeded, Draining, FailedPrecondition, NotFound, QueueFull, TooLong
 from rejoinder.core.types import Message, Role, Sampling
+from rejoinder.runtime.backends.decoder import Decoder
 from rejoinder.runtime.backends.generation import EngineSettings, GenerationEngine
 from rejoinder.runtime.backends.rows import Answer, Row
 from rejoinder.runtime.backends.sampling import log_softmax
@@ -192,6 +193,38 @@ def test_a_short_question_is_not_cut_for_the_long_one_beside_it(engine: Generati
     first, beside = answered(engine, [row(long, max_tokens=100), row(short, max_tokens=100)])
     assert (first.finish_reason, len(first.tokens)) == ("length", 4) or first.finish_reason == "stop"
     assert beside.tokens == alone.tokens
+
+
+def test_the_room_of_a_long_row_is_given_back_when_it_leaves() -> None:
+    engine = made()
+    try:
+        draw = np.random.default_rng(8)
+        long = row([int(t) for t in draw.integers(3, 390, 300)], max_tokens=20)
+        gate = Gate()
+        short = Row(prompts(1)[0], Sampling(1.0, seed=3, max_tokens=60), on_text=gate)
+        alone = answered(engine, [row(prompts(1)[0], 3, 60)])[0]
+        engine.submit([short, long])
+        assert gate.reached.wait(20)
+        (batch,) = engine._batches.values()
+        gate.open.set()
+        rooms = []
+        long.done.add_done_callback(lambda done: rooms.append(batch._held.length))
+        short.done.add_done_callback(lambda done: rooms.append(batch._held.length))
+        assert long.done.result(20).tokens
+        assert short.done.result(20).tokens == alone.tokens
+        assert rooms == [384, 128]
+    finally:
+        engine.close()
+
+
+def test_what_is_bound_is_never_the_memory_of_a_cache_that_is_gone() -> None:
+    """Caches that come and go reuse each other's places in memory; each run must write into the one it was given."""
+    decoder = Decoder(tiny_policy() / "export", 1)
+    for _ in range(200):
+        cache = decoder.cache(1, 128)
+        decoder.read(cache, 0, [5, 6, 7], 0, "")
+        assert np.abs(cache.values[:, 0, :, :3]).min(axis=(1, 2, 3)).all()
+        assert not cache.values[:, 0, :, 3:].any()
 
 
 def test_stop_sequences_end_the_text_before_them_and_are_never_heard(engine: GenerationEngine) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -15,10 +16,12 @@ from rejoinder.runtime.backends.sampling import choose
 
 @dataclass(eq=False)
 class Seat:
-    """A row's place. tokens: what is in its slot or will be next; read: how many of them are."""
+    """A row's place. tokens: what is in its slot or will be next; read: how many of them are. most: tokens of prompt
+    and answer together."""
 
     progress: Progress
     tokens: list[int]
+    most: int
     read: int = 0
 
 
@@ -40,7 +43,10 @@ class Batch:
         return len(self._writing) + len(self._coming)
 
     def join(self, rows: Iterable[Progress]) -> None:
-        self._coming.extend(Seat(row, list(row.row.tokens)) for row in rows)
+        context = self._decoder.shape.context
+        for row in rows:
+            tokens = list(row.row.tokens)
+            self._coming.append(Seat(row, tokens, len(tokens) + row.row.limit(context)))
 
     def turn(self, now: float, prompt_tokens: int) -> None:
         """Reads so many tokens of prompts at most, then writes a token of every row that is read."""
@@ -74,6 +80,10 @@ class Batch:
                 self._writing[at] = last
         if self._coming and self._coming[0].read and len(self._writing) < before:
             self._held.copy(before, len(self._writing), self._coming[0].read)
+        if self._cache and self._writing and len(self._writing) < before:
+            # One long row must not leave room for its like to all that come after it.
+            held = [seat.most for seat in (*self._writing, *islice(self._coming, 1))]
+            self._cache = self._cache.shrunk(rounded(max(held), self._decoder.shape.context))
 
     @property
     def _held(self) -> Cache:
@@ -99,9 +109,7 @@ class Batch:
 
     def _room(self, seat: Seat, slot: int) -> Cache:
         """The cache, with room for this row's whole answer."""
-        context = self._decoder.shape.context
-        needed = len(seat.progress.row.tokens) + seat.progress.row.limit(context)
-        length = rounded(needed, context)
+        length = rounded(seat.most, self._decoder.shape.context)
         if self._cache is None:
             self._cache = self._decoder.cache(min(4, slot + 1), length)
         slots = self._cache.slots if slot < self._cache.slots else 2 * self._cache.slots

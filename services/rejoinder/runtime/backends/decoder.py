@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ MOST_AT_ONCE = 256
 WORTH_KEEPING = 16
 #: Positions that a cache grows by.
 _POSITIONS = 128
+_SERIALS = count(1)
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 
@@ -46,6 +48,8 @@ class Cache:
     def __init__(self, shape: Shape, dtype: Any, slots: int, length: int) -> None:
         self._shape = shape
         self.values = np.zeros((2 * shape.layers, slots, shape.heads, length, shape.head_size), dtype)
+        #: No other cache's, not even of one that is gone: a binding holds addresses.
+        self.serial = next(_SERIALS)
 
     @property
     def slots(self) -> int:
@@ -59,8 +63,16 @@ class Cache:
         """Itself where it is large enough, else a larger one with the same rows."""
         if slots <= self.slots and length <= self.length:
             return self
-        found = Cache(self._shape, self.values.dtype, max(slots, self.slots), max(length, self.length))
-        found.values[:, : self.slots, :, : self.length] = self.values
+        return self._of(max(slots, self.slots), max(length, self.length))
+
+    def shrunk(self, length: int) -> Cache:
+        """One with the same rows as far as `length`, where that frees half of it or more; else itself."""
+        return self._of(self.slots, length) if 2 * length <= self.length else self
+
+    def _of(self, slots: int, length: int) -> Cache:
+        found = Cache(self._shape, self.values.dtype, slots, length)
+        both = min(length, self.length)
+        found.values[:, : self.slots, :, :both] = self.values[:, :, :, :both]
         return found
 
     def copy(self, source: int, target: int, count: int) -> None:
@@ -168,13 +180,13 @@ class Decoder:
         rows, new = ids.shape
         bound = self._bound[adapter]
         binding = bound.binding
-        if bound.to != (id(cache), slot, rows):
+        if bound.to != (cache.serial, slot, rows):
             dims = [rows, *cache.values.shape[2:]]
             for (past, present), part in zip(self._pairs, cache.values, strict=True):
                 at = part[slot:].ctypes.data
                 binding.bind_input(past, "cpu", 0, self._cached, dims, at)
                 binding.bind_output(present, "cpu", 0, self._cached, dims, at)
-            bound.to = (id(cache), slot, rows)
+            bound.to = (cache.serial, slot, rows)
         ends_B = past_B + new
         mask = (np.arange(int(ends_B.max())) < ends_B[:, None]).astype(np.int64)
         given = {self._ids: ids, self._mask: mask}
