@@ -51,7 +51,7 @@ HURRY: Mapping[str, Mapping[str, Any]] = {
     "rollouts": {"engine": {"poll_s": 0.5}},
     "ledger": {"log": {"wait_s": 0.1}},
     # Small batches: a rollout waits for the signals of the people it judges.
-    "signals": {"read": {"idle_s": 0.1, "batch": 32}},
+    "signals": {"read": {"idle_s": 0.1, "batch": 64}},
 }
 
 
@@ -158,22 +158,27 @@ class World:
 
     def quiet(self, timeout_s: float = 120.0) -> None:
         """Waits until everything that was said has been read. Raises FailedPrecondition where it is not."""
+        self._read_since(None, self._answers, timeout_s)
+
+    def _read_since(self, since: float | None, answers: int, timeout_s: float = 120.0) -> None:
+        """Waits until the ledger holds so many answers of then (seconds since the epoch), and what was said of them has
+        been read."""
         deadline = time.monotonic() + timeout_s
         with LedgerClient(Connection(self.addresses["ledger"], deadline_s=timeout_s, tries=100)) as ledger:
             while time.monotonic() < deadline:
                 # Answers once the ledger has read what the log holds now; unlike parity it digests nothing.
                 ledger.cut()
-                rows = ledger.satisfaction(tenant=TENANT).rows
+                rows = ledger.satisfaction(tenant=TENANT, since=since).rows
                 read_all = rows and rows[0].sat + rows[0].dsat + rows[0].none >= rows[0].replied
-                if read_all and rows[0].interactions >= self._answers:
+                if read_all and rows[0].interactions >= answers:
                     return
                 # The report is counted anew for each look, on the cores that those who read need.
-                time.sleep(0.5)
+                time.sleep(0.3)
         raise FailedPrecondition("what people said was not read in time")
 
     def roll_out(self, version: str, plan: Mapping[str, Any], most: int, at_a_time: int = 300) -> Course:
         """Begins a rollout and sends people until it is decided; `most` conversations at the utmost."""
-        course, sent = Course(), 0
+        course, sent, began = Course(), 0, time.time()
         with RolloutClient(Connection(self.addresses["rollouts"], deadline_s=60.0)) as engine:
             engine.start(self.policy, version, json.dumps(plan))
             with Watch(lambda: engine.get(self.policy)) as watch:
@@ -182,6 +187,8 @@ class World:
                     if sent < most and now.phase in ("canary", "paused"):
                         course.moments += self.traffic(min(at_a_time, most - sent))
                         sent += at_a_time
+                        # Who says more than can be read is judged no sooner.
+                        self._read_since(began, len(course.moments))
                     else:
                         # Nobody comes any more, or the version is being loaded: its deadline or its load ends the wait.
                         time.sleep(0.2)
