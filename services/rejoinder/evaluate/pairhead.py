@@ -45,15 +45,6 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One answer to a question, and whether whoever asked was satisfied."""
-
-    question: str
-    answer: str
-    satisfied: bool
-
-
-@dataclass(frozen=True)
 class PairHead:
     """weights: (width,)."""
 
@@ -73,11 +64,11 @@ def fit(pairs: Sequence[Compared], params: Params = Params()) -> PairHead:
     return PairHead(_weights(np.array(rows).reshape(-1, width), params))
 
 
-def fit_judged(answers: Sequence[Judged], params: Params = Params(width=512, penalty=5.0)) -> PairHead:
-    """The head of answers that were liked or not, P(satisfied) = sigmoid(w · x + b); b is not kept."""
-    width = params.width
-    rows = [np.append(features(a.question, a.answer, width), 1.0) * (1 if a.satisfied else -1) for a in answers]
-    return PairHead(_weights(np.array(rows).reshape(-1, width + 1), params)[:-1])
+def fit_judged(described: NDArray[np.float64], satisfied: NDArray[np.bool_], params: Params) -> PairHead:
+    """The head of answers that were liked or not: x (n, width) and (n,), P(satisfied) = sigmoid(w · x + b); b is not
+    kept, for only differences mean anything."""
+    rows = np.hstack([described, np.ones((len(described), 1))]) * np.where(satisfied, 1.0, -1.0)[:, None]
+    return PairHead(_weights(rows, params)[:-1])
 
 
 def _weights(margins: NDArray[np.float64], params: Params) -> NDArray[np.float64]:

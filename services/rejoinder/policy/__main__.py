@@ -69,6 +69,14 @@ async def build(settings: PolicySettings, chassis: Chassis) -> Room:
         async for _ in generator.generate(_WARMING):
             pass
 
+    async def generating(stop: asyncio.Event) -> None:
+        """Ends the process with the engine: a replica that cannot answer must not look well."""
+        ended, stopping = asyncio.wrap_future(engine.ended), asyncio.create_task(stop.wait())
+        await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if ended.done():
+            ended.result()
+
     async def flush() -> None:
         empty = await asyncio.to_thread(spool.drain, record.drain_s)
         chassis.log.info("spool_drained", empty=empty, bytes=spool.waiting_bytes)
@@ -82,7 +90,7 @@ async def build(settings: PolicySettings, chassis: Chassis) -> Room:
 
     service = PolicyService(generator, view, versions, assignments)
     add = partial(policy_pb2_grpc.add_PolicyServiceServicer_to_server, service)
-    return Room(add=(add,), warm_up=warm_up, background=(follower.run,), flush=flush, close=close)
+    return Room(add=(add,), warm_up=warm_up, background=(follower.run, generating), flush=flush, close=close)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from rejoinder.ledger.cut import Cut
 from rejoinder.ledger.windows import Evidence, Leaving, Window
 from rejoinder.registry import datasets
 from rejoinder.registry.artefacts import Artefacts, Version
-from rejoinder.registry.claims import Claim, claim_round, claims, close_round
+from rejoinder.registry.claims import Claim, claim_round, claims, close_round, closed
 from rejoinder.registry.reviews import REJECTED, reviewed, reviews
 from rejoinder.registry.store import Store
 from rejoinder.rounds.build import build_pairs
@@ -213,7 +213,8 @@ class Round:
             pairs = [pair for pair in pairs if (pair.tenant, pair.provenance.evidence) in held]
             cut = split(pairs, loop.salts, loop.holdout_share)
             counts |= {f"crossing.{cause}": n for cause, n in cut.crossing.items()} | {"without_user": cut.without_user}
-            others = agreed(cut.sides["pairs"], window.evidence, recipe.consensus, loop.salts, loop.holdout_share)
+            present = [piece for piece in window.evidence if (piece.tenant, piece.id) in held]
+            others = agreed(cut.sides["pairs"], present, recipe.consensus, loop.salts, loop.holdout_share)
             counts |= {"consensus.judged": others.judged, "consensus.against": others.against}
             made = {}
             for side, chosen in {**cut.sides, "pairs": others.pairs}.items():
@@ -288,8 +289,10 @@ class Round:
         found = []
         for claim in claims(self._ports.store, self._loop.policy):
             if claim.number < self._claim.number and claim.outcome in ("published", "refused"):
+                # A round that was resumed under another recipe has left sets that it did not train on.
+                key = closed(self._ports.store, self._loop.policy, claim.number)["facts"]["stages"].get("pairs", "")
                 root = self._loop.folder / self._loop.policy / f"{claim.number:06d}"
-                found += [path.parent for path in root.glob(f"{side}-*/{datasets.MANIFEST}")]
+                found += [path.parent for path in root.glob(f"{side}-{key[:12]}*/{datasets.MANIFEST}")]
         return sorted(found, reverse=True)
 
     def _train(self, pairs: Path) -> Done:

@@ -77,7 +77,7 @@ def test_complaints_of_the_exception_are_left_out_and_counted() -> None:
     found = agreed(pairs, evidence, ON, SALTS, HOLDOUT)
     assert share(found.pairs) == 1.0
     assert len(found.pairs) + found.against == len(pairs)
-    assert found.judged == sum(side(e.interaction.user_id) == "pairs" for e in evidence)
+    assert found.judged == sum(side(e.interaction.user_id) == "pairs" for e in evidence), "one signal a user here"
     assert [p for p in pairs if p in found.pairs] == list(found.pairs), "in their order"
 
 
@@ -98,7 +98,8 @@ def test_nobody_speaks_for_their_own_pair() -> None:
     others = [e for e in evidence if e.interaction.user_id != mine.user_id]
     loud = [heard(9000 + n, mine.user_id, LONG, True) for n in range(3000)]
     loud += [heard(12_000 + n, mine.user_id, BRIEF, False) for n in range(3000)]
-    without, with_them = (agreed([mine], some, ON, SALTS, HOLDOUT).pairs for some in (others, [*others, *loud]))
+    unbounded = replace(ON, max_per_user=10_000)
+    without, with_them = (agreed([mine], some, unbounded, SALTS, HOLDOUT).pairs for some in (others, [*others, *loud]))
     assert without == with_them
     # The control: said by others, the same words decide.
     strangers = [replace(e, interaction=replace(e.interaction, user_id=f"s{i}")) for i, e in enumerate(loud)]
@@ -112,6 +113,28 @@ def test_users_who_only_measure_are_not_heard() -> None:
     assert len(measuring) > 300
     found = agreed(pairs, measuring, ON, SALTS, HOLDOUT)
     assert (found.judged, found.against, list(found.pairs)) == (0, 0, pairs)
+
+
+def test_a_user_whom_only_the_feedback_names_stays_on_their_side_and_nobody_unknown_is_heard() -> None:
+    evidence, pairs = town()
+    named = [replace(e, interaction=replace(e.interaction, user_id="")) for e in evidence]
+    assert agreed(pairs, named, ON, SALTS, HOLDOUT) == agreed(pairs, evidence, ON, SALTS, HOLDOUT)
+    nobody = [replace(e, feedback=replace(e.feedback, user_id="")) for e in named]
+    assert agreed(pairs, nobody, ON, SALTS, HOLDOUT).judged == 0
+
+
+def test_one_loud_user_does_not_decide_for_all() -> None:
+    """F15: a thousand signals of one account count as five."""
+    evidence, pairs = town()
+    loudest = next(e.interaction.user_id for e in evidence if side(e.interaction.user_id) == "pairs")
+    loud = [heard(20_000 + n, loudest, (LONG, BRIEF)[n % 2], n % 2 == 0) for n in range(3000)]
+    found = agreed(pairs, [*evidence, *loud], ON, SALTS, HOLDOUT)
+    quiet = agreed(pairs, evidence, ON, SALTS, HOLDOUT)
+    assert 0 <= found.judged - quiet.judged <= 4
+    assert share(found.pairs) == share(quiet.pairs) == 1.0
+    unbounded = replace(ON, max_per_user=10_000)
+    # The control: unbounded, they decide.
+    assert share(agreed(pairs, [*evidence, *loud], unbounded, SALTS, HOLDOUT).pairs) < 0.5
 
 
 @pytest.mark.parametrize(
@@ -141,7 +164,7 @@ def test_a_single_judged_answer_and_a_list_are_no_pair_and_stay() -> None:
 
 def test_a_recipe_says_whether_others_are_asked() -> None:
     made = recipe.of({"name": "r", "builders": ["edits"], "consensus": {"margin": 0.5, "min_judged": 50}})
-    assert made.consensus == Consensus(0.5, 50)
+    assert made.consensus == Consensus(margin=0.5, min_judged=50)
     assert recipe.of({"name": "r", "builders": ["edits"]}).consensus.margin is None
     for wrong in ({"folds": 1}, {"margin": "much"}, {"votes": 3}):
         with pytest.raises(BadSettings):

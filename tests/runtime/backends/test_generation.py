@@ -10,12 +10,21 @@ import numpy as np
 import onnxruntime_genai as og
 import pytest
 from rejoinder.core.clock import ManualClock, SystemClock
-from rejoinder.core.errors import DeadlineExceeded, Draining, FailedPrecondition, NotFound, QueueFull, TooLong
+from rejoinder.core.errors import (
+    DeadlineExceeded,
+    Draining,
+    EmptyField,
+    FailedPrecondition,
+    NotFound,
+    QueueFull,
+    TooLong,
+)
 from rejoinder.core.types import Message, Role, Sampling
 from rejoinder.runtime.backends.decoder import Decoder
 from rejoinder.runtime.backends.generation import EngineSettings, GenerationEngine
-from rejoinder.runtime.backends.rows import Answer, Row
+from rejoinder.runtime.backends.rows import Answer, Row, Scoring
 from rejoinder.runtime.backends.sampling import log_softmax
+from rejoinder.runtime.backends.scorer import Scorer
 
 from tests.chaos.harness import wait_until
 from tests.tinypolicy import tiny_policy
@@ -401,6 +410,99 @@ def test_a_model_runtime_that_fails_fails_its_batch_and_the_next_is_served(
                 engine.likelihood(prompts(1)[0], [[5]]).done.result(20)
     assert answered(engine, [row(prompts(1)[0])])[0].tokens
     assert engine.likelihood(prompts(1)[0], [[5]]).done.result(20)
+
+
+@pytest.mark.parametrize("at", ["read", "step"])
+@pytest.mark.parametrize("cut", [0.0, 0.9])
+def test_a_row_whose_logits_are_no_numbers_fails_alone(monkeypatch: pytest.MonkeyPatch, at: str, cut: float) -> None:
+    engine = made()
+    try:
+        asked = [Row(tokens, Sampling(1.0, seed=n, max_tokens=20, top_p=cut)) for n, tokens in enumerate(prompts(3))]
+        alone = [answered(engine, [Row(row.tokens, row.sampling)])[0].tokens for row in asked]
+        plain = getattr(engine._decoder, at)
+
+        def overflowing(cache: object, first: object, *rest: object) -> np.ndarray:
+            logits = plain(cache, first, *rest).copy()
+            # The second row: by its slot where it is read, by its place where all are written.
+            if at == "read" and list(rest[0]) == list(asked[1].tokens):
+                logits[-1] = np.nan
+            elif at == "step" and len(logits) == 3:
+                logits[1] = np.nan
+            return logits
+
+        monkeypatch.setattr(engine._decoder, at, overflowing)
+        engine.submit(asked)
+        with pytest.raises(ArithmeticError):
+            asked[1].done.result(20)
+        assert [asked[n].done.result(20).tokens for n in (0, 2)] == [alone[0], alone[2]]
+    finally:
+        engine.close()
+
+
+def test_what_fails_before_a_row_begins_is_its_callers_to_hear(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoStreams:
+        def create_stream(self) -> None:
+            raise RuntimeError("no stream")
+
+    engine = made()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(engine, "_tokenizer", NoStreams())
+            lost = row(prompts(1)[0])
+            engine.submit([lost])
+            with pytest.raises(RuntimeError):
+                lost.done.result(20)
+        assert answered(engine, [row(prompts(1)[0])])[0].tokens
+        for call in (lambda: engine.submit([row([])]), lambda: engine.likelihood([], [[5]])):
+            with pytest.raises(EmptyField):
+                call()
+    finally:
+        engine.close()
+
+
+def test_an_engine_that_dies_leaves_nobody_waiting_and_lets_nobody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = made(max_batch=1)
+    gate = Gate()
+    running, waiting = Row(prompts(1)[0], LONG, on_text=gate), row(prompts(1)[0])
+    engine.submit([running])
+    assert gate.reached.wait(20)
+    engine.submit([waiting])
+
+    def broken() -> list:
+        raise MemoryError("no room for a list")
+
+    monkeypatch.setattr(engine, "_joining", broken)
+    gate.open.set()
+    for done in (running.done, waiting.done, engine.ended):
+        assert isinstance(done.exception(20), MemoryError)
+    with pytest.raises(Draining):
+        engine.submit([row(prompts(1)[0])])
+    engine.close()
+
+
+def test_a_turn_of_likelihoods_is_bounded_however_long_a_continuation_is(
+    engine: GenerationEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw = np.random.default_rng(9)
+    context, long = ([int(t) for t in draw.integers(3, 390, size)] for size in (20, 400))
+    whole = engine.likelihood(context, [long, long[:50]]).done.result(20)
+    decoder, taken = engine._decoder, []
+    scorer, asked = Scorer(decoder), Scoring(tuple(context), [(*long, 2), (*long[:50], 2)])
+    plain = decoder.read
+
+    def counted(cache: object, slot: int, tokens: list[int], past: int, adapter: str) -> np.ndarray:
+        taken.append(len(tokens))
+        return plain(cache, slot, tokens, past, adapter)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(decoder, "read", counted)
+    turns = 0
+    while len(asked.values) < 2:
+        before = sum(taken)
+        scorer.turn(asked, 64)
+        turns += 1
+        assert sum(taken) - before <= 64
+    assert turns >= 7
+    assert asked.values == pytest.approx(whole, abs=1e-3)
 
 
 def test_an_adapter_in_use_or_waited_for_is_not_unloaded() -> None:

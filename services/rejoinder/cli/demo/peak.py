@@ -23,8 +23,8 @@ class Peak:
 
     A proportional size costs the system a walk over all pages of the process (5 ms for 300 MB), so it is read anew only
     of a process that had a page fault or has another number of pages since: no page comes without one of the two, a
-    copied one neither. Shares of common pages change without: all are read where a process came or went, and now and
-    then.
+    copied one neither. Shares of common pages change without: all are read where a process came or went, before a sum
+    counts as the greatest, and now and then.
     """
 
     def __init__(self, pid: int | None = None) -> None:
@@ -47,6 +47,9 @@ class Peak:
         self._looks += 1
         known = {} if whole else self._marks
         self._sizes = {pid: self._sizes[pid] if known.get(pid) == mark else _size(pid) for pid, mark in marks.items()}
+        if not whole and sum(self._sizes.values()) // MB > self.megabytes:
+            # What two processes have come to share would count twice in a peak.
+            self._sizes = {pid: _size(pid) for pid in marks}
         self._marks = marks
         self.megabytes = max(self.megabytes, sum(self._sizes.values()) // MB)
 

@@ -5,12 +5,13 @@ taste is the exception: pairs made of complaints alone push towards the taste of
 and there they stand still. Satisfied users say what complaints cannot. So a small head is fitted on all signals of the
 window, P(satisfied | question, answer), and a pair is trained on only where that head likes its chosen answer better.
 The head of a pair has seen no signal of the pair's own user (users are cut into folds), nor any of a user who only
-measures.
+measures, nor many of one user.
 """
 
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -19,18 +20,23 @@ import numpy as np
 from rejoinder.core.arms import Salts, population, unit_id
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.types import Message, Polarity, Preference, Role
-from rejoinder.evaluate.pairhead import Judged, PairHead, fit_judged
+from rejoinder.evaluate.pairhead import PairHead, Params, features, fit_judged
 from rejoinder.ledger.windows import Evidence
+
+_HEAD = Params(width=512, penalty=5.0)
 
 
 @dataclass(frozen=True)
 class Consensus:
     """margin: logits by which a pair's chosen answer must be the better liked one; nothing: nobody is asked.
-    min_judged: answers with a signal, liked and disliked ones a tenth of it each, below which nobody is asked either.
-    folds: parts that users are cut into, at least 2.
+    max_per_user: signals of one user that are heard (F15). max_judged: signals that are heard, by hash of their id.
+    min_judged: signals, liked and disliked answers a tenth of them each, below which nobody is asked. folds: parts that
+    users are cut into, at least 2.
     """
 
     margin: float | None = None
+    max_per_user: int = 5
+    max_judged: int = 20_000
     min_judged: int = 300
     folds: int = 5
 
@@ -55,25 +61,24 @@ def agreed(
     """Takes out the pairs that other training users' signals speak against; a single answer or a list stays."""
     if settings.margin is None:
         return Agreed(tuple(pairs), 0, 0)
-    heard = [e for e in evidence if _heard(e, salts, holdout_share)]
-    liked = sum(e.signal is not None and e.signal.polarity is Polarity.SAT for e in heard)
-    if len(heard) < settings.min_judged or min(liked, len(heard) - liked) < settings.min_judged / 10:
+    heard = _heard(evidence, settings, salts, holdout_share)
+    satisfied = np.array([e.signal is not None and e.signal.polarity is Polarity.SAT for _, e in heard], bool)
+    if len(heard) < settings.min_judged or min(satisfied.sum(), (~satisfied).sum()) < settings.min_judged / 10:
         return Agreed(tuple(pairs), 0, 0)
-    folds = [
-        _fold(_unit(e.tenant, e.interaction.user_id, e.interaction.conversation_id, e.id), settings) for e in heard
-    ]
-    judged = [
-        Judged(question(e.interaction.messages), e.interaction.response, e.signal.polarity is Polarity.SAT)  # type: ignore[union-attr]
-        for e in heard
-    ]
+    folds = np.array([_fold(unit, settings) for unit, _ in heard])
+    described = np.array(
+        [features(question(e.interaction.messages), e.interaction.response, _HEAD.width) for _, e in heard]
+    )
     heads: dict[int, PairHead] = {}
     kept = []
     for pair in pairs:
-        fold = _fold(_unit(pair.tenant, pair.user_id, pair.conversation_id, pair.id), settings)
-        if fold not in heads:
-            heads[fold] = fit_judged([each for each, of in zip(judged, folds, strict=True) if of != fold])
-        if pair.relation != "pair" or len(pair.candidates) < 2 or _margin(heads[fold], pair) > settings.margin:
-            kept.append(pair)
+        if pair.relation == "pair" and len(pair.candidates) > 1:
+            fold = _fold(unit_id(pair.tenant, pair.user_id, pair.conversation_id, pair.id), settings)
+            if fold not in heads:
+                heads[fold] = fit_judged(described[folds != fold], satisfied[folds != fold], _HEAD)
+            if _margin(heads[fold], pair) <= settings.margin:
+                continue
+        kept.append(pair)
     return Agreed(tuple(kept), len(pairs) - len(kept), len(heard))
 
 
@@ -82,17 +87,26 @@ def question(messages: Sequence[Message]) -> str:
     return " ".join(message.content for message in messages if message.role is Role.USER)
 
 
-def _heard(evidence: Evidence, salts: Salts, holdout_share: float) -> bool:
-    """Whether it is the word of a user who may be learnt from, about an answer that is there."""
-    signal, answer = evidence.signal, evidence.interaction
-    if signal is None or signal.polarity not in (Polarity.SAT, Polarity.DSAT) or not answer.response.strip():
-        return False
-    unit = _unit(evidence.tenant, answer.user_id, answer.conversation_id, evidence.id)
-    return population(unit, salts, holdout_share) == "pairs"
-
-
-def _unit(tenant: str, user: str, conversation: str, otherwise: str) -> str:
-    return unit_id(tenant, user, conversation, otherwise)
+def _heard(
+    evidence: Iterable[Evidence], settings: Consensus, salts: Salts, holdout_share: float
+) -> list[tuple[str, Evidence]]:
+    """The words of users who may be learnt from, about answers that are there, each with its user's unit."""
+    found, of_unit = [], Counter[str]()
+    # By hash, so that which ones are heard hangs on nothing that their users choose.
+    for piece in sorted(evidence, key=lambda piece: (zlib.crc32(piece.id.encode()), piece.id)):
+        signal, answer = piece.signal, piece.interaction
+        user = answer.user_id or piece.feedback.user_id
+        # Of nobody known, a pair and its own signal could fall on different sides.
+        if not (user or answer.conversation_id) or not answer.response.strip():
+            continue
+        if signal is None or signal.polarity not in (Polarity.SAT, Polarity.DSAT):
+            continue
+        unit = unit_id(piece.tenant, user, answer.conversation_id, piece.id)
+        if population(unit, salts, holdout_share) != "pairs" or of_unit[unit] >= settings.max_per_user:
+            continue
+        of_unit[unit] += 1
+        found.append((unit, piece))
+    return found[: settings.max_judged]
 
 
 def _fold(unit: str, settings: Consensus) -> int:
@@ -101,5 +115,5 @@ def _fold(unit: str, settings: Consensus) -> int:
 
 def _margin(head: PairHead, pair: Preference) -> float:
     asked = question(pair.prompt)
-    chosen, rejected = np.asarray(head.scores([asked, asked], [pair.chosen, pair.rejected]))
+    chosen, rejected = head.scores([asked, asked], [pair.chosen, pair.rejected])
     return float(chosen - rejected)

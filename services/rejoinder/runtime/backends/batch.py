@@ -55,10 +55,14 @@ class Batch:
             self._read(now, prompt_tokens)
             self._write(now)
         except Exception as error:  # the runtime's own failure: every caller of the batch hears of it
-            for seat in (*self._writing, *self._coming):
-                seat.progress.fail(error)
-            self._writing.clear()
-            self._coming.clear()
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """Ends every row with this error."""
+        for seat in (*self._writing, *self._coming):
+            seat.progress.fail(error)
+        self._writing.clear()
+        self._coming.clear()
 
     def _leave(self, now: float) -> None:
         for seat in (*self._writing, *self._coming):
@@ -74,16 +78,17 @@ class Batch:
             if not self._writing[at].progress.finished:
                 at += 1
                 continue
-            last = self._writing.pop()
-            if at < len(self._writing):
-                self._held.copy(len(self._writing), at, last.read)
+            last = self._writing[-1]
+            if at < len(self._writing) - 1:
+                self._held.copy(len(self._writing) - 1, at, last.read)
                 self._writing[at] = last
+            self._writing.pop()
         if self._coming and self._coming[0].read and len(self._writing) < before:
             self._held.copy(before, len(self._writing), self._coming[0].read)
         if self._cache and self._writing and len(self._writing) < before:
             # One long row must not leave room for its like to all that come after it.
             held = [seat.most for seat in (*self._writing, *islice(self._coming, 1))]
-            self._cache = self._cache.shrunk(rounded(max(held), self._decoder.shape.context))
+            self._cache = self._cache.shrunk(rounded(max(held), self._decoder.shape.context), self._filled())
 
     @property
     def _held(self) -> Cache:
@@ -92,20 +97,30 @@ class Batch:
 
     def _read(self, now: float, budget: int) -> None:
         while self._coming and budget > 0:
-            seat, slot = self._coming[0], len(self._writing)
-            cache = self._room(seat, slot)
-            if not seat.read:
-                self._copied(cache, seat, slot)
-            end = min(len(seat.tokens), seat.read + min(budget, MOST_AT_ONCE))
-            budget -= end - seat.read
-            logits = self._decoder.read(cache, slot, seat.tokens[seat.read : end], seat.read, self.adapter)
-            seat.read = end
-            if end < len(seat.tokens):
+            seat = self._coming[0]
+            try:
+                budget -= self._read_on(seat, budget, now)
+            except Exception as error:  # too long for the memory there is, or the runtime's own: the others go on
+                seat.progress.fail(error)
+            if seat.progress.finished:
+                self._coming.popleft()
+            elif len(seat.tokens) > len(seat.progress.row.tokens):
+                self._writing.append(self._coming.popleft())
+            else:
                 return
-            self._coming.popleft()
+
+    def _read_on(self, seat: Seat, budget: int, now: float) -> int:
+        """Reads on in a prompt, and chooses the first token where it is at its end; the tokens it took."""
+        slot = len(self._writing)
+        cache = self._room(seat, slot)
+        if not seat.read:
+            self._copied(cache, seat, slot)
+        start, end = seat.read, min(len(seat.tokens), seat.read + min(budget, MOST_AT_ONCE))
+        logits = self._decoder.read(cache, slot, seat.tokens[start:end], start, self.adapter)
+        seat.read = end
+        if end == len(seat.tokens):
             self._chosen([seat], logits[-1:], now)
-            if not seat.progress.finished:
-                self._writing.append(seat)
+        return end - start
 
     def _room(self, seat: Seat, slot: int) -> Cache:
         """The cache, with room for this row's whole answer."""
@@ -113,8 +128,12 @@ class Batch:
         if self._cache is None:
             self._cache = self._decoder.cache(min(4, slot + 1), length)
         slots = self._cache.slots if slot < self._cache.slots else 2 * self._cache.slots
-        self._cache = self._cache.grown(slots, length)
+        self._cache = self._cache.grown(slots, length, self._filled())
         return self._cache
+
+    def _filled(self) -> list[int]:
+        """Positions that hold something, by slot."""
+        return [seat.read for seat in (*self._writing, *islice(self._coming, 1)) if seat.read]
 
     def _copied(self, cache: Cache, seat: Seat, slot: int) -> None:
         """What another row has read of the same beginning need not be read again: several answers to one prompt."""
@@ -142,6 +161,15 @@ class Batch:
         self._closed_up()
 
     def _chosen(self, seats: Sequence[Seat], logits: np.ndarray, now: float) -> None:
+        finite = np.isfinite(logits.max(axis=-1))
+        if not finite.all():
+            # A row of a version that overflows is that row's trouble, not that of the rows beside it.
+            for seat, fine in zip(seats, finite, strict=True):
+                if not fine:
+                    seat.progress.fail(ArithmeticError("the model's logits are no numbers"))
+            seats, logits = [seat for seat, fine in zip(seats, finite, strict=True) if fine], logits[finite]
+            if not seats:
+                return
         rows = [seat.progress for seat in seats]
         tokens, log_probs = choose(logits, [row.row.sampling for row in rows], [row.random for row in rows])
         for seat, token, log_prob in zip(seats, tokens.tolist(), log_probs.tolist(), strict=True):

@@ -59,20 +59,21 @@ class Cache:
     def length(self) -> int:
         return int(self.values.shape[3])
 
-    def grown(self, slots: int, length: int) -> Cache:
-        """Itself where it is large enough, else a larger one with the same rows."""
+    def grown(self, slots: int, length: int, filled: Sequence[int]) -> Cache:
+        """Itself where it is large enough, else a larger one. filled: positions that hold something, by slot."""
         if slots <= self.slots and length <= self.length:
             return self
-        return self._of(max(slots, self.slots), max(length, self.length))
+        return self._of(max(slots, self.slots), max(length, self.length), filled)
 
-    def shrunk(self, length: int) -> Cache:
-        """One with the same rows as far as `length`, where that frees half of it or more; else itself."""
-        return self._of(self.slots, length) if 2 * length <= self.length else self
+    def shrunk(self, length: int, filled: Sequence[int]) -> Cache:
+        """A shorter one where that frees half of it or more; else itself. filled: as above, none beyond `length`."""
+        return self._of(self.slots, length, filled) if 2 * length <= self.length else self
 
-    def _of(self, slots: int, length: int) -> Cache:
+    def _of(self, slots: int, length: int, filled: Sequence[int]) -> Cache:
         found = Cache(self._shape, self.values.dtype, slots, length)
-        both = min(length, self.length)
-        found.values[:, : self.slots, :, :both] = self.values[:, :, :, :both]
+        # What nobody filled is not touched: the system gives a page its memory when it is.
+        for slot, most in enumerate(filled):
+            found.values[:, slot, :, :most] = self.values[:, slot, :, :most]
         return found
 
     def copy(self, source: int, target: int, count: int) -> None:

@@ -16,7 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rejoinder.core.clock import Clock
-from rejoinder.core.errors import DeadlineExceeded, Draining, FailedPrecondition, NotFound, QueueFull, TooLong
+from rejoinder.core.errors import (
+    DeadlineExceeded,
+    Draining,
+    EmptyField,
+    FailedPrecondition,
+    NotFound,
+    QueueFull,
+    TooLong,
+)
 from rejoinder.core.types import Message
 from rejoinder.runtime.backends.batch import Batch
 from rejoinder.runtime.backends.chattext import ChatText, control_tokens
@@ -66,6 +74,8 @@ class GenerationEngine:
         self._owed = 0.0
         self._wake = threading.Condition()
         self._stopping = False
+        #: Resolves when the engine has closed; fails with what ended it otherwise.
+        self.ended: Future[None] = owned_future()
         self._thread = threading.Thread(target=self._run, name="generation-engine", daemon=True)
         self._thread.start()
 
@@ -77,8 +87,10 @@ class GenerationEngine:
         return self._text.text(text)
 
     def submit(self, rows: Sequence[Row]) -> None:
-        """Queues rows, all or none. Raises TooLong, NotFound (adapter), QueueFull, Draining."""
+        """Queues rows, all or none. Raises EmptyField, TooLong, NotFound (adapter), QueueFull, Draining."""
         for row in rows:
+            if not row.tokens:
+                raise EmptyField("messages")
             if len(row.tokens) + 1 > self.context:
                 raise TooLong("messages", len(row.tokens), self.context - 1, "tokens")
         with self._wake:
@@ -94,6 +106,8 @@ class GenerationEngine:
         deadline: float | None = None,
     ) -> Scoring:
         """log p(continuation + end | context), nats, one per continuation, in `done`. Raises as submit does."""
+        if not context:
+            raise EmptyField("messages")
         end = min(self._decoder.shape.ends)
         asked = Scoring(tuple(context), [(*found, end) for found in continuations], adapter, deadline)
         longest = len(context) + max(map(len, asked.continuations))
@@ -167,6 +181,27 @@ class GenerationEngine:
         self._decoder.unload(name)
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:
+            # Nobody may wait for an engine that is gone, nor be let in.
+            with self._wake:
+                self._stopping = True
+                waiting, calls = [*self._queue, *self._scorings], [*self._calls]
+                self._calls.clear()
+                self._queue.clear()
+                self._scorings.clear()
+            for batch in self._batches.values():
+                batch.fail(error)
+            for work in waiting:
+                work.done.set_exception(error)
+            for call in calls:
+                call()
+            self.ended.set_exception(error)
+        else:
+            self.ended.set_result(None)
+
+    def _work(self) -> None:
         while True:
             with self._wake:
                 self._wake.wait_for(
@@ -174,10 +209,12 @@ class GenerationEngine:
                 )
                 calls = list(self._calls)
                 self._calls.clear()
-                gone = self._stopped() if self._stopping else self._expired()
-                joining = [] if self._stopping else self._joining()
+            # Before anybody leaves the queue: who waits there holds the adapter it waits for.
             for call in calls:
                 call()
+            with self._wake:
+                gone = self._stopped() if self._stopping else self._expired()
+                joining = [] if self._stopping else self._joining()
             for end in gone:
                 end()
             for row in joining:
@@ -217,10 +254,15 @@ class GenerationEngine:
 
     def _join(self, row: Row) -> None:
         key = (row.background, row.adapter)
+        try:
+            stream, every_s = self._tokenizer.create_stream(), self._settings.text_every_s
+            progress = Progress(row, stream, self._decoder.shape.ends, self.context, every_s)
+        except Exception as error:  # handed to the caller through its future
+            row.done.set_exception(error)
+            return
         if key not in self._batches:
             self._batches[key] = Batch(self._decoder, row.adapter)
-        stream, every_s = self._tokenizer.create_stream(), self._settings.text_every_s
-        self._batches[key].join([Progress(row, stream, self._decoder.shape.ends, self.context, every_s)])
+        self._batches[key].join([progress])
 
     def _of(self, background: bool) -> list[Batch]:
         return [batch for (unwatched, _), batch in self._batches.items() if unwatched is background]

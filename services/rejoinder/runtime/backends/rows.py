@@ -129,7 +129,7 @@ class Progress:
         answer = Answer(self._text, tuple(self._tokens), self._log_prob, reason, len(self.row.tokens))
         self.row.done.set_result(answer)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         if not self.finished:
             self.finished = True
             self.row.done.set_exception(error)
