@@ -17,6 +17,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -31,6 +32,15 @@ def wait_until(true: Callable[[], bool], what: str, timeout_s: float = 60.0) -> 
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what} did not come within {timeout_s} s")
         time.sleep(0.005)
+
+
+def spooled(folder: Path, pattern: str = "*.spool") -> int:
+    """Bytes of spools that no log has yet. A segment that goes while one looks has been taken over."""
+    total = 0
+    for path in folder.glob(pattern):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 def is_serving(port: int) -> bool:

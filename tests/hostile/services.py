@@ -27,7 +27,7 @@ from rejoinder.v1 import (
     rollouts_pb2,
 )
 
-from tests.chaos.harness import Process, is_serving
+from tests.chaos.harness import Process, is_serving, spooled
 from tests.system.models import built
 from tests.tinypolicy import ADAPTERS, tiny_policy
 
@@ -161,7 +161,7 @@ class Services:
 
     def spooled(self) -> int:
         """Bytes that wait for the log."""
-        return sum(path.stat().st_size for path in self.folder.glob("spool-*/*.spool"))
+        return spooled(self.folder, "spool-*/*.spool")
 
     def serves(self, name: str) -> bool:
         return self.processes[name].starts == 1 and is_serving(self.processes[name].port)

@@ -18,7 +18,7 @@ from rejoinder.core.types import Interaction, RankedCandidate
 from rejoinder.stream.follower import FollowerLog
 from rejoinder.stream.headers import event_of
 
-from tests.chaos.harness import Process, Recorder, Tended, Traffic, kill_in_turn, wait_until
+from tests.chaos.harness import Process, Recorder, Tended, Traffic, kill_in_turn, spooled, wait_until
 from tests.system.logs import everything
 from tests.system.models import built
 
@@ -110,7 +110,7 @@ def trial(
                 kills = kill_in_turn(tended, names, rounds, callers.seen.__getitem__, traffic, seed)
             traffic.check()
             callers.close()
-            wait_until(lambda: not waiting(spool), "the spools' way into the log")
+            wait_until(lambda: not spooled(spool), "the spools' way into the log")
         finally:
             tended.close()
         stored = interactions(log)
@@ -127,11 +127,6 @@ def trial(
         other=sum(i.ranking.candidates != callers.shown.get(i.attempt_id, i.ranking.candidates) for i in stored),
         unseen=len(counted.keys() - seen),
     )
-
-
-def waiting(spool: Path) -> int:
-    """Bytes that no log has yet."""
-    return sum(path.stat().st_size for path in spool.glob("*.spool"))
 
 
 def interactions(path: Path) -> list[Interaction]:

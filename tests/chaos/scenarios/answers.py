@@ -19,7 +19,7 @@ from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.bootstrap import bootstrap
 from rejoinder.registry.store import FolderStore
 
-from tests.chaos.harness import Process, Recorder, Traffic, wait_until
+from tests.chaos.harness import Process, Recorder, Traffic, spooled, wait_until
 from tests.chaos.scenarios.count import session
 from tests.chaos.scenarios.row import Outcome, proven
 from tests.chaos.scenarios.site import Site, Town
@@ -97,7 +97,7 @@ def stored(town: Town) -> Counter[str]:
 
 def outcome_of(town: Town, people: People, spool: Path, **evidence: object) -> Outcome:
     """Counts once the spool is empty and the ledger has read what it sent."""
-    wait_until(lambda: not any(path.stat().st_size for path in spool.glob("*.spool")), "an empty spool", 90.0)
+    wait_until(lambda: not spooled(spool), "an empty spool", 90.0)
     town.count()
     seen, there = set(people.seen.read()), stored(town)
     return Outcome.counted(

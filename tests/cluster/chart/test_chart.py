@@ -293,7 +293,7 @@ def test_certificates_hold_the_names_that_are_called() -> None:
 REFUSED = {
     "a misspelt value": ("feedback.replica=3", "replica"),
     "a misspelt setting": ('policy.settings={"record":{"drain":1}}', "drain"),
-    "a setting out of its range": ('policy.settings={"engine":{"max_batch":99}}', "max_batch"),
+    "a setting out of its range": ('policy.settings={"engine":{"max_batch":999}}', "max_batch"),
     "a misspelt resource": ('feedback.resources={"limit":{"memory":"1Gi"}}', "limit"),
     "a misspelt part of the pods": ('feedback.extra={"nodeselector":{}}', "nodeselector"),
     "a word in place of a number": ('feedback.replicas="two"', "replicas"),

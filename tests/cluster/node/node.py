@@ -41,18 +41,8 @@ from tests.cluster.kubernetes import build
 from tests.cluster.node import config, inside, store
 from tests.cluster.node.space import Relay, Space
 from tests.cluster.tools.build import path_of
+from tests.needs import missing_of_a_node
 
-#: Debian package → a program of it.
-PACKAGES = {
-    "etcd-server": "etcd",
-    "containerd": "containerd",
-    "runc": "runc",
-    "iptables": "iptables",
-    "conntrack": "conntrack",
-    "iproute2": "ip",
-    "mmdebstrap": "mmdebstrap",
-    "openssl": "openssl",
-}
 #: The least containerd that speaks with this kubelet.
 CONTAINERD = (1, 6)
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
@@ -71,10 +61,7 @@ def unfit() -> str:
         return "a node needs control groups of version 1, each controller mounted below /sys/fs/cgroup for writing"
     if subprocess.run(["unshare", "-n", "-m", "-p", "-f", "true"], capture_output=True, check=False).returncode:
         return "a node needs namespaces of its own, which are refused here: a container lacks CAP_SYS_ADMIN"
-    packages = [package for package, program in PACKAGES.items() if shutil.which(program) is None]
-    if not Path("/usr/lib/cni/ptp").exists():
-        packages.append("containernetworking-plugins")
-    if packages:
+    if packages := missing_of_a_node():
         return f"sudo apt-get install -y --no-install-recommends {' '.join(packages)}"
     said = subprocess.run(["containerd", "--version"], capture_output=True, text=True, check=False).stdout
     version = re.search(r"\b(\d+)\.(\d+)\.", said)

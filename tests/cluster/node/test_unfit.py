@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.node import node
+from tests.needs import NODE
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     folder = tmp_path / "programs"
     folder.mkdir()
-    for name in (*node.PACKAGES.values(), "unshare"):
+    for name in (*NODE.values(), "unshare"):
         program(folder, name, "exit 0")
     program(folder, "containerd", "echo containerd github.com/containerd/containerd 1.6.20~ds1 1.6.20~ds1-1")
     monkeypatch.setenv("PATH", str(folder))

@@ -24,7 +24,7 @@ from rejoinder.stream.follower import FollowerLog
 from rejoinder.stream.headers import event_of
 from rejoinder.stream.port import NewRecord
 
-from tests.chaos.harness import Process
+from tests.chaos.harness import Process, spooled
 from tests.system.gateway.upstream import Upstream
 from tests.system.logs import everything
 
@@ -137,7 +137,7 @@ class World:
 
     def spooled(self) -> int:
         """Bytes that wait in the gateway's spool."""
-        return sum(path.stat().st_size for path in (self.folder / "gateway-spool").glob("*.spool"))
+        return spooled(self.folder / "gateway-spool")
 
     def metric(self, name: str) -> float:
         """As Prometheus would read it, 0 while there is none; needs SERVER__METRICS_PORT."""

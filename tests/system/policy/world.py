@@ -24,7 +24,7 @@ from rejoinder.stream.follower import FollowerLog
 from rejoinder.stream.headers import event_of
 from rejoinder.stream.port import NewRecord
 
-from tests.chaos.harness import Process
+from tests.chaos.harness import Process, spooled
 from tests.system.logs import everything
 from tests.tinypolicy import ADAPTERS, tiny_policy
 
@@ -138,7 +138,7 @@ class World:
 
     def spooled(self) -> int:
         """Bytes that wait in the policy's spool."""
-        return sum(path.stat().st_size for path in (self.folder / "spool").glob("*.spool"))
+        return spooled(self.folder / "spool")
 
     def close(self) -> None:
         for client in self._clients:
