@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from rejoinder.core.arms import Salts, population, unit_id
+from rejoinder.core.arms import Salts, population
 from rejoinder.core.types import Comment, FollowUp, Polarity, Sampling
 from rejoinder.evaluate.checkers import voiced
 from rejoinder.evaluate.guided import Guided, met, shares
 from rejoinder.ledger.windows import Evidence
 from rejoinder.rounds.gate import AT_ONCE
 from rejoinder.rounds.pairs.context import Sampler
+from rejoinder.rounds.pairs.split import unit_of
 from rejoinder.rounds.recipe import Gate
 
 #: Prompts that both versions answer, at most: the figure tells a reader something, and decides nothing.
@@ -33,9 +34,8 @@ def dissatisfied(evidence: Sequence[Evidence], salts: Salts, holdout_share: floa
         if piece.signal is not None
         and piece.signal.polarity is Polarity.DSAT
         and isinstance(piece.feedback.kind, FollowUp | Comment)
-        # Of nobody known, a pair and its turn could fall on different sides.
-        and (piece.interaction.user_id or piece.feedback.user_id or piece.interaction.conversation_id)
-        and population(_unit(piece), salts, holdout_share) == "evaluation"
+        and (unit := unit_of(piece))
+        and population(unit, salts, holdout_share) == "evaluation"
     ]
     return sorted(found, key=lambda piece: piece.id)
 
@@ -55,15 +55,11 @@ def guided(
     with ThreadPoolExecutor(AT_ONCE) as pool:
         # One version after the other: the services batch what comes together, and a batch is of one version.
         before, after = (list(pool.map(answer, [version] * len(asked), range(len(asked)))) for version in versions)
-    rows = [Guided(_unit(turn), wishes[turn.id], one, two) for turn, one, two in zip(asked, before, after, strict=True)]
+    rows = [
+        Guided(unit_of(turn), wishes[turn.id], one, two) for turn, one, two in zip(asked, before, after, strict=True)
+    ]
     return {**shares([_said(turn) for turn in turns]), **met(rows, np.random.default_rng(seed))}
 
 
 def _said(turn: Evidence) -> str:
     return turn.feedback.kind.text
-
-
-def _unit(piece: Evidence) -> str:
-    about = piece.interaction
-    user = about.user_id or piece.feedback.user_id
-    return unit_id(piece.tenant, user, about.conversation_id)

@@ -15,6 +15,7 @@ from rejoinder.core.errors import BadFile
 from rejoinder.core.modelfolder import GRAPH, TOKENIZER, verified
 from rejoinder.core.turntext import Budget, TurnRow
 from rejoinder.core.types import Polarity
+from rejoinder.runtime.backends.onnx import session_of
 from rejoinder.signals.calibration import Calibration
 from rejoinder.signals.extractors.evidence import Logits, TextModel
 from rejoinder.signals.recalibration import Recalibration, read_recalibration
@@ -39,13 +40,7 @@ class OnnxScorer:
     """The encoder in this process. owns: the ONNX Runtime session. token_budget: tokens a batch, padding included."""
 
     def __init__(self, path: Path, *, threads: int = 1, token_budget: int = 1024) -> None:
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        # A spinning pool burns the cores of its neighbours; a batch lasts long enough for a wake-up not to show.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = session_of(path, threads)
         self._budget = token_budget
 
     def score(self, rows: Sequence[TurnRow]) -> list[Logits]:

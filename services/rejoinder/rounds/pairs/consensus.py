@@ -22,6 +22,7 @@ from rejoinder.core.errors import BadSettings
 from rejoinder.core.types import Message, Polarity, Preference, Role
 from rejoinder.evaluate.pairhead import PairHead, Params, features, fit_judged
 from rejoinder.ledger.windows import Evidence
+from rejoinder.rounds.pairs.split import unit_of
 
 _HEAD = Params(width=512, penalty=5.0)
 
@@ -94,14 +95,11 @@ def _heard(
     found, of_unit = [], Counter[str]()
     # By hash, so that which ones are heard hangs on nothing that their users choose.
     for piece in sorted(evidence, key=lambda piece: (zlib.crc32(piece.id.encode()), piece.id)):
-        signal, answer = piece.signal, piece.interaction
-        user = answer.user_id or piece.feedback.user_id
-        # Of nobody known, a pair and its own signal could fall on different sides.
-        if not (user or answer.conversation_id) or not answer.response.strip():
+        if piece.signal is None or piece.signal.polarity not in (Polarity.SAT, Polarity.DSAT):
             continue
-        if signal is None or signal.polarity not in (Polarity.SAT, Polarity.DSAT):
+        unit = unit_of(piece)
+        if not unit or not piece.interaction.response.strip():
             continue
-        unit = unit_id(piece.tenant, user, answer.conversation_id, piece.id)
         if population(unit, salts, holdout_share) != "pairs" or of_unit[unit] >= settings.max_per_user:
             continue
         of_unit[unit] += 1

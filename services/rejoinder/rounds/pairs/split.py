@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from rejoinder.core.arms import Salts, population, unit_id
 from rejoinder.core.errors import FailedPrecondition
 from rejoinder.core.types import Preference
+from rejoinder.ledger.windows import Evidence
 from rejoinder.rounds.pairs.guards import runs, words
 
 SIDES = ("pairs", "gate", "evaluation")
@@ -34,6 +35,14 @@ def side_of(pair: Preference, salts: Salts, holdout_share: float) -> str:
     """`holdout`, `pairs`, `gate` or `evaluation`."""
     unit = unit_id(pair.tenant, pair.user_id, pair.conversation_id, pair.id)
     return population(unit, salts, holdout_share)
+
+
+def unit_of(piece: Evidence) -> str:
+    """The unit of whoever said it, as it is cut by; "" where nobody is known: such a piece and the pair that is made of
+    it could fall on different sides."""
+    about = piece.interaction
+    user = about.user_id or piece.feedback.user_id
+    return unit_id(piece.tenant, user, about.conversation_id) if user or about.conversation_id else ""
 
 
 def split(pairs: Iterable[Preference], salts: Salts, holdout_share: float) -> Split:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -42,11 +42,10 @@ class Batch:
     def live(self) -> int:
         return len(self._writing) + len(self._coming)
 
-    def join(self, rows: Iterable[Progress]) -> None:
-        context = self._decoder.shape.context
-        for row in rows:
-            tokens = list(row.row.tokens)
-            self._coming.append(Seat(row, tokens, len(tokens) + row.row.limit(context)))
+    def join(self, progress: Progress) -> None:
+        row = progress.row
+        most = len(row.tokens) + row.limit(self._decoder.shape.context)
+        self._coming.append(Seat(progress, list(row.tokens), most))
 
     def turn(self, now: float, prompt_tokens: int) -> None:
         """Reads so many tokens of prompts at most, then writes a token of every row that is read."""
@@ -87,8 +86,8 @@ class Batch:
             self._held.copy(before, len(self._writing), self._coming[0].read)
         if self._cache and self._writing and len(self._writing) < before:
             # One long row must not leave room for its like to all that come after it.
-            held = [seat.most for seat in (*self._writing, *islice(self._coming, 1))]
-            self._cache = self._cache.shrunk(rounded(max(held), self._decoder.shape.context), self._filled())
+            needed = max(seat.most for seat in self._seated())
+            self._cache = self._cache.shrunk(rounded(needed, self._decoder.shape.context), self._filled())
 
     @property
     def _held(self) -> Cache:
@@ -131,9 +130,13 @@ class Batch:
         self._cache = self._cache.grown(slots, length, self._filled())
         return self._cache
 
+    def _seated(self) -> list[Seat]:
+        """By slot: the rows being written, and the one whose prompt is being read or is the next to be."""
+        return [*self._writing, *islice(self._coming, 1)]
+
     def _filled(self) -> list[int]:
         """Positions that hold something, by slot."""
-        return [seat.read for seat in (*self._writing, *islice(self._coming, 1)) if seat.read]
+        return [seat.read for seat in self._seated() if seat.read]
 
     def _copied(self, cache: Cache, seat: Seat, slot: int) -> None:
         """What another row has read of the same beginning need not be read again: several answers to one prompt."""

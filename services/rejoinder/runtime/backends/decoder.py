@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from rejoinder.core.errors import FailedPrecondition, NotFound
+from rejoinder.runtime.backends.onnx import session_of
 from rejoinder.runtime.backends.rows import BASE
 
 CONFIG = "genai_config.json"
@@ -97,8 +98,6 @@ class Decoder:
         """Loads an exported folder. Raises NotFound; FailedPrecondition for an export that cannot be decoded here."""
         if not (folder / CONFIG).exists():
             raise NotFound("the folder holds no exported generation model", folder=folder.name)
-        import onnxruntime
-
         config = json.loads((folder / CONFIG).read_text("utf-8"))
         model, decoder = config["model"], config["model"]["decoder"]
         if decoder["session_options"].get("provider_options"):
@@ -106,17 +105,8 @@ class Decoder:
         if not config.get("search", {}).get("past_present_share_buffer"):
             # Only attention that shares past and present takes rows of different lengths.
             raise FailedPrecondition("the export's attention is not grouped-query attention", folder=folder.name)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
         # The adapters' inputs have default values on purpose; the runtime warns of each.
-        options.log_severity_level = 3
-        # A spinning pool burns the cores its neighbours need.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._runtime = onnxruntime
-        self._session = onnxruntime.InferenceSession(
-            str(folder / decoder["filename"]), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = session_of(folder / decoder["filename"], threads, warns=False)
         ends = model["eos_token_id"]
         self.shape = Shape(
             context=int(model["context_length"]),
@@ -148,7 +138,9 @@ class Decoder:
     def load(self, name: str, path: Path) -> None:
         """Makes an adapter file (`.onnx_adapter`) usable under a name. Raises FailedPrecondition where its weights are
         not of this graph."""
-        file = self._runtime.AdapterFormat.read_adapter(str(path))
+        from onnxruntime import AdapterFormat
+
+        file = AdapterFormat.read_adapter(str(path))
         weights: Mapping[str, Any] = file.get_parameters()
         if unknown := sorted(weights.keys() - self._open):
             raise FailedPrecondition("the adapter is of another model", weight=unknown[0], unknown=len(unknown))

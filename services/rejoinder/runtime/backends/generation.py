@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rejoinder.core.clock import Clock
@@ -187,14 +188,13 @@ class GenerationEngine:
             # Nobody may wait for an engine that is gone, nor be let in.
             with self._wake:
                 self._stopping = True
-                waiting, calls = [*self._queue, *self._scorings], [*self._calls]
+                calls = list(self._calls)
                 self._calls.clear()
-                self._queue.clear()
-                self._scorings.clear()
+                gone = self._stopped(error)
             for batch in self._batches.values():
                 batch.fail(error)
-            for work in waiting:
-                work.done.set_exception(error)
+            for end in gone:
+                end()
             for call in calls:
                 call()
             self.ended.set_exception(error)
@@ -213,7 +213,7 @@ class GenerationEngine:
             for call in calls:
                 call()
             with self._wake:
-                gone = self._stopped() if self._stopping else self._expired()
+                gone = self._stopped(Draining("the engine is stopping")) if self._stopping else self._expired()
                 joining = [] if self._stopping else self._joining()
             for end in gone:
                 end()
@@ -223,12 +223,12 @@ class GenerationEngine:
                 return
             self._turn()
 
-    def _stopped(self) -> list[Callable[[], None]]:
-        """Ends everything that waits."""
+    def _stopped(self, why: BaseException) -> list[Callable[[], None]]:
+        """Takes out everything that waits."""
         waiting = [work.done for work in (*self._queue, *self._scorings)]
         self._queue.clear()
         self._scorings.clear()
-        return [lambda done=done: done.set_exception(Draining("the engine is stopping")) for done in waiting]
+        return [partial(done.set_exception, why) for done in waiting]
 
     def _expired(self) -> list[Callable[[], None]]:
         """Takes out what nobody waits for any more: nothing is computed for nobody."""
@@ -262,7 +262,7 @@ class GenerationEngine:
             return
         if key not in self._batches:
             self._batches[key] = Batch(self._decoder, row.adapter)
-        self._batches[key].join([progress])
+        self._batches[key].join(progress)
 
     def _of(self, background: bool) -> list[Batch]:
         return [batch for (unwatched, _), batch in self._batches.items() if unwatched is background]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,12 +36,19 @@ class OnnxGraph:
 
 def open_graph(folder: ModelFolder, params: OnnxParams) -> OnnxGraph:
     """Loads a verified folder's graph. Takes about a second: not on an event loop."""
+    return OnnxGraph(session_of(folder.path / GRAPH, params.threads), folder.digest)
+
+
+def session_of(graph: Path, threads: int, *, warns: bool = True) -> Any:
+    """An ONNX Runtime session on the CPU whose threads sleep when idle. warns: whether the runtime tells of what it
+    finds odd in the graph."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = params.threads
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    if not warns:
+        options.log_severity_level = 3
     # A spinning pool burns the cores its neighbours need: five times the CPU on a shared machine, for no speed.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = onnxruntime.InferenceSession(str(folder.path / GRAPH), options, providers=["CPUExecutionProvider"])
-    return OnnxGraph(session, folder.digest)
+    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])

@@ -18,7 +18,6 @@ class Scorer:
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
         self._cache: Cache | None = None
-        self._adapter = ""
         #: What the cache holds, and the log-probabilities (V,) of what comes next once a context has been read.
         self._read: list[int] = []
         self._next: np.ndarray | None = None
@@ -53,9 +52,9 @@ class Scorer:
         if asked is not self._for:
             # The last token is read in any case: what comes after it is wanted.
             before = list(asked.context[:-1])
-            same = common(before, self._read, WORTH_KEEPING - 1) if asked.adapter == self._adapter else 0
-            self._read, self._next = before[:same], None
-            self._for, self._adapter = asked, asked.adapter
+            alike = self._for is not None and self._for.adapter == asked.adapter
+            same = common(before, self._read, WORTH_KEEPING - 1) if alike else 0
+            self._read, self._next, self._for = before[:same], None, asked
             self._at, self._sum = 0, 0.0
         return self._cache
 
@@ -72,9 +71,8 @@ class Scorer:
 
 def _log_prob(logits: np.ndarray, known: tuple[int, ...]) -> float:
     """Sum of log p, nats, of a token each under (T, V) logits; a few at a time, for a vocabulary can be wide."""
-    parts = [
-        log_softmax(logits[start : start + _ROWS])[np.arange(len(part)), list(part)].sum()
-        for start in range(0, len(known), _ROWS)
-        for part in (known[start : start + _ROWS],)
-    ]
-    return float(sum(parts))
+    total = 0.0
+    for start in range(0, len(known), _ROWS):
+        part = known[start : start + _ROWS]
+        total += float(log_softmax(logits[start : start + _ROWS])[np.arange(len(part)), list(part)].sum())
+    return total
