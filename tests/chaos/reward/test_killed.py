@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from rejoinder.cli.supervisor import Plan
 from rejoinder.clients import Connection, RewardClient
-from rejoinder.core.errors import DeadlineExceeded, Unavailable
+from rejoinder.core.errors import DeadlineExceeded, QueueFull, Unavailable
 from rejoinder.core.types import Message, Role
 
 from tests.chaos.harness import Tended, Traffic, kill_in_turn
@@ -80,7 +80,8 @@ class Callers:
         began = time.monotonic()
         try:
             scores = self._clients[caller].score(ASKED, ANSWERS[asked]).scores
-        except (Unavailable, DeadlineExceeded):
+        # A process that has just come back may see that it cannot answer by the deadline, and say so.
+        except (Unavailable, DeadlineExceeded, QueueFull):
             # A patient caller's call is never given up: the traffic ends on this error.
             if caller < PATIENT:
                 raise
