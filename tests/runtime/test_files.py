@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
-from rejoinder.runtime.files import WatchedFiles
+from rejoinder.runtime.files import WatchedFiles, put_whole
 
 
 def numbers(path: Path, failures: list[Exception]) -> WatchedFiles[int]:
@@ -43,3 +44,24 @@ def test_a_file_replaced_by_one_of_the_same_size_is_seen(tmp_path: Path) -> None
     beside.write_text("2")
     beside.replace(file)
     assert watched.get() == 2
+
+
+def test_who_reads_while_a_file_is_put_sees_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+    file, texts = tmp_path / "addresses.json", [letter * 300_000 for letter in "ab"]
+    put_whole(file, texts[0])
+    done = threading.Event()
+
+    def put() -> None:
+        for number in range(60):
+            put_whole(file, texts[number % 2])
+        done.set()
+
+    writer = threading.Thread(target=put)
+    writer.start()
+    seen = []
+    while not done.is_set():
+        seen.append(file.read_text())
+    writer.join()
+    assert seen
+    assert set(seen) <= set(texts)
+    assert list(tmp_path.iterdir()) == [file]

@@ -102,6 +102,29 @@ async def test_no_more_conversations_are_under_way_than_allowed():
     assert 1 < product.most <= 5
 
 
+async def test_who_stands_at_the_door_holds_people_back_and_sends_the_rest_home():
+    product, taken = Product(), []
+    opened = asyncio.Event()
+
+    async def let_in():
+        if len(taken) == 10:
+            # Those inside are served to their end meanwhile.
+            while len({ask.conversation_id for ask in product.asks}) < 10:
+                await asyncio.sleep(0)
+            opened.set()
+        return len(taken) < 20
+
+    def coming():
+        for visit in plan():
+            taken.append(visit)
+            yield visit
+
+    moments = await Driver(product, load()).run(coming(), let_in)
+    assert opened.is_set()
+    # Nobody is drawn who is not let in: who comes later comes at a later moment.
+    assert len(taken) == 20 == sum(m.turn == 0 for m in moments)
+
+
 async def test_the_truth_stays_apart_from_what_is_sent(tmp_path):
     product = Product()
     moments = await drive(product)

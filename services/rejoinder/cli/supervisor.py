@@ -24,6 +24,7 @@ import yaml
 
 from rejoinder.core.clock import Clock, SystemClock
 from rejoinder.core.errors import FailedPrecondition
+from rejoinder.runtime.files import put_whole
 
 #: Exit status of a process whose settings are wrong: starting it again would change nothing.
 MISTAKE = 2
@@ -202,7 +203,7 @@ class Supervisor:
             found.setdefault(child.service, []).append(f"127.0.0.1:{child.port}")
         # Several addresses in one target: gRPC spreads the calls over them.
         targets = {name: at[0] if len(at) == 1 else f"ipv4:{','.join(at)}" for name, at in found.items()}
-        (self._folder / ADDRESSES).write_text(json.dumps(targets, indent=1) + "\n")
+        put_whole(self._folder / ADDRESSES, json.dumps(targets, indent=1) + "\n")
 
     def _wait(self, child: Child, deadline: float) -> None:
         while not child.ready:

@@ -1,12 +1,21 @@
-"""A file that is read again when it changes: certificates, tokens."""
+"""Files that others read while they change: certificates and tokens, ready files, addresses."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+
+def put_whole(path: Path, text: str) -> None:
+    """Written beside and renamed: a reader sees the old file or the new one, never a part. Not flushed to disk: for
+    files that mean nothing after a reboot."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    beside.write_text(text, "utf-8")
+    beside.replace(path)
 
 
 class WatchedFiles(Generic[T]):

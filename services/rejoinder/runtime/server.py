@@ -24,6 +24,7 @@ from rejoinder.core.metrics import Metrics
 from rejoinder.runtime.admission import Admission
 from rejoinder.runtime.auth import authenticator
 from rejoinder.runtime.exporter import Exporter, busy
+from rejoinder.runtime.files import put_whole
 from rejoinder.runtime.interceptors import Handlers, Interceptors
 from rejoinder.runtime.logging import EventLog
 from rejoinder.runtime.settings import ServerSettings
@@ -219,8 +220,5 @@ class Server:
 
 
 def _write_ready(path: Path, service: str, port: int, metrics_port: int | None) -> None:
-    """Written beside and renamed: a reader sees the whole file or none."""
     facts = {"service": service, "pid": os.getpid(), "port": port, "metrics_port": metrics_port}
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    beside.write_text(json.dumps(facts) + "\n", "utf-8")
-    beside.replace(path)
+    put_whole(path, json.dumps(facts) + "\n")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -89,6 +89,13 @@ class Moment:
     at: float
 
 
+LetIn = Callable[[], Awaitable[bool]]
+
+
+async def everybody() -> bool:
+    return True
+
+
 class Driver:
     """owns: nothing; one call of `run` is one stretch of traffic.
 
@@ -114,17 +121,25 @@ class Driver:
         self._silencing = silencing
         self._mixed = mixed
 
-    async def run(self, plan: Sequence[Visit]) -> list[Moment]:
-        """The truth of every answered turn, in the plan's order. The first failing call ends the run."""
+    async def run(self, plan: Iterable[Visit], let_in: LetIn = everybody) -> list[Moment]:
+        """The truth of every answered turn, in the plan's order. The first failing call ends the run.
+
+        let_in: is asked before each visit is taken from the plan, one at a time, and may keep it waiting; once it
+        says False nobody else comes.
+        """
         gate = asyncio.Semaphore(self._concurrency)
+        visits, tasks = iter(plan), []
 
         async def one(visit: Visit) -> list[Moment]:
-            async with gate:
+            try:
                 return await self._visit(visit)
+            finally:
+                gate.release()
 
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(visit)) for visit in plan]
+                while await gate.acquire() and await let_in() and (visit := next(visits, None)):
+                    tasks.append(group.create_task(one(visit)))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return [moment for task in tasks for moment in task.result()]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rejoinder.cli.demo.world import Course, Population, World, held_out, steps_of
+from rejoinder.cli.demo.world import BEHIND, Course, Door, Population, World, held_out, steps_of, unread
 from rejoinder.clients.rollouts import ArmFigures, Rollout, Verdict
 from rejoinder.core.arms import Salts
 from rejoinder.core.types import Candidate, Message, Preference, Role
@@ -100,3 +101,41 @@ def test_a_rollouts_course_is_its_points_as_figures_and_its_end_the_last_of_them
         "weight": 0.2,
     }
     assert (end["judged"], end["weight"]) == (200, 0.5)
+
+
+class Seen:
+    """A rollout's phases and the log's counts, one of each a look. owns: what is left of them."""
+
+    def __init__(self, phases: Sequence[str], left: Sequence[int]) -> None:
+        self._phases, self._left = list(phases), list(left)
+
+    def look(self) -> Rollout:
+        return Rollout(phase=self._phases.pop(0))
+
+    def cut(self) -> str:
+        left = self._left.pop(0)
+        return json.dumps({"ends": {"feedback": {"0": 700, "1": 300 + left}, "signals": {"0": 1000}}})
+
+    @property
+    def looks_left(self) -> int:
+        return len(self._phases)
+
+
+async def test_people_are_let_in_while_a_rollout_measures_and_is_not_behind() -> None:
+    seen = Seen(["loading", "canary", "canary", "promoted"], [0, BEHIND + 1, BEHIND])
+    door = Door(seen, seen)
+    assert await door.let_in()
+    # Not while the version was being loaded, nor while more was said than could be read.
+    assert seen.looks_left == 1
+
+
+async def test_nobody_comes_any_more_once_a_rollout_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rejoinder.cli.demo.world.LOOK_S", 0.0)
+    seen = Seen(["canary", "paused", "aborted"], [0, 0, 0])
+    door = Door(seen, seen)
+    assert [await door.let_in() for _ in range(3)] == [True, True, False]
+
+
+def test_what_was_said_and_not_read_is_counted_over_all_partitions() -> None:
+    assert unread(Seen([], [7])) == 7
+    assert unread(Seen([], [0])) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sqlite3
 import threading
 import time
@@ -27,7 +28,7 @@ from rejoinder.clients.rollouts import Rollout, RolloutClient
 from rejoinder.core.arms import Salts, population, unit_id
 from rejoinder.core.errors import FailedPrecondition, RejoinderError
 from rejoinder.ledger.trace import TraceNode
-from rejoinder.simulate.driver import Driver, Moment, write_truth
+from rejoinder.simulate.driver import Driver, LetIn, Moment, everybody, write_truth
 from rejoinder.simulate.panel import Panel, Score
 from rejoinder.simulate.phrases import Phrases
 from rejoinder.simulate.reading import Topic
@@ -35,13 +36,17 @@ from rejoinder.simulate.recorder import Recorder, read
 from rejoinder.simulate.replies import Mixed
 from rejoinder.simulate.sdk import Booth, Sdk
 from rejoinder.simulate.tastes import people
-from rejoinder.simulate.traffic import visits
+from rejoinder.simulate.traffic import Visit, visits
 
 TENANT = "default"
 #: Rollout phases after which nothing is decided any more.
 OVER = ("promoted", "aborted", "superseded")
 #: Replicas of the policy service: its engine computes on one core, and everybody waits for it.
 POLICIES = 2
+#: Drawn at once of those who come.
+FEW = 24
+#: Follow-ups that may wait for their signals in a rollout, and seconds between two looks at them.
+BEHIND, LOOK_S = 128, 0.25
 #: How the services are set up for a world in which minutes stand for weeks.
 HURRY: Mapping[str, Mapping[str, Any]] = {
     "policy": {
@@ -64,6 +69,40 @@ class Population:
     count: int
     seed: int
     concurrency: int = 96
+
+
+class Door:
+    """Lets people in while a rollout measures, and no more of them than can be read: who says more than the signal
+    worker reads is judged no sooner. owns: nothing."""
+
+    def __init__(self, watch: Watch, ledger: LedgerClient) -> None:
+        self._watch = watch
+        self._ledger = ledger
+        self._looked = -math.inf
+
+    async def let_in(self) -> bool:
+        """False once the rollout is over."""
+        if time.monotonic() < self._looked + LOOK_S:
+            return True
+        while True:
+            phase, left = await asyncio.to_thread(self._look)
+            if phase in OVER:
+                return False
+            if phase in ("canary", "paused") and left <= BEHIND:
+                self._looked = time.monotonic()
+                return True
+            # The version is being loaded, or more was said than has been read.
+            await asyncio.sleep(0.1)
+
+    def _look(self) -> tuple[str, int]:
+        return self._watch.look().phase, unread(self._ledger)
+
+
+def unread(ledger: LedgerClient) -> int:
+    """Follow-ups of which no signal is in the log yet. Each gets one; what was sent twice counts twice."""
+    ends = json.loads(ledger.cut())["ends"]
+    feedback, signals = (sum(ends.get(topic, {}).values()) for topic in ("feedback", "signals"))
+    return feedback - signals
 
 
 @dataclass
@@ -129,17 +168,25 @@ class World:
                 self._died = error
                 return
 
-    def traffic(self, count: int) -> list[Moment]:
-        """So many conversations; returns when the last one has ended."""
-        return asyncio.run(self._traffic(count))
+    def traffic(self, count: int, let_in: LetIn = everybody) -> list[Moment]:
+        """So many conversations, or as many as are let in; returns when the last one has ended."""
+        return asyncio.run(self._traffic(count, let_in))
 
-    async def _traffic(self, count: int) -> list[Moment]:
+    def _visits(self, count: int) -> Iterator[Visit]:
+        """People as they come, drawn a few at a time so that each comes at the moment of its turn."""
+        for begun in range(0, count, FEW):
+            few = min(FEW, count - begun)
+            chosen = [self._queue[(self._next + i) % len(self._queue)] for i in range(few)]
+            self._next += few
+            who = self._who
+            yield from visits(
+                chosen, who.topics, who.phrases, count=few, start=time.time(), per_second=1e3, rng=self._rng
+            )
+
+    async def _traffic(self, count: int, let_in: LetIn) -> list[Moment]:
         if self._died is not None:
             raise self._died
-        chosen = [self._queue[(self._next + i) % len(self._queue)] for i in range(count)]
-        self._next += count
         who = self._who
-        plan = visits(chosen, who.topics, who.phrases, count=count, start=time.time(), per_second=1e3, rng=self._rng)
         async with (
             AsyncPolicyClient(Connection(self.addresses["policy"])) as policy,
             AsyncFeedbackClient(Connection(self.addresses["feedback"])) as feedback,
@@ -151,47 +198,41 @@ class World:
                 silencing=self.silencing,
                 mixed=self.mixed,
             )
-            moments = await driver.run(plan)
+            moments = await driver.run(self._visits(count), let_in)
         write_truth(moments, self.data / "truth.jsonl")
         self._answers += len(moments)
         return moments
 
     def quiet(self, timeout_s: float = 120.0) -> None:
         """Waits until everything that was said has been read. Raises FailedPrecondition where it is not."""
-        self._read_since(None, self._answers, timeout_s)
-
-    def _read_since(self, since: float | None, answers: int, timeout_s: float = 120.0) -> None:
-        """Waits until the ledger holds so many answers of then (seconds since the epoch), and what was said of them has
-        been read."""
-        deadline = time.monotonic() + timeout_s
+        deadline, before = time.monotonic() + timeout_s, -1
         with LedgerClient(Connection(self.addresses["ledger"], deadline_s=timeout_s, tries=100)) as ledger:
             while time.monotonic() < deadline:
-                # Answers once the ledger has read what the log holds now; unlike parity it digests nothing.
-                ledger.cut()
-                rows = ledger.satisfaction(tenant=TENANT, since=since).rows
-                read_all = rows and rows[0].sat + rows[0].dsat + rows[0].none >= rows[0].replied
-                if read_all and rows[0].interactions >= answers:
-                    return
-                # The report is counted anew for each look, on the cores that those who read need.
+                left = unread(ledger)
+                # The report counts the whole ledger, on the cores that those who read need: asked once nothing moves.
+                if left <= 0 or left == before:
+                    rows = ledger.satisfaction(tenant=TENANT).rows
+                    read_all = rows and rows[0].sat + rows[0].dsat + rows[0].none >= rows[0].replied
+                    if read_all and rows[0].interactions >= self._answers:
+                        return
+                before = left
                 time.sleep(0.3)
         raise FailedPrecondition("what people said was not read in time")
 
-    def roll_out(self, version: str, plan: Mapping[str, Any], most: int, at_a_time: int = 300) -> Course:
+    def roll_out(self, version: str, plan: Mapping[str, Any], most: int) -> Course:
         """Begins a rollout and sends people until it is decided; `most` conversations at the utmost."""
-        course, sent, began = Course(), 0, time.time()
-        with RolloutClient(Connection(self.addresses["rollouts"], deadline_s=60.0)) as engine:
+        course = Course()
+        with (
+            RolloutClient(Connection(self.addresses["rollouts"], deadline_s=60.0)) as engine,
+            LedgerClient(Connection(self.addresses["ledger"], deadline_s=60.0, tries=100)) as ledger,
+        ):
             engine.start(self.policy, version, json.dumps(plan))
             with Watch(lambda: engine.get(self.policy)) as watch:
                 course.points = watch.points
-                while (now := watch.look()).phase not in OVER:
-                    if sent < most and now.phase in ("canary", "paused"):
-                        course.moments += self.traffic(min(at_a_time, most - sent))
-                        sent += at_a_time
-                        # Who says more than can be read is judged no sooner.
-                        self._read_since(began, len(course.moments))
-                    else:
-                        # Nobody comes any more, or the version is being loaded: its deadline or its load ends the wait.
-                        time.sleep(0.2)
+                course.moments = self.traffic(most, Door(watch, ledger).let_in)
+                while watch.look().phase not in OVER:
+                    # Nobody comes any more: the step's deadline ends the wait.
+                    time.sleep(0.2)
         return course
 
     def trace(self, interaction_id: str) -> list[TraceNode]:
