@@ -123,7 +123,7 @@ class Seen:
 
 async def test_people_are_let_in_while_a_rollout_measures_and_is_not_behind() -> None:
     seen = Seen(["loading", "canary", "canary", "promoted"], [0, BEHIND + 1, BEHIND])
-    door = Door(seen, seen)
+    door = Door(lambda: unread(seen), lambda: seen.look().phase)
     assert await door.let_in()
     # Not while the version was being loaded, nor while more was said than could be read.
     assert seen.looks_left == 1
@@ -132,7 +132,7 @@ async def test_people_are_let_in_while_a_rollout_measures_and_is_not_behind() ->
 async def test_nobody_comes_any_more_once_a_rollout_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rejoinder.cli.demo.world.LOOK_S", 0.0)
     seen = Seen(["canary", "paused", "aborted"], [0, 0, 0])
-    door = Door(seen, seen)
+    door = Door(lambda: unread(seen), lambda: seen.look().phase)
     assert [await door.let_in() for _ in range(3)] == [True, True, False]
 
 

@@ -8,7 +8,7 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -28,7 +28,7 @@ from rejoinder.clients.rollouts import Rollout, RolloutClient
 from rejoinder.core.arms import Salts, population, unit_id
 from rejoinder.core.errors import FailedPrecondition, RejoinderError
 from rejoinder.ledger.trace import TraceNode
-from rejoinder.simulate.driver import Driver, LetIn, Moment, everybody, write_truth
+from rejoinder.simulate.driver import Driver, LetIn, Moment, write_truth
 from rejoinder.simulate.panel import Panel, Score
 from rejoinder.simulate.phrases import Phrases
 from rejoinder.simulate.reading import Topic
@@ -41,12 +41,14 @@ from rejoinder.simulate.traffic import Visit, visits
 TENANT = "default"
 #: Rollout phases after which nothing is decided any more.
 OVER = ("promoted", "aborted", "superseded")
+#: Those in which people are served.
+MEASURING = ("canary", "paused")
 #: Replicas of the policy service: its engine computes on one core, and everybody waits for it.
 POLICIES = 2
 #: Drawn at once of those who come.
 FEW = 24
-#: Follow-ups that may wait for their signals in a rollout, and seconds between two looks at them.
-BEHIND, LOOK_S = 128, 0.25
+#: Follow-ups that may wait for their signals (two batches of the worker), and seconds between two looks at them.
+BEHIND, LOOK_S = 64, 0.25
 #: How the services are set up for a world in which minutes stand for weeks.
 HURRY: Mapping[str, Mapping[str, Any]] = {
     "policy": {
@@ -56,7 +58,7 @@ HURRY: Mapping[str, Mapping[str, Any]] = {
     "rollouts": {"engine": {"poll_s": 0.5}},
     "ledger": {"log": {"wait_s": 0.1}},
     # Small batches: a rollout waits for the signals of the people it judges.
-    "signals": {"read": {"idle_s": 0.1, "batch": 64}},
+    "signals": {"read": {"idle_s": 0.1, "batch": 32}},
 }
 
 
@@ -72,12 +74,12 @@ class Population:
 
 
 class Door:
-    """Lets people in while a rollout measures, and no more of them than can be read: who says more than the signal
-    worker reads is judged no sooner. owns: nothing."""
+    """Lets people in, and no more of them than can be read: what is said waits for the signal worker, and a rollout
+    judges nobody sooner. owns: nothing. unread: how many follow-ups wait. phase: of the rollout they come for."""
 
-    def __init__(self, watch: Watch, ledger: LedgerClient) -> None:
-        self._watch = watch
-        self._ledger = ledger
+    def __init__(self, unread: Callable[[], int], phase: Callable[[], str] = lambda: MEASURING[0]) -> None:
+        self._unread = unread
+        self._phase = phase
         self._looked = -math.inf
 
     async def let_in(self) -> bool:
@@ -85,21 +87,19 @@ class Door:
         if time.monotonic() < self._looked + LOOK_S:
             return True
         while True:
-            phase, left = await asyncio.to_thread(self._look)
+            phase, left = await asyncio.to_thread(lambda: (self._phase(), self._unread()))
             if phase in OVER:
                 return False
-            if phase in ("canary", "paused") and left <= BEHIND:
+            if phase in MEASURING and left <= BEHIND:
                 self._looked = time.monotonic()
                 return True
             # The version is being loaded, or more was said than has been read.
             await asyncio.sleep(0.1)
 
-    def _look(self) -> tuple[str, int]:
-        return self._watch.look().phase, unread(self._ledger)
-
 
 def unread(ledger: LedgerClient) -> int:
-    """Follow-ups of which no signal is in the log yet. Each gets one; what was sent twice counts twice."""
+    """Follow-ups of which no signal is in the log yet, up to a constant: each gets one, and either may be there twice
+    where somebody tried again."""
     ends = json.loads(ledger.cut())["ends"]
     feedback, signals = (sum(ends.get(topic, {}).values()) for topic in ("feedback", "signals"))
     return feedback - signals
@@ -128,6 +128,8 @@ class World:
         everybody = people(who.count, "person", np.random.default_rng([who.seed, 2]))
         self._queue = [everybody[i] for i in self._rng.permutation(len(everybody))]
         self._next = self._answers = 0
+        # What `unread` says where everything has been read.
+        self._twice = 0
         self._supervisor = Supervisor(data / "run", lambda name, what: None)
         self._tending = threading.Thread(target=self._tend, name="tend", daemon=True)
         self._stop = threading.Event()
@@ -168,9 +170,15 @@ class World:
                 self._died = error
                 return
 
-    def traffic(self, count: int, let_in: LetIn = everybody) -> list[Moment]:
-        """So many conversations, or as many as are let in; returns when the last one has ended."""
-        return asyncio.run(self._traffic(count, let_in))
+    def traffic(self, count: int, watch: Watch | None = None) -> list[Moment]:
+        """So many conversations, or as many as come before a rollout is over; returns when the last one has ended."""
+        with LedgerClient(Connection(self.addresses["ledger"], deadline_s=60.0, tries=100)) as ledger:
+
+            def left() -> int:
+                return unread(ledger) - self._twice
+
+            door = Door(left) if watch is None else Door(left, lambda: watch.look().phase)
+            return asyncio.run(self._traffic(count, door.let_in))
 
     def _visits(self, count: int) -> Iterator[Visit]:
         """People as they come, drawn a few at a time so that each comes at the moment of its turn."""
@@ -210,10 +218,11 @@ class World:
             while time.monotonic() < deadline:
                 left = unread(ledger)
                 # The report counts the whole ledger, on the cores that those who read need: asked once nothing moves.
-                if left <= 0 or left == before:
+                if left <= self._twice or left == before:
                     rows = ledger.satisfaction(tenant=TENANT).rows
                     read_all = rows and rows[0].sat + rows[0].dsat + rows[0].none >= rows[0].replied
                     if read_all and rows[0].interactions >= self._answers:
+                        self._twice = left
                         return
                 before = left
                 time.sleep(0.3)
@@ -222,14 +231,11 @@ class World:
     def roll_out(self, version: str, plan: Mapping[str, Any], most: int) -> Course:
         """Begins a rollout and sends people until it is decided; `most` conversations at the utmost."""
         course = Course()
-        with (
-            RolloutClient(Connection(self.addresses["rollouts"], deadline_s=60.0)) as engine,
-            LedgerClient(Connection(self.addresses["ledger"], deadline_s=60.0, tries=100)) as ledger,
-        ):
+        with RolloutClient(Connection(self.addresses["rollouts"], deadline_s=60.0)) as engine:
             engine.start(self.policy, version, json.dumps(plan))
             with Watch(lambda: engine.get(self.policy)) as watch:
                 course.points = watch.points
-                course.moments = self.traffic(most, Door(watch, ledger).let_in)
+                course.moments = self.traffic(most, watch)
                 while watch.look().phase not in OVER:
                     # Nobody comes any more: the step's deadline ends the wait.
                     time.sleep(0.2)
