@@ -37,7 +37,7 @@ from rejoinder.simulate.reading import Topic
 #: can rule out no smaller loss than these margins: the product's own, 5 points of satisfaction and 8 of replies, ask
 #: for several times as many.
 ROLLOUT: Mapping[str, Any] = {
-    "steps": [{"weight": 0.5, "duration_s": 0.0, "deadline_s": 36.0}],
+    "steps": [{"weight": 0.5, "duration_s": 0.0, "deadline_s": 45.0}],
     "margin": 0.15,
     "reply_margin": 0.15,
     "maturity_s": 2.0,
@@ -56,7 +56,7 @@ class Sizes:
     """visits: conversations between two rounds, at least. most: of one rollout. panel: evaluation users."""
 
     rounds: int = 3
-    visits: int = 1600
+    visits: int = 1700
     most: int = 3000
     panel: int = 1500
     probes: int = 900
