@@ -12,6 +12,7 @@ import pytest
 from rejoinder.cli.demo.world import BEHIND, Course, Door, Population, World, held_out, steps_of, unread
 from rejoinder.clients.rollouts import ArmFigures, Rollout, Verdict
 from rejoinder.core.arms import Salts
+from rejoinder.core.errors import FailedPrecondition
 from rejoinder.core.types import Candidate, Message, Preference, Role
 from rejoinder.ledger.windows import Leaving
 from rejoinder.rollouts.settings import PolicyTheme
@@ -134,6 +135,14 @@ async def test_nobody_comes_any_more_once_a_rollout_is_over(monkeypatch: pytest.
     seen = Seen(["canary", "paused", "aborted"], [0, 0, 0])
     door = Door(lambda: unread(seen), lambda: seen.look().phase)
     assert [await door.let_in() for _ in range(3)] == [True, True, False]
+
+
+async def test_people_wait_for_a_reader_that_is_gone_no_longer_than_they_have_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rejoinder.cli.demo.world.PATIENCE_S", 0.05)
+    with pytest.raises(FailedPrecondition, match="not read in time"):
+        await Door(lambda: BEHIND + 1).let_in()
 
 
 def test_what_was_said_and_not_read_is_counted_over_all_partitions() -> None:

@@ -49,6 +49,9 @@ POLICIES = 2
 FEW = 24
 #: Follow-ups that may wait for their signals (two batches of the worker), and seconds between two looks at them.
 BEHIND, LOOK_S = 64, 0.25
+#: How long what was said may stay unread.
+PATIENCE_S = 120.0
+UNREAD = "what people said was not read in time"
 #: How the services are set up for a world in which minutes stand for weeks.
 HURRY: Mapping[str, Mapping[str, Any]] = {
     "policy": {
@@ -83,10 +86,11 @@ class Door:
         self._looked = -math.inf
 
     async def let_in(self) -> bool:
-        """False once the rollout is over."""
-        if time.monotonic() < self._looked + LOOK_S:
+        """False once the rollout is over. Raises FailedPrecondition where nothing is read any more."""
+        began = time.monotonic()
+        if began < self._looked + LOOK_S:
             return True
-        while True:
+        while time.monotonic() < began + PATIENCE_S:
             phase, left = await asyncio.to_thread(lambda: (self._phase(), self._unread()))
             if phase in OVER:
                 return False
@@ -95,6 +99,7 @@ class Door:
                 return True
             # The version is being loaded, or more was said than has been read.
             await asyncio.sleep(0.1)
+        raise FailedPrecondition(UNREAD)
 
 
 def unread(ledger: LedgerClient) -> int:
@@ -211,7 +216,7 @@ class World:
         self._answers += len(moments)
         return moments
 
-    def quiet(self, timeout_s: float = 120.0) -> None:
+    def quiet(self, timeout_s: float = PATIENCE_S) -> None:
         """Waits until everything that was said has been read. Raises FailedPrecondition where it is not."""
         deadline, before = time.monotonic() + timeout_s, -1
         with LedgerClient(Connection(self.addresses["ledger"], deadline_s=timeout_s, tries=100)) as ledger:
@@ -226,7 +231,7 @@ class World:
                         return
                 before = left
                 time.sleep(0.3)
-        raise FailedPrecondition("what people said was not read in time")
+        raise FailedPrecondition(UNREAD)
 
     def roll_out(self, version: str, plan: Mapping[str, Any], most: int) -> Course:
         """Begins a rollout and sends people until it is decided; `most` conversations at the utmost."""
