@@ -78,18 +78,22 @@ def pem(key: Any) -> bytes:
 
 
 class JwksServer:
-    """owns: a server on loopback, what it answers, and how often it was asked. body None: it is away (503)."""
+    """owns: a server on loopback, what it answers, and how often it was asked. body None: it is away (503). free: set
+    unless answers are held back."""
 
     def __init__(self, body: bytes | None = PUBLISHED) -> None:
         self.body = body
         self.status = 200
         self.asked = 0
+        self.free = threading.Event()
+        self.free.set()
         self.headers: dict[str, str] = {}
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.asked += 1
+                assert outer.free.wait(60)
                 outer.headers = {name.lower(): value for name, value in self.headers.items()}
                 self.send_response(503 if outer.body is None else outer.status)
                 self.send_header("location", "/elsewhere")
@@ -108,6 +112,7 @@ class JwksServer:
         return self
 
     def __exit__(self, *args: object) -> None:
+        self.free.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
