@@ -255,7 +255,7 @@ def _key(said: Any) -> Key | None:
     public = {name: said.get(name) for name in names}
     if not public or not all(isinstance(value, str) for value in public.values()):
         return None
-    fits = frozenset(_FITS.get(public.get("crv", kind), ()))
+    fits = frozenset(_FITS.get(str(public.get("crv", kind)), ()))
     if "alg" in said:
         fits &= {said["alg"]} if isinstance(said["alg"], str) else frozenset()
     if not fits:
