@@ -226,7 +226,7 @@ def test_a_url_is_read_without_redirect_and_shows_a_token_only_over_https(tmp_pa
         assert "authorization" not in server.headers
         assert server.headers["accept-encoding"] == "identity"
         server.status = 302
-        with pytest.raises(OSError, match="302"):
+        with pytest.raises(Unavailable, match="302"):
             fetch()
         assert server.asked == 2
         server.status, server.body = 200, b" " * (1024 * 1024 + 1)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import jwt
 
 from rejoinder.core.clock import Clock
-from rejoinder.core.errors import BadFile, BadSettings, Unavailable
+from rejoinder.core.errors import BadFile, BadSettings, RejoinderError, Unavailable
 from rejoinder.runtime.files import WatchedFiles
 from rejoinder.runtime.settings import JwtSettings
 
@@ -130,7 +130,7 @@ class RemoteKeys:
         try:
             self._data = fetch()
             self._keys = read_keys(self._data)
-        except (BadSettings, BadFile):
+        except RejoinderError:
             raise
         except Exception as error:
             cause = type(error).__name__
@@ -190,7 +190,8 @@ def fetcher(url: str, timeout_s: float, ca_file: Path | None, token_file: Path |
 
     def fetch() -> bytes:
         roots = ssl.create_default_context(cafile=ca_file)
-        headers = {"accept": "application/json", "accept-encoding": "identity"}
+        # An API server knows no key set as plain JSON.
+        headers = {"accept": "application/jwk-set+json, application/json", "accept-encoding": "identity"}
         if token_file is not None:
             headers["authorization"] = f"Bearer {token_file.read_text('utf-8').strip()}"
         data = bytearray()
@@ -198,7 +199,7 @@ def fetcher(url: str, timeout_s: float, ca_file: Path | None, token_file: Path |
         with httpx.Client(verify=roots, timeout=timeout_s, trust_env=False, follow_redirects=False) as client:
             with client.stream("GET", url, headers=headers) as response:
                 if response.status_code != 200:
-                    raise OSError(f"the server of the key set answered {response.status_code}")
+                    raise Unavailable(f"server.auth.jwt.jwks: the server answered {response.status_code}")
                 for part in response.iter_raw():
                     data += part
                     if len(data) > _MOST_BYTES:
