@@ -85,6 +85,8 @@ class JwksServer:
         self.body = body
         self.status = 200
         self.asked = 0
+        self.dribbles = False
+        self.closing = threading.Event()
         self.free = threading.Event()
         self.free.set()
         self.headers: dict[str, str] = {}
@@ -99,6 +101,12 @@ class JwksServer:
                 self.send_header("location", "/elsewhere")
                 self.end_headers()
                 self.wfile.write(outer.body or b"")
+                # What never ends: a byte now and then, until the other side has had enough.
+                while outer.dribbles and not outer.closing.wait(0.02):
+                    try:
+                        self.wfile.write(b" ")
+                    except OSError:
+                        break
 
             def log_message(self, format: str, *args: Any) -> None:
                 return None
@@ -113,6 +121,7 @@ class JwksServer:
 
     def __exit__(self, *args: object) -> None:
         self.free.set()
+        self.closing.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -232,6 +232,9 @@ def test_a_url_is_read_without_redirect_and_shows_a_token_only_over_https(tmp_pa
         server.status, server.body = 200, b" " * (1024 * 1024 + 1)
         with pytest.raises(BadFile, match="larger"):
             fetch()
+        server.dribbles, server.body = True, PUBLISHED
+        with pytest.raises(TimeoutError):
+            fetcher(server.url, 0.2, None, None)()
     with pytest.raises(BadSettings, match="https alone"):
         fetcher("http://issuer.example/keys", 5.0, None, tmp_path / "token")
     for url in ("https://", "https://user:s3cret@issuer.example/keys", "https:///keys"):

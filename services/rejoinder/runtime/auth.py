@@ -58,11 +58,14 @@ class Listed:
         """The caller. Raises Unauthenticated; a wrong token is an error even where the certificate would do. Raises
         Loading where a token's key may be among those that are being read."""
         known = self._known()
-        shown = [str(value) for key, value in metadata if key == "authorization"]
-        if len(shown) > 1:
-            raise Unauthenticated("more than one authorization header")
-        if shown:
-            kind, _, token = shown[0].partition(" ")
+        shown = None
+        for key, value in metadata:
+            if key == "authorization":
+                if shown is not None:
+                    raise Unauthenticated("more than one authorization header")
+                shown = str(value)
+        if shown is not None:
+            kind, _, token = shown.partition(" ")
             found = self._of_token(token, known) if kind.lower() == "bearer" else None
             if found is None:
                 raise Unauthenticated("the bearer token is not known")

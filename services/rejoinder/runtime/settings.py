@@ -65,8 +65,9 @@ class JwtSettings(Theme):
     audience: str = ""
     """What `aud` of a token must hold: the name by which the issuer knows this deployment, and no other."""
     jwks: str = ""
-    """The issuer's public keys: a file, read again when it changes, or an https (or http) URL, fetched beside calls.
-    The last good keys stay while it is away; a process that never read any does not start."""
+    """The issuer's public keys: a file, read again when it changes, or a URL, fetched beside the calls (http only where
+    the way there is trusted). The last good ones stay while it is away; a process that never read any does not start.
+    """
     algorithms: tuple[Algorithm, ...] = Field(default=("RS256", "ES256"), min_length=1)
     """Signatures that are taken; a symmetric one, or none, can never be."""
     leeway_s: float = Field(default=30.0, ge=0, le=300)
