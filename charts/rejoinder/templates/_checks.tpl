@@ -20,11 +20,8 @@
 {{- if not (and $jwt.settings.issuer $jwt.settings.audience) -}}
 {{- $wrong = append $wrong "auth.jwt needs auth.jwt.settings.issuer and auth.jwt.settings.audience" -}}
 {{- end -}}
-{{- if not (or $jwt.settings.jwks $jwt.configMap $jwt.cluster) -}}
-{{- $wrong = append $wrong "auth.jwt needs auth.jwt.settings.jwks, auth.jwt.configMap or auth.jwt.cluster" -}}
-{{- end -}}
-{{- if and $jwt.configMap $jwt.cluster -}}
-{{- $wrong = append $wrong "auth.jwt.configMap and auth.jwt.cluster: keys are at one place" -}}
+{{- if ne 1 (list $jwt.settings.jwks $jwt.configMap $jwt.cluster | compact | len) -}}
+{{- $wrong = append $wrong "auth.jwt needs one of auth.jwt.settings.jwks, auth.jwt.configMap and auth.jwt.cluster" -}}
 {{- end -}}
 {{- if $v.auth.open -}}
 {{- $wrong = append $wrong "auth.jwt and auth.open: our own processes would show no token" -}}

@@ -323,12 +323,16 @@ REFUSED = {
     "two who decide": ("operator.enabled=true", "rollouts.enabled and operator.enabled"),
     "a spool that fills its volume": ("policy.spool.maxBytes=1073741824", "policy.spool.maxBytes"),
     "an issuer without an audience": ('auth.jwt={"cluster":true,"settings":{"issuer":"i"}}', "settings.audience"),
-    "an issuer without keys": ('auth.jwt.settings={"issuer":"i","audience":"a"}', "auth.jwt.configMap"),
+    "an issuer without keys": ('auth.jwt.settings={"issuer":"i","audience":"a"}', "needs one of"),
     "a symmetric algorithm": ('auth.jwt.settings={"algorithms":["HS256"]}', "algorithms"),
     "a misspelt setting of the issuer": ('auth.jwt.settings={"audienc":"a"}', "audienc"),
     "keys at two places": (
         'auth.jwt={"cluster":true,"configMap":"c","settings":{"issuer":"i","audience":"a"}}',
-        "auth.jwt.configMap and auth.jwt.cluster",
+        "needs one of",
+    ),
+    "the cluster's token for somebody else's server": (
+        'auth.jwt={"cluster":true,"settings":{"issuer":"i","audience":"a","jwks":"https://issuer.example/keys"}}',
+        "needs one of",
     ),
     "an issuer where all are trusted": (
         'auth={"open":true,"jwt":{"cluster":true,"settings":{"issuer":"i","audience":"a"}}}',
