@@ -35,8 +35,6 @@ from tests.runtime.issuer import (
     written,
 )
 
-SECRET = "s3cret-word"
-
 
 class Held:
     """Keys that a test holds. missed: tokens that named another."""
