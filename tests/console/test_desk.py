@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rejoinder.runtime.settings import JwtSettings
 
 from tests.console.world import PRINCIPALS, World, answer, form_in
+from tests.runtime.issuer import AUDIENCE, ISSUER, RSA_TWO, claims, jwks_file, signed
 
 GOOD = {"generation": "7"}
 
@@ -51,6 +53,20 @@ async def test_a_session_ends_with_its_token_and_by_signing_out(world: World) ->
     again = world.visitor()
     again.cookies.update(kept)
     assert (await again.get("/")).status_code == 401, "a cookie that was copied is worth nothing any more"
+
+
+async def test_a_token_of_an_issuer_signs_in_and_its_session_ends_with_it(tmp_path: Path) -> None:
+    jwt = JwtSettings(issuer=ISSUER, audience=AUDIENCE, jwks=str(jwks_file(tmp_path)))
+    world = World(tmp_path, jwt=jwt)
+    good = claims(world.clock.now(), roles=["auditor"])
+    visitor = await world.signed_in(signed(good))
+    assert (await (await world.signed_in("admin-token")).get("/")).status_code == 200
+    refused = await world.visitor().post("/sign-in", data={"token": signed(good, RSA_TWO)})
+    assert (refused.status_code, refused.headers.get("set-cookie")) == (401, None)
+    world.clock.advance(500)
+    assert (await visitor.get("/")).status_code == 200
+    world.clock.advance(131)
+    assert (await visitor.get("/")).status_code == 401
 
 
 async def test_a_name_that_a_visitor_brought_along_never_becomes_a_session(world: World) -> None:

@@ -49,8 +49,9 @@ from rejoinder.core.types import (
 from rejoinder.gateway.guard import Guard
 from rejoinder.registry.store import FolderStore
 from rejoinder.runtime.admission import Admission
-from rejoinder.runtime.auth import Listed, Open
+from rejoinder.runtime.auth import authenticator
 from rejoinder.runtime.logging import EventLog
+from rejoinder.runtime.settings import AuthSettings, JwtSettings
 from rejoinder.runtime.tracing import tracer
 
 #: What a hostile user says; it must come out as it went in, and do nothing.
@@ -174,16 +175,18 @@ class FakeRollouts:
 
 
 class World:
-    """owns: the application and what it stands on. clock: moved by hand. secured: whether people sign in."""
+    """owns: the application and what it stands on. clock: moved by hand. secured: whether people sign in. jwt: an
+    issuer whose tokens sign in too."""
 
-    def __init__(self, folder: Path, secured: bool = True) -> None:
+    def __init__(self, folder: Path, secured: bool = True, jwt: JwtSettings | None = None) -> None:
         clock, metrics = ManualClock(1_000.0), Metrics()
         self.clock = clock
         events = EventLog(logging.Logger("console", logging.CRITICAL))
         file = folder / "principals.yaml"
         file.write_text(PRINCIPALS)
         self.principals = file
-        auth = Listed(file, lambda error: None) if secured else Open()
+        said = AuthSettings(file=file if secured else None, jwt=jwt or JwtSettings())
+        auth = authenticator(said, "127.0.0.1", lambda error: None, clock)
         self.ledger, self.rollouts = FakeLedger(), FakeRollouts()
         self.feedback = FakeFeedback(self.ledger)
         self.files = Files(FolderStore(folder / "registry"), "assist", folder / "rounds")

@@ -6,6 +6,7 @@ after it. `folder` is a data folder; only `import` writes to it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +29,12 @@ from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollouts.settings import DEFAULT_PLAN, RolloutsSettings
 from rejoinder.rounds import recipe
 from rejoinder.runtime.auth import read_principals
+from rejoinder.runtime.jwks import read_keys
 from rejoinder.runtime.settings import Theme, load
 from rejoinder.simulate import phrases
 
 from tests.observe.formats.test_contract import SAMPLES
+from tests.runtime.issuer import PUBLISHED
 
 ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "services" / "rejoinder" / "rounds" / "recipes"
@@ -117,6 +120,7 @@ READERS: dict[str, Reader] = {
         [[{"principal": "app", "token": "t", "roles": ["app"], "tenants": ["acme"]}]],
         "yaml",
     ),
+    "key set": Reader(lambda path, folder: read_keys(path.read_bytes()), [json.loads(PUBLISHED)], "json"),
     "reward pairs": Reader(_pairs, [PAIR, {**PAIR, "pref": 0.0}], "json lines"),
     "labelled turns": Reader(lambda path, folder: labelled_turns(path), [TURN], "json lines"),
     **{f"settings of {name}": Reader(_settings_of(name), [_of(name)], "yaml") for name in SETTINGS},

@@ -109,3 +109,31 @@ def test_every_field_of_the_chassis_says_what_it_does_in_the_schema() -> None:
         ]
 
     assert undocumented(ServerSettings.model_json_schema()) == []
+
+
+JWT = "{issuer: 'https://issuer.example', audience: rejoinder, jwks: 'https://issuer.example/keys'}"
+
+
+def test_an_issuer_is_named_with_its_audience_and_its_keys(tmp_path: Path) -> None:
+    jwt = read(tmp_path, f"server: {{auth: {{jwt: {JWT}}}}}").server.auth.jwt
+    assert (jwt.is_url, jwt.algorithms, jwt.roles_claim) == (True, ("RS256", "ES256"), "roles")
+    assert read(tmp_path).server.auth.jwt.issuer == ""
+    for name in ("issuer", "audience", "jwks"):
+        with pytest.raises(BadSettings, match=r"server\.auth\.jwt.*set together"):
+            read(tmp_path, **{f"REJOINDER_REWARD__SERVER__AUTH__JWT__{name.upper()}": "x"})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("ALGORITHMS", "[HS256]", "algorithms"),
+        ("ALGORITHMS", "[none]", "algorithms"),
+        ("ALGORITHMS", "[]", "algorithms"),
+        ("LEEWAY_S", "3600", "leeway_s"),
+        ("ROLES_CLAIM", "", "roles_claim"),
+        ("AUDIENC", "x", "audience"),
+    ],
+)
+def test_what_would_weaken_a_tokens_check_is_refused(tmp_path: Path, name: str, value: str, said: str) -> None:
+    with pytest.raises(BadSettings, match=said):
+        read(tmp_path, f"server: {{auth: {{jwt: {JWT}}}}}", **{f"REJOINDER_REWARD__SERVER__AUTH__JWT__{name}": value})

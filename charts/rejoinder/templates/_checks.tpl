@@ -15,6 +15,18 @@
 {{- if not (or $v.auth.open $v.auth.existingSecret) -}}
 {{- $wrong = append $wrong "auth.existingSecret is not set (auth.open=true lets everybody on the network call everything)" -}}
 {{- end -}}
+{{- $jwt := $v.auth.jwt -}}
+{{- if or $jwt.settings $jwt.configMap $jwt.cluster -}}
+{{- if not (and $jwt.settings.issuer $jwt.settings.audience) -}}
+{{- $wrong = append $wrong "auth.jwt needs auth.jwt.settings.issuer and auth.jwt.settings.audience" -}}
+{{- end -}}
+{{- if ne 1 (list $jwt.settings.jwks $jwt.configMap $jwt.cluster | compact | len) -}}
+{{- $wrong = append $wrong "auth.jwt needs one of auth.jwt.settings.jwks, auth.jwt.configMap and auth.jwt.cluster" -}}
+{{- end -}}
+{{- if $v.auth.open -}}
+{{- $wrong = append $wrong "auth.jwt and auth.open: our own processes would show no token" -}}
+{{- end -}}
+{{- end -}}
 {{- if and $v.kafka.sasl.mechanism (not $v.kafka.sasl.existingSecret) (not $v.kafka.strimzi.users) -}}
 {{- range $name := splitList "," (include "rejoinder.enabled" .) -}}
 {{- $own := (index $v $name).kafka -}}

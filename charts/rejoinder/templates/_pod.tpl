@@ -140,6 +140,11 @@ what rotates is seen. */}}
 - {name: token, mountPath: /etc/rejoinder/token, source: {secret: {secretName: {{ $v.auth.existingSecret | quote }}, defaultMode: 288, items: [{key: {{ $v.auth.tokenKey | quote }}, path: token}]}}}
 {{- end }}
 {{- end }}
+{{- if $v.auth.jwt.configMap }}
+- {name: jwks, mountPath: /etc/rejoinder/jwks, source: {configMap: {name: {{ $v.auth.jwt.configMap | quote }}, items: [{key: {{ $v.auth.jwt.configMapKey | quote }}, path: jwks.json}]}}}
+{{- else if $v.auth.jwt.cluster }}
+- {name: cluster, mountPath: /etc/rejoinder/cluster, source: {projected: {defaultMode: 288, sources: [{serviceAccountToken: {path: token, expirationSeconds: 3600}}, {configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}}]}}}
+{{- end }}
 {{- if $v.tls.enabled }}
 - {name: tls, mountPath: /etc/rejoinder/tls, source: {secret: {secretName: {{ include "rejoinder.tlsSecret" . | quote }}, defaultMode: 288}}}
 {{- end }}

@@ -1,7 +1,7 @@
 {{/*
 The settings file of each process: what the chart knows, then the person's own over it. Names are those of
 services/rejoinder/<process>/settings.py; a test loads every rendered file with the process's own loader.
-Where things are mounted: settings.yaml, auth, token, tls, kafka, postgresql, erasure below /etc/rejoinder.
+Where things are mounted: settings.yaml, auth, jwks, cluster, token, tls, kafka, postgresql, erasure below /etc/rejoinder.
 */}}
 
 {{/* (dict "root" $ "process" name) -> YAML */}}
@@ -35,6 +35,24 @@ server:
     {{- else }}
     file: /etc/rejoinder/auth/principals.yaml
     {{- end }}
+    {{- with include "rejoinder.settings.jwt" .root | fromYaml }}
+    jwt:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+{{- end -}}
+
+{{/* $ -> `server.auth.jwt`, nothing where no issuer's tokens are taken. */}}
+{{- define "rejoinder.settings.jwt" -}}
+{{- $jwt := .Values.auth.jwt -}}
+{{- $made := dict -}}
+{{- if $jwt.configMap -}}
+{{- $made = dict "jwks" "/etc/rejoinder/jwks/jwks.json" -}}
+{{- else if $jwt.cluster -}}
+{{- $made = dict "jwks" "https://kubernetes.default.svc/openid/v1/jwks" "ca_file" "/etc/rejoinder/cluster/ca.crt" "token_file" "/etc/rejoinder/cluster/token" -}}
+{{- end -}}
+{{- if $jwt.settings.issuer -}}
+{{- toYaml (mergeOverwrite $made (deepCopy $jwt.settings)) -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "rejoinder.metricsPort" -}}9464{{- end -}}

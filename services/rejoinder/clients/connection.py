@@ -47,16 +47,17 @@ def _stamp(file: Path) -> tuple[int, int]:
     return (stat.st_mtime_ns, stat.st_ino)
 
 
-def token_in(file: Path | None) -> str | Callable[[], str]:
-    """A connection's token that stands in a file, read at each call since files rotate; "" without a file."""
-    return "" if file is None else lambda: file.read_text().strip()
+def token_in(file: Path | None) -> str | Path:
+    """A connection's token that stands in a file; "" without one."""
+    return "" if file is None else file
 
 
 @dataclass(frozen=True)
 class Connection:
     """target: `host:port`, or `dns:///headless.service:port` to spread calls over its replicas.
 
-    token: bearer token, or a function that returns the present one (a file that rotates).
+    token: bearer token; or the file it stands in, read at each try (a projected service account token rotates); or a
+    function that returns the present one.
     deadline_s: seconds a call may take with all its tries, unless the call says otherwise.
     tries: at most so many, first included. backoff_s: mean first pause; doubles, at most max_backoff_s, full jitter;
     a server's RetryInfo is the least pause. traceparent: the W3C trace context of the caller, asked at each call.
@@ -64,7 +65,7 @@ class Connection:
 
     target: str
     tls: Tls | None = None
-    token: str | Callable[[], str] = ""
+    token: str | Path | Callable[[], str] = ""
     deadline_s: float = 10.0
     tries: int = 8
     backoff_s: float = 0.1
@@ -89,7 +90,11 @@ class Connection:
         return out
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        token = self.token() if callable(self.token) else self.token
+        token = self.token
+        if isinstance(token, Path):
+            token = token.read_text("utf-8").strip()
+        elif callable(token):
+            token = token()
         trace = self.traceparent() if self.traceparent is not None else ""
         pairs = (("authorization", f"Bearer {token}" if token else ""), ("traceparent", trace))
         return tuple(pair for pair in pairs if pair[1])

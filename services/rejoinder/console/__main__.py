@@ -33,7 +33,8 @@ from rejoinder.runtime.tracing import tracer
 async def build(settings: ConsoleSettings, chassis: Chassis) -> Room:
     server, http, session = settings.server, settings.http, settings.session
     clock, metrics, log = chassis.clock, chassis.metrics, chassis.log
-    auth = authenticator(server.auth, http.host, partial(log.error, "credentials_not_read"))
+    unread = partial(log.error, "credentials_not_read")
+    auth = await asyncio.to_thread(authenticator, server.auth, http.host, unread, clock)
     sock = bind(http.host, http.port)
     files = await asyncio.to_thread(open_files, settings.policy)
     sources = open_sources(settings, files, isinstance(auth, Open))
@@ -68,6 +69,7 @@ async def build(settings: ConsoleSettings, chassis: Chassis) -> Room:
 
     async def close() -> None:
         web.close()
+        auth.close()
         await sources.close()
 
     return Room(background=(web.run,), close=close)

@@ -22,7 +22,9 @@ from rejoinder.v1.feedback_pb2_grpc import add_FeedbackServiceServicer_to_server
 async def build(settings: FeedbackSettings, chassis: Chassis) -> Room:
     settings.check()
     redactor = redactor_of(settings.redact)
-    quotas = quotas_of(settings.quota, settings.server.auth.file, settings.processes)
+    auth = settings.server.auth
+    # Whom an issuer's tokens name stands in no file.
+    quotas = quotas_of(settings.quota, None if auth.jwt.issuer else auth.file, settings.processes)
     log = await asyncio.to_thread(open_log, settings.log, chassis.clock)
     owned = log if isinstance(log, SqliteLog) else None
     ingest = Ingest(log, settings.limits, settings.log.dedupe_s, chassis.clock, chassis.metrics, redactor, quotas)

@@ -138,8 +138,8 @@ async def build(settings: GatewaySettings, chassis: Chassis) -> Room:
     sock = bind(http.host, http.port)
     tokens = None
     if browser.key_file is not None:
-        failed = partial(log.error, "feedback_key_not_read")
-        tokens = Tokens(browser.key_file, browser.old_key_file, browser.token_s, clock, failed)
+        unread = partial(log.error, "feedback_key_not_read")
+        tokens = Tokens(browser.key_file, browser.old_key_file, browser.token_s, clock, unread)
     marker = Marker(tokens)
     if settings.upstream.kind == "policy":
         parts = _before_policy(settings, chassis, marker)
@@ -151,8 +151,10 @@ async def build(settings: GatewaySettings, chassis: Chassis) -> Room:
     ranker = None
     if ranks.address:
         ranker = AsyncRerankClient(_connection(ranks.address, ranks))
+    failed = partial(log.error, "credentials_not_read")
+    auth = await asyncio.to_thread(authenticator, server.auth, http.host, failed, clock)
     guard = Guard(
-        auth=authenticator(server.auth, http.host, partial(log.error, "credentials_not_read")),
+        auth=auth,
         admission=Admission(server.max_in_flight, server.retry_after_s, metrics),
         tracer=tracer(),
         metrics=metrics,
@@ -179,6 +181,7 @@ async def build(settings: GatewaySettings, chassis: Chassis) -> Room:
 
     async def close() -> None:
         web.close()
+        auth.close()
         for end in (feedback.close, *([] if ranker is None else [ranker.close]), *parts.closing):
             await end()
 

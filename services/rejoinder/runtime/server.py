@@ -65,7 +65,7 @@ class Room:
 
 
 class Server:
-    """owns: the sockets, the room and its background tasks.
+    """owns: the sockets, who may call, the room and its background tasks.
 
     failed: set when a background task has failed; the owner then drains and finds the cause in `failure`.
     """
@@ -76,6 +76,7 @@ class Server:
         self._chassis = chassis
         self._log = chassis.log
         self._admission = Admission(settings.max_in_flight, settings.retry_after_s, chassis.metrics)
+        self._auth = authenticator(settings.auth, settings.host, self._keeps_old("credentials_not_read"), chassis.clock)
         self._handlers = Handlers(self._interceptors())
         self._health = health_aio.HealthServicer()
         self._room = Room()
@@ -110,6 +111,7 @@ class Server:
         await self._end_background()
         await self._last("flush", self._room.flush)
         await self._last("close", self._room.close)
+        self._auth.close()
         self._log.info("drain_ended")
         if self._exporter is not None:
             self._exporter.close()
@@ -205,7 +207,7 @@ class Server:
     def _interceptors(self) -> Interceptors:
         settings, chassis = self._settings, self._chassis
         return Interceptors(
-            auth=authenticator(settings.auth, settings.host, self._keeps_old("credentials_not_read")),
+            auth=self._auth,
             admission=self._admission,
             tracer=tracer(),
             metrics=chassis.metrics,

@@ -11,9 +11,9 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rejoinder.core import yamlfile
 from rejoinder.core.errors import BadFile, BadSettings
@@ -53,9 +53,57 @@ class TlsSettings(Theme):
     """PEM roots of the clients' certificates; set asks every client for one (mTLS)."""
 
 
+#: What may be asked of a signature. The symmetric ones, whose key an issuer's public one could be taken for, are none.
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+
+
+class JwtSettings(Theme):
+    """Bearer tokens that an issuer signs. issuer, audience and jwks together switch them on."""
+
+    issuer: str = ""
+    """`iss` of its tokens, letter for letter."""
+    audience: str = ""
+    """What `aud` of a token must hold: the name by which the issuer knows this deployment, and no other."""
+    jwks: str = ""
+    """The issuer's public keys: a file, read again when it changes, or a URL, fetched beside the calls (http only where
+    the way there is trusted). The last good ones stay while it is away; a process that never read any does not start.
+    """
+    algorithms: tuple[Algorithm, ...] = Field(default=("RS256", "ES256"), min_length=1)
+    """Signatures that are taken; a symmetric one, or none, can never be."""
+    leeway_s: float = Field(default=30.0, ge=0, le=300)
+    """Seconds by which the issuer's clock may differ from ours."""
+    principal_claim: str = Field(default="sub", min_length=1)
+    """Claim that names the principal. A claim inside others is written with dots: `realm_access.roles`."""
+    roles_claim: str = Field(default="roles", min_length=1)
+    """Claim with the roles: a list, or text with spaces. Others than our four are passed over; none left is refused."""
+    tenants_claim: str = Field(default="tenants", min_length=1)
+    """Claim with the tenants, written likewise; absent means the tenant "default", "*" every one."""
+    refresh_s: float = Field(default=300.0, ge=1)
+    """Seconds from one fetch of the URL to the next: for so long a key that was taken back may still be taken."""
+    timeout_s: float = Field(default=5.0, gt=0, le=60)
+    """Seconds that a fetch may take."""
+    ca_file: Path | None = None
+    """PEM roots that the URL's server is checked against; unset = the system's."""
+    token_file: Path | None = None
+    """Bearer token shown to the URL's server, read at each fetch: a cluster's API server asks for one."""
+
+    @property
+    def is_url(self) -> bool:
+        return self.jwks.startswith(("https://", "http://"))
+
+    @model_validator(mode="after")
+    def _whole(self) -> JwtSettings:
+        if len({bool(said) for said in (self.issuer, self.audience, self.jwks)}) > 1:
+            raise ValueError("issuer, audience and jwks are set together")
+        return self
+
+
 class AuthSettings(Theme):
     file: Path | None = None
-    """YAML list of principals (see runtime/auth.py), read again when changed; unset asks nobody, on loopback only."""
+    """YAML list of principals (see runtime/auth.py), read again when changed; with neither it nor jwt nobody is asked,
+    on loopback only."""
+    jwt: JwtSettings = JwtSettings()
+    """Callers that show a token of an issuer. Works beside `file`: a token of three parts is a JWT, else the file's."""
     open: bool = False
     """True gives every caller every role beyond loopback too: for a network in which all are trusted."""
 

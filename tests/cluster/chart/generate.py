@@ -68,6 +68,8 @@ SAID: dict[tuple[str, ...], Mapping[str, Any]] = {
         "items": {"enum": ["ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod"]},
         "minItems": 1,
     },
+    # One definition for all: each process's is made of the same class.
+    ("jwt", "settings"): {"$ref": "#/$defs/feedback.JwtSettings"},
     ("issuerRef", "kind"): {"enum": ["Issuer", "ClusterIssuer"]},
     ("certManager", "duration"): _SECONDS,
     ("certManager", "renewBefore"): _SECONDS,

@@ -264,6 +264,16 @@ EGRESS = {
         *("signals", 9443),
         'signals.settings={"audit":{"judge":"audit-endpoint","endpoint":{"url":"https://judge:9443/v1","model":"j"}}}',
     ),
+    "an issuer's key set": (
+        *("reward", 8443),
+        'auth.jwt={"settings":{"issuer":"i","audience":"a","jwks":"https://issuer.example:8443/keys"}}',
+    ),
+    "the API server's key set": ("reward", 6443, 'auth.jwt={"cluster":true,"settings":{"issuer":"i","audience":"a"}}'),
+    "the API server's key set where it is": (
+        *("reward", 16443),
+        'auth.jwt={"cluster":true,"settings":{"issuer":"i","audience":"a"}}',
+        'networkPolicy.apiServer=[{"ports":[{"port":16443}]}]',
+    ),
     "other people's brokers": (
         *("observe", 9192),
         "observe.enabled=true",
@@ -312,6 +322,22 @@ REFUSED = {
     "replicas that the engine cannot know": ("policy.autoscaling.enabled=true", "policy.autoscaling"),
     "two who decide": ("operator.enabled=true", "rollouts.enabled and operator.enabled"),
     "a spool that fills its volume": ("policy.spool.maxBytes=1073741824", "policy.spool.maxBytes"),
+    "an issuer without an audience": ('auth.jwt={"cluster":true,"settings":{"issuer":"i"}}', "settings.audience"),
+    "an issuer without keys": ('auth.jwt.settings={"issuer":"i","audience":"a"}', "needs one of"),
+    "a symmetric algorithm": ('auth.jwt.settings={"algorithms":["HS256"]}', "algorithms"),
+    "a misspelt setting of the issuer": ('auth.jwt.settings={"audienc":"a"}', "audienc"),
+    "keys at two places": (
+        'auth.jwt={"cluster":true,"configMap":"c","settings":{"issuer":"i","audience":"a"}}',
+        "needs one of",
+    ),
+    "the cluster's token for somebody else's server": (
+        'auth.jwt={"cluster":true,"settings":{"issuer":"i","audience":"a","jwks":"https://issuer.example/keys"}}',
+        "needs one of",
+    ),
+    "an issuer where all are trusted": (
+        'auth={"open":true,"jwt":{"cluster":true,"settings":{"issuer":"i","audience":"a"}}}',
+        "auth.jwt and auth.open",
+    ),
     "a scaler without its group": ("signals.keda.enabled=true", "signals.keda.consumerGroup"),
 }
 

@@ -130,6 +130,28 @@ def test_the_persons_own_settings_win(tmp_path: Path) -> None:
     assert settings.log.kafka.bootstrap == "events-kafka-bootstrap.ns.svc:9093"
 
 
+def test_an_issuers_keys_are_read_where_they_are_mounted_or_served(tmp_path: Path) -> None:
+    said = '{"issuer":"https://issuer.example","audience":"a"'
+    mounted = rendered("default", f'auth.jwt={{"configMap":"keys","settings":{said}}}}}')
+    served = rendered(
+        "default", f'auth.jwt.settings={said},"jwks":"https://issuer.example/keys","algorithms":["ES256"]}}'
+    )
+    for process in processes(mounted):
+        if process == "migrate":
+            continue
+        jwt = loaded(mounted, process, tmp_path).server.auth.jwt
+        assert (jwt.issuer, jwt.jwks) == ("https://issuer.example", "/etc/rejoinder/jwks/jwks.json")
+        (pod,) = [pod for _, pod in pods(mounted) if component(pod) == process]
+        volumes = {each["name"]: each for each in pod["spec"]["volumes"]}
+        assert volumes["jwks"]["configMap"]["name"] == "keys"
+        jwt = loaded(served, process, tmp_path).server.auth.jwt
+        assert (jwt.jwks, jwt.algorithms) == ("https://issuer.example/keys", ("ES256",))
+        jwt = loaded(rendered("production"), process, tmp_path).server.auth.jwt
+        assert jwt.is_url
+        assert (jwt.ca_file, jwt.token_file) == tuple(Path("/etc/rejoinder/cluster") / n for n in ("ca.crt", "token"))
+        assert loaded(rendered("default"), process, tmp_path).server.auth.jwt.issuer == ""
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "embedded"])
 def test_every_file_that_settings_name_is_mounted(name: str, tmp_path: Path) -> None:
     objects = rendered(name)
