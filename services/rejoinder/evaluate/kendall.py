@@ -37,19 +37,24 @@ def _block(differences: Floats, choices: Floats, weights: Floats) -> Floats:
     values, chosen = values[order], chosen[order]
     level = np.cumsum(np.r_[0, np.diff(values) != 0])
     starts = np.flatnonzero(np.r_[True, np.diff(3 * level + chosen) != 0])
-    held = np.add.reduceat(weights[:, order % len(differences)], starts, axis=1)
-    mass = {c: np.zeros((len(weights), level[-1] + 1)) for c in (-1, 0, 1)}
-    for c, at in mass.items():
+    # Draws along the second axis: whole rows are taken and summed.
+    held = np.add.reduceat(weights.T[order % len(differences)], starts, axis=0)
+    mass = {}
+    for c in np.unique(chosen).astype(int):
         of = chosen[starts] == c
-        at[:, level[starts][of]] = held[:, of]
-    below = {c: np.cumsum(m, axis=1) - m for c, m in mass.items()}
-    concordant = (mass[1] * (below[-1] + below[0]) + mass[0] * below[-1]).sum(1)
-    discordant = (mass[-1] * (below[1] + below[0]) + mass[0] * below[1]).sum(1)
-    total = held.sum(1) ** 2
-    untied = total - ((mass[-1] + mass[0] + mass[1]) ** 2).sum(1)
-    decided = total - sum(m.sum(1) ** 2 for m in mass.values())
+        mass[c] = np.zeros((level[-1] + 1, len(weights)))
+        mass[c][level[starts][of]] = held[of]
+    below = {c: np.cumsum(m, axis=0) - m for c, m in mass.items()}
+    surplus = np.zeros(len(weights))
+    for c, at in mass.items():
+        for other, under in below.items():
+            if c != other:
+                surplus += np.sign(c - other) * np.einsum("lb,lb->b", at, under)
+    total = held.sum(0) ** 2
+    untied = total - (sum(mass.values()) ** 2).sum(0)
+    decided = total - sum(m.sum(0) ** 2 for m in mass.values())
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: Floats = 2 * (concordant - discordant) / np.sqrt(untied * decided)
+        found: Floats = 2 * surplus / np.sqrt(untied * decided)
     return found
 
 

@@ -45,7 +45,11 @@ async def evaluate_file(path: Path, settings: RewardSettings, clock: Clock) -> d
         found = await margins(scorer, records)
         seconds = clock.monotonic() - began
         model = scorer.heads[scorer.default].model
-    facts = {"head": settings.head, "digest": model.digest, "pairs_per_s": len(records) / max(seconds, 1e-9)}
+    facts: dict[str, float | int | str] = {
+        "head": settings.head,
+        "digest": model.digest,
+        "pairs_per_s": len(records) / max(seconds, 1e-9),
+    }
     return {**evaluate(records, found), **facts}
 
 
