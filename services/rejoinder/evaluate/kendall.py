@@ -51,7 +51,7 @@ def _block(differences: Floats, choices: Floats, weights: Floats) -> Floats:
             if c != other:
                 surplus += np.sign(c - other) * np.einsum("lb,lb->b", at, under)
     total = held.sum(0) ** 2
-    untied = total - (sum(mass.values()) ** 2).sum(0)
+    untied = total - (np.sum(list(mass.values()), axis=0) ** 2).sum(0)
     decided = total - sum(m.sum(0) ** 2 for m in mass.values())
     with np.errstate(invalid="ignore", divide="ignore"):
         found: Floats = 2 * surplus / np.sqrt(untied * decided)
