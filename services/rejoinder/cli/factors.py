@@ -124,8 +124,8 @@ def _print(report: Mapping[str, Any]) -> None:
             (name, figure["n"], _span(figure), "alarm" if figure["alarm"] else "")
             for name, figure in gap["factors"].items()
         ]
-        title = f"{gap['of']} less {gap['less']}: ranks agree {_span(gap['alignment'])} [95 %]"
-        print_table(title, ("factor", "differs in", "gap [joint 99 %]", ""), rows)
+        title = f"{gap['of']} less {gap['less']}: ranks agree {_span(gap['alignment'])}"
+        print_table(title, ("factor", "differs in", "gap, all within 99 %", ""), rows)
     if not report["measured"]:
         click.echo("too few pairs or users: no gap is judged")
 
