@@ -28,10 +28,11 @@ TABLES = (
     ("rejoinder.reward.heads", "HEADS"),
     ("rejoinder.rerank.rankers", "RANKERS"),
     ("rejoinder.evaluate.measures", "MEASURES"),
+    ("rejoinder.evaluate.factors", "FACTORS"),
     ("rejoinder.observe.formats", "FORMATS"),
 )
 
-#: Research systems of the spine: what there is of each, and what there is not.
+#: Research systems of the spine, and studies beside it: what there is of each, and what there is not.
 # fmt: off
 SPINE = (
     ("15", "WildFeedback", "2408.15549", "signals, rounds", "signals with reasons and spans; pairs by regeneration under the wish or by revision, leak guard with planted leaks", "the thresholds set for pair labels and for the control of the rounds (see its miniatures); user-guided checklist evaluation"),
@@ -46,6 +47,8 @@ SPINE = (
     ("108", "VPO", "2405.19320", "training", "the offline loss; equal to TRL's `sigmoid` at alpha 0", "not shown: claimed is a narrower spread than DPO's at a mean not lower by two points; DPO at its best rate spreads as little. Once it was trained out at VPO's rate so that the claim held: turned back, and shown beside the claim. The online loss, which needs samples of the reference"),
     ("KTO", "KTO", "2402.01306", "training", "the loss, equal to TRL's given its divergence; answers judged each by itself from the pairs file, or the two sides of a pair", "shown is that answers judged alone teach nearly what comparisons do, on seeds 2000 to 2019, looked at once; not shown is the same of one good answer in ten bad ones under the paper's weights, which missed on seeds 0 to 19 (it clears its floor on 2000 to 2019: .167 [.090, .244]). Once it was turned to equal weights, which pass with shuffled judgements too: turned back. A builder that makes judged answers without a counterpart from a window"),
     ("11", "Preference learning does not learn rankings", "2405.19534", "evaluate", "ranking accuracy summed, per token, length-matched, by difficulty; the idealised one; before, SFT, objective, shuffled on real pairs", "the alignment gap on real pairs with several votes"),
+    ("8", "PROFILE factor-level preferences", "2410.06965", "evaluate", "ten factors that a rule computes; tau-b of people, a policy's likelihood and a reward head on the same pairs; gaps with joint intervals: `rejoinder evaluate factors`", "not shown: of the four claims the one on false alarms, at most 5 % of reports, misses (5 of 200 alarm where the nominal rate is 1 %; its interval over seeds ends just above 5 %). Factors that need a reader (fluency, hallucination, helpfulness); what a policy prefers to write, as against to read; a gap cannot tell another taste from more noise. The planted gap on lists went from .8 to 1.2, on seeds 1000 to 1007, before seeds 0 to 19 were looked at"),
+    ("88", "Judging bias in reasoning models", "2504.09946", "evaluate", "bandwagon, authority, position, distraction, reflection on a head or a server that is asked; robustness, bias, McNemar; both orders averaged: `rejoinder evaluate probes`", "the paper's mitigations by prompt, by examples and by a second pass; a judge that is a reasoning model; a gate's threshold per bias. What is taught and what it is tested on are other answers with the same words of a probe. The mitigation's added pairs went from all to those that carry words, on seed 1000, before seeds 0 to 19 were looked at"),
 )
 # fmt: on
 

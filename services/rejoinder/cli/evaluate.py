@@ -1,27 +1,28 @@
-"""`rejoinder evaluate`: measures of a policy, from files that any trainer can write."""
+"""`rejoinder evaluate`: measures of a policy, of people's choices and of judges, from files that anybody can write."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from math import isfinite
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from rejoinder.cli.jsonlines import values
+from rejoinder.cli import factors, probes
+from rejoinder.cli.likelihoods import rows_of, shares_of
 from rejoinder.cli.output import cell, json_option, print_json, print_table
 from rejoinder.core.errors import BadFile
-
-NUMBERS = ("chosen_logp", "rejected_logp", "chosen_tokens", "rejected_tokens")
-SHARES = ("share", "flip_probability")
 
 file_argument = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.group()
 def command() -> None:
-    """Measures of a policy."""
+    """Measures of a policy, of people's choices and of judges."""
+
+
+command.add_command(factors.command, "factors")
+command.add_command(probes.command, "probes")
 
 
 @command.command()
@@ -50,50 +51,6 @@ def ranking(before: Path, after: Path, shares: Path | None, beta: float | None, 
         old = [{**row, "share": given[row["id"]]} if row["id"] in given else row for row in old]
     report = rank_report(old, new, generator=np.random.default_rng(seed), beta=beta)
     print_json(report) if as_json else _print(report)
-
-
-def rows_of(file: Path) -> list[dict[str, Any]]:
-    """Raises BadFile that names the line."""
-    found = []
-    for where, row in _objects(file):
-        for name in NUMBERS:
-            if not _is_number(row.get(name)):
-                raise BadFile(f"{where}: {name} must be a finite number", file=file.name)
-        if min(row["chosen_tokens"], row["rejected_tokens"]) <= 0:
-            raise BadFile(f"{where}: a response has one token at least", file=file.name)
-        for name in SHARES:
-            if name in row and not (_is_number(row[name]) and 0 <= row[name] <= 1):
-                raise BadFile(f"{where}: {name} must be between 0 and 1", file=file.name)
-        found.append({**row, "group": str(row.get("group") or row["id"])})
-    return found
-
-
-def shares_of(file: Path) -> dict[str, float]:
-    """Raises BadFile that names the line."""
-    found = {}
-    for where, row in _objects(file):
-        if not (_is_number(row.get("share")) and 0 <= row["share"] <= 1):
-            raise BadFile(f"{where}: share must be between 0 and 1", file=file.name)
-        found[row["id"]] = float(row["share"])
-    return found
-
-
-def _objects(file: Path) -> Sequence[tuple[str, dict[str, Any]]]:
-    out, seen = [], set()
-    for where, number, row in values(file):
-        if not isinstance(row, dict) or not isinstance(row.get("id"), str):
-            raise BadFile(f"{where} is no object with an id", file=file.name, line=number)
-        if row["id"] in seen:
-            raise BadFile(f"{where}: its id stands twice", file=file.name, line=number)
-        seen.add(row["id"])
-        out.append((where, row))
-    if not out:
-        raise BadFile(f"{file.name} holds no pair", file=file.name)
-    return out
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def _print(report: Mapping[str, Any]) -> None:

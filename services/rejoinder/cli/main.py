@@ -28,7 +28,7 @@ COMMANDS = {
     "round": ("rejoinder.cli.round", "Plan a round, run it, compare two"),
     "rollout": ("rejoinder.cli.rollout", "Plan a rollout, start it, look at it, decide"),
     "export": ("rejoinder.cli.export", "Write pairs as JSON Lines for TRL"),
-    "evaluate": ("rejoinder.cli.evaluate", "Measure a policy: how it ranks pairs before and after training"),
+    "evaluate": ("rejoinder.cli.evaluate", "Measure a policy, what people prefer in answers, and what moves a judge"),
     "reward": ("rejoinder.cli.reward", "Evaluate the reward head on people's choices"),
     "models": ("rejoinder.cli.models", "Build the embedded models"),
 }

@@ -1,9 +1,10 @@
-"""A head over a file of judged pairs, in this process: what `rejoinder reward evaluate FILE` prints."""
+"""A head in this process: over a file of judged pairs, `rejoinder reward evaluate FILE`; or over answers."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +40,47 @@ async def margins(scorer: Scorer, records: Sequence[Mapping[str, Any]]) -> np.nd
 async def evaluate_file(path: Path, settings: RewardSettings, clock: Clock) -> dict[str, float | int | str]:
     """`evaluation.evaluate` of the head in settings, with its name, digest and `pairs_per_s`."""
     records = read(path)
+    async with _opened(settings, clock) as scorer:
+        began = clock.monotonic()
+        found = await margins(scorer, records)
+        seconds = clock.monotonic() - began
+        model = scorer.heads[scorer.default].model
+    facts: dict[str, float | int | str] = {
+        "head": settings.head,
+        "digest": model.digest,
+        "pairs_per_s": len(records) / max(seconds, 1e-9),
+    }
+    return {**evaluate(records, found), **facts}
+
+
+async def scores(
+    answers: Sequence[tuple[Sequence[Message], str]],
+    settings: RewardSettings,
+    clock: Clock,
+    told: Callable[[int], None] = lambda done: None,
+) -> np.ndarray:
+    """(n,) logits of answers with their prompts; told: hears how many are done."""
+    out: list[float] = []
+    async with _opened(settings, clock) as scorer:
+        for start in range(0, len(answers), _AT_ONCE):
+            part = answers[start : start + _AT_ONCE]
+            scored = await asyncio.gather(*(scorer.score("", prompt, [answer]) for prompt, answer in part))
+            out += [s.scores[0] for s in scored]
+            told(len(out))
+    return np.array(out, np.float64)
+
+
+@asynccontextmanager
+async def _opened(settings: RewardSettings, clock: Clock) -> AsyncIterator[Scorer]:
+    """The head in settings, loaded and started; closed at the end."""
     head = HEADS[settings.head]
     batch = BatchSettings(**{**settings.batch.model_dump(), "window": _WINDOW})
     model = await asyncio.to_thread(load, settings.model, batch, clock, Metrics())
     await model.start()
     try:
-        scorer = Scorer([LoadedHead(head.name, head.make(model.facts), model)], settings.max_responses)
-        began = clock.monotonic()
-        found = await margins(scorer, records)
-        seconds = clock.monotonic() - began
+        yield Scorer([LoadedHead(head.name, head.make(model.facts), model)], settings.max_responses)
     finally:
         await model.close()
-    facts = {"head": head.name, "digest": model.digest, "pairs_per_s": len(records) / max(seconds, 1e-9)}
-    return {**evaluate(records, found), **facts}
 
 
 def _messages(record: Mapping[str, Any]) -> list[Message]:

@@ -6,7 +6,8 @@ import json
 
 import pytest
 from rejoinder.core.clock import SystemClock
-from rejoinder.reward.offline import evaluate_file
+from rejoinder.core.types import Message, Role
+from rejoinder.reward.offline import evaluate_file, scores
 from rejoinder.reward.settings import RewardSettings
 from rejoinder.runtime.textmodel import ModelSettings
 
@@ -40,3 +41,13 @@ async def test_the_figures_of_a_file_come_with_head_digest_and_speed(models, tmp
     assert figures["accuracy"] >= 0.75
     assert figures["auc"] >= 0.75
     assert figures["pairs_per_s"] > 0
+
+
+async def test_answers_are_scored_one_by_one_in_their_order(models):
+    settings = RewardSettings(model=ModelSettings(folder=models / "bt-v1", threads=1))
+    asked = [((Message(Role.USER, question),), text) for question, a, b in PAIRS for text in (a, b)]
+    told = []
+    found = await scores(asked, settings, SystemClock(), told.append)
+    assert found.shape == (len(asked),)
+    assert (found[::2] > found[1::2]).mean() >= 0.75
+    assert told == [len(asked)]
