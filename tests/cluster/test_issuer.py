@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import Unauthenticated, Unavailable
 from rejoinder.runtime.auth import Listed, authenticator
 from rejoinder.runtime.call import Principal
+from rejoinder.runtime.jwks import fetcher
 from rejoinder.runtime.settings import AuthSettings, JwtSettings
 
+from tests.chaos.harness import wait_until
 from tests.cluster.apiserver import ControlPlane
 
 pytestmark = pytest.mark.system
@@ -28,6 +31,13 @@ def token(plane: ControlPlane, namespace: str, account: str, audience: str) -> s
     return str(answer.body["status"]["token"])
 
 
+def may(fetch: Callable[[], bytes]) -> bool:
+    try:
+        return bool(fetch())
+    except Unavailable:
+        return False
+
+
 def who(auth: Listed, said: str) -> Principal:
     return auth.authenticate([("authorization", f"Bearer {said}")], [])
 
@@ -43,6 +53,8 @@ def test_a_service_accounts_token_is_taken_for_what_the_list_says_of_it(
     own.write_text(token(plane, namespace, "rejoinder", ISSUER))
     keys = {"jwks": f"{plane.url}/openid/v1/jwks", "ca_file": plane.ca}
     jwt = JwtSettings(issuer=ISSUER, audience="rejoinder", token_file=own, **keys)
+    fetch = fetcher(jwt.jwks, jwt.timeout_s, jwt.ca_file, own)
+    wait_until(lambda: may(fetch), "the roles that a server makes for itself after its start")
     auth = authenticator(AuthSettings(file=principals, jwt=jwt), "0.0.0.0", pytest.fail, SystemClock())
     assert isinstance(auth, Listed)
     try:
