@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from rejoinder.core.errors import BadFile
 from rejoinder.core.types import Message, Role
-from rejoinder.evaluate.bias_probes import Probe, load, mcnemar, probe_report, wilson
+from rejoinder.evaluate.bias_probes import Probe, load, mcnemar, probe_report
 from rejoinder.evaluate.judged import JudgedPair
 from rejoinder.evaluate.judges import Asked, OrderAveraged
+from rejoinder.evaluate.shares import wilson
 from scipy.stats import binomtest
 
 PAIRS = [JudgedPair(str(i), f"u{i}", (Message(Role.USER, "?"),), f"good {i}", f"bad {i}") for i in range(60)]

@@ -10,7 +10,7 @@ import click
 
 from rejoinder.cli import factors, probes
 from rejoinder.cli.likelihoods import rows_of, shares_of
-from rejoinder.cli.output import cell, json_option, print_json, print_table
+from rejoinder.cli.output import json_option, print_json, print_table, span
 from rejoinder.core.errors import BadFile
 
 file_argument = click.Path(path_type=Path, dir_okay=False)
@@ -55,7 +55,7 @@ def ranking(before: Path, after: Path, shares: Path | None, beta: float | None, 
 
 def _print(report: Mapping[str, Any]) -> None:
     rows = [
-        (how, part, report[how][part]["after"]["n"], *map(_span, report[how][part].values()))
+        (how, part, report[how][part]["after"]["n"], *map(span, report[how][part].values()))
         for how in ("summed", "per_token")
         for part in ("all", "length_matched")
     ]
@@ -64,9 +64,5 @@ def _print(report: Mapping[str, Any]) -> None:
     print_table("By difficulty", ("pairs", "hardest, nats", "before", "after"), parts)
     if found := report["idealised"]:
         names = ("before", "after", "idealised", "gap")
-        figures = [(name, found[name]["n"], _span(found[name])) for name in names]
+        figures = [(name, found[name]["n"], span(found[name])) for name in names]
         print_table(f"What the objective could reach, by {found['shares_from']}", ("figure", "n", "value"), figures)
-
-
-def _span(figure: Mapping[str, Any]) -> str:
-    return f"{cell(figure['value'])} [{cell(figure['low'])}, {cell(figure['high'])}]"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,7 +11,7 @@ import click
 
 from rejoinder.cli.judged import data_option, file_argument, model_option, pairs_of, recipe_option, scorer
 from rejoinder.cli.likelihoods import rows_of
-from rejoinder.cli.output import cell, json_option, print_json, print_table
+from rejoinder.cli.output import json_option, print_json, print_table, span
 from rejoinder.core.errors import BadFile
 
 if TYPE_CHECKING:
@@ -99,15 +98,13 @@ def _leaning(pairs: Sequence[JudgedPair], rows: Sequence[Mapping[str, Any]], sum
 def _computed(pairs: Sequence[JudgedPair], base: Path, adapter: Path | None) -> list[dict[str, Any]]:
     """Log-probabilities under a policy, by a process of the room that has torch."""
     from rejoinder.evaluate.judged import train_lines
-    from rejoinder.rounds.stages import TRAINING, paths
+    from rejoinder.rounds.ranking import likelihood
     from rejoinder.rounds.stages import command as run
 
     with TemporaryDirectory() as work:
-        asked, out = Path(work) / "pairs.jsonl", Path(work) / "rows.jsonl"
+        asked = Path(work) / "pairs.jsonl"
         asked.write_text(train_lines(pairs), "utf-8")
-        named = {"pairs": asked, "base": base, "out": out} | ({"adapter": adapter} if adapter else {})
-        run([*TRAINING, "likelihood", *paths(**named)])
-        return [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+        return likelihood(asked, base, adapter, Path(work) / "rows.jsonl", run)
 
 
 def _print(report: Mapping[str, Any]) -> None:
@@ -115,16 +112,16 @@ def _print(report: Mapping[str, Any]) -> None:
     if not scores:
         raise BadFile("there is no pair on which everybody chose")
     rows = [
-        (name, figure["n"], *(_span(scores[who][name]) for who in scores)) for name, figure in _first(scores).items()
+        (name, figure["n"], *(span(scores[who][name]) for who in scores)) for name, figure in _first(scores).items()
     ]
     title = f"Preferred, tau-b [95 %]: {report['n']} pairs of {report['users']} users, {report['left_out']} left out"
     print_table(title, ("factor", "differs in", *scores), rows)
     for gap in report["gaps"]:
         rows = [
-            (name, figure["n"], _span(figure), "alarm" if figure["alarm"] else "")
+            (name, figure["n"], span(figure), "alarm" if figure["alarm"] else "")
             for name, figure in gap["factors"].items()
         ]
-        title = f"{gap['of']} less {gap['less']}: ranks agree {_span(gap['alignment'])}"
+        title = f"{gap['of']} less {gap['less']}: ranks agree {span(gap['alignment'])}"
         print_table(title, ("factor", "differs in", "gap, all within 99 %", ""), rows)
     if not report["measured"]:
         click.echo("too few pairs or users: no gap is judged")
@@ -133,7 +130,3 @@ def _print(report: Mapping[str, Any]) -> None:
 def _first(scores: Mapping[str, Any]) -> Mapping[str, Any]:
     found: Mapping[str, Any] = next(iter(scores.values()))
     return found
-
-
-def _span(figure: Mapping[str, Any]) -> str:
-    return f"{cell(figure['value'])} [{cell(figure['low'])}, {cell(figure['high'])}]"

@@ -1,4 +1,4 @@
-"""What `rejoinder evaluate factors` and `probes` share: where pairs come from, and heads that score them."""
+"""What commands on judged pairs share: where pairs come from, and heads that score them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rejoinder.cli.output import progress
 
 if TYPE_CHECKING:
     from rejoinder.evaluate.judged import JudgedPair
+    from rejoinder.reward.settings import RewardSettings
 
 file_argument = click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
 data_option = click.option(
@@ -35,30 +36,35 @@ def pairs_of(file: Path | None, data: Path | None, recipe: str, quiet: bool) -> 
         raise click.UsageError("give FILE or --data, one of them")
     if file is not None:
         return judged.read(file)
-    from rejoinder.cli.datafolder import DataFolder
+    from rejoinder.cli.loop import windows_of
     from rejoinder.registry.datasets import training_row
     from rejoinder.rounds import recipe as recipes
     from rejoinder.rounds.plan import pairs_now
 
     assert data is not None
-    with DataFolder(data) as opened, progress("building pairs", 1, quiet=quiet) as told:
-        opened.project()
-        cut, _ = pairs_now(opened.ledger, "", recipes.load(recipe), told=told)
+    with windows_of(data) as (ledger, _), progress("building pairs", 1, quiet=quiet) as told:
+        cut, _ = pairs_now(ledger, "", recipes.load(recipe), told=told)
     found = judged.of_rows(training_row(pair) for side in cut.sides.values() for pair in side)
     if not found:
         raise BadFile(f"{data} holds no pair of answers under the recipe {recipe}", file=str(data))
     return found
 
 
-def scorer(model: Path | None, quiet: bool) -> Callable[[Sequence[tuple[Any, str]]], Any]:
-    """Answers with their prompts → (n,) scores by the head in a folder."""
-    from rejoinder.core.clock import SystemClock
+def head_of(model: Path | None) -> RewardSettings:
+    """The head in a folder, or the embedded one."""
     from rejoinder.registry.embedded import folder_of
-    from rejoinder.reward.offline import scores
     from rejoinder.reward.settings import RewardSettings
     from rejoinder.runtime.textmodel import ModelSettings
 
-    settings = RewardSettings(model=ModelSettings(folder=model or folder_of("reward")))
+    return RewardSettings(model=ModelSettings(folder=model or folder_of("reward")))
+
+
+def scorer(model: Path | None, quiet: bool) -> Callable[[Sequence[tuple[Any, str]]], Any]:
+    """Answers with their prompts → (n,) scores by the head in a folder."""
+    from rejoinder.core.clock import SystemClock
+    from rejoinder.reward.offline import scores
+
+    settings = head_of(model)
 
     def score(answers: Sequence[tuple[Any, str]]) -> Any:
         with progress("scoring answers", len(answers), quiet=quiet) as told:

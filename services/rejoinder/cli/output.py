@@ -87,6 +87,11 @@ def cell(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
+def span(figure: Mapping[str, Any]) -> str:
+    """A figure {value, low, high} with its interval."""
+    return f"{cell(figure['value'])} [{cell(figure['low'])}, {cell(figure['high'])}]"
+
+
 @contextmanager
 def progress(label: str, total: int | None, *, quiet: bool = False) -> Iterator[Any]:
     """A bar on stderr, shown only on a terminal and never where quiet: yields `advance(to, total=…)`."""

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from rejoinder.cli.judged import data_option, file_argument, model_option, pairs_of, recipe_option, scorer
-from rejoinder.cli.output import cell, json_option, print_json, print_table
+from rejoinder.cli.output import json_option, print_json, print_table, span
 from rejoinder.core.errors import BadFile, BadSettings
 
 
@@ -88,8 +88,8 @@ def _print(report: Mapping[str, Any]) -> None:
     rows = [
         (
             name,
-            *(_span(row[part]) for part in ("after", "robustness", "bias")),
-            _span(row["beyond_plain"]) if row["beyond_plain"] else None,
+            *(span(row[part]) for part in ("after", "robustness", "bias")),
+            span(row["beyond_plain"]) if row["beyond_plain"] else None,
             f"{row['turned_wrong']}/{row['turned_right']}",
             row["p"],
             "alarm" if row["alarm"] else "",
@@ -100,8 +100,4 @@ def _print(report: Mapping[str, Any]) -> None:
     orders = ", order averaged" if report["both_orders"] else ""
     title = f"Probes [95 %]: {report['n']} pairs of {report['users']} users, {left_out}{orders}"
     print_table(title, ("probe", "right after", "unmoved", "bias", "beyond plain", "turned wrong/right", "p", ""), rows)
-    click.echo(f"right before: {_span(report['before'])}")
-
-
-def _span(figure: Mapping[str, Any]) -> str:
-    return f"{cell(figure['value'])} [{cell(figure['low'])}, {cell(figure['high'])}]"
+    click.echo(f"right before: {span(report['before'])}")

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from rejoinder.cli.datafolder import data_option
-from rejoinder.cli.output import cell, json_option, print_json, print_table, progress, stages
+from rejoinder.cli.output import json_option, print_json, print_table, progress, span, stages
 from rejoinder.registry.store import open_store
 from rejoinder.rounds import recipe as recipes
 
@@ -101,8 +101,7 @@ def run(
         return
     click.echo(f"round {report.number}: {report.outcome} {report.version}" + _why(report.reasons))
     for measure in report.stages.get("gate", {}).get("measures", ()):
-        span = f"{cell(measure['value'])} [{cell(measure['low'])}, {cell(measure['high'])}]"
-        click.echo(f"  {measure['name']}: {measure['outcome']} {span}, n {measure['n']}")
+        click.echo(f"  {measure['name']}: {measure['outcome']} {span(measure)}, n {measure['n']}")
     if wishes := report.stages.get("gate", {}).get("wishes"):
         click.echo(f"  {wishes_told(wishes)}")
 
@@ -136,17 +135,13 @@ def ranking(data: Path, recipe: str, evidence: str, base: Path | None, seed: int
         for how in ("summed", "per_token"):
             for part in ("all", "length_matched"):
                 figures = found[how][part]
-                rows.append((name, how, part, figures["after"]["n"], *map(_span, _figures(figures))))
+                rows.append((name, how, part, figures["after"]["n"], *map(span, _figures(figures))))
     title = f"Ranking accuracy: trained on {report['trained_on']} pairs, measured on {report['measured_on']}"
     print_table(title, ("trained", "log p", "pairs", "n", "before", "after", "gain", "longer wins"), rows)
 
 
 def _figures(figures: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [figures[name] for name in ("before", "after", "gain", "longer_wins")]
-
-
-def _span(figure: Mapping[str, Any]) -> str:
-    return f"{cell(figure['value'])} [{cell(figure['low'])}, {cell(figure['high'])}]"
 
 
 @command.command()
@@ -182,7 +177,7 @@ def wishes_told(wishes: Mapping[str, Any]) -> str:
             ("unmeasured", "unmeasured"),
         )
     )
-    rates = ", ".join(f"{name} {_span(wishes[name])}" for name in ("before", "after", "gain") if wishes[name])
+    rates = ", ".join(f"{name} {span(wishes[name])}" for name in ("before", "after", "gain") if wishes[name])
     met = f"met unasked {rates}, n {wishes['n']}" if rates else "no version answered them"
     return f"wishes of {wishes['said']} dissatisfied turns of evaluation users: {parts}; {met}"
 

@@ -25,11 +25,11 @@ from rejoinder.core import typed
 from rejoinder.core.errors import BadFile
 from rejoinder.evaluate.judged import JudgedPair
 from rejoinder.evaluate.judges import Asked, Judge
+from rejoinder.evaluate.shares import Z95, wilson
 
 Floats = NDArray[np.float64]
 TEXTS = Path(__file__).with_name("bias_probes.json")
 POSITION, PLAIN = "position", "plain"
-Z95 = 1.959964
 
 
 @dataclass(frozen=True)
@@ -159,14 +159,6 @@ def _ratio(turned: Floats, of: Floats, member: NDArray[Any]) -> dict[str, float 
     rest = np.bincount(member, weights=turned - value * of)
     half = Z95 * math.sqrt(float((rest**2).sum()) + 1.0) / total
     return {"value": value, "low": value - half, "high": value + half}
-
-
-def wilson(hits: float, n: int) -> dict[str, float]:
-    """A share and its 95 % interval."""
-    share, extra = hits / n, Z95**2 / n
-    middle = (share + extra / 2) / (1 + extra)
-    half = Z95 / (1 + extra) * math.sqrt(share * (1 - share) / n + extra / (4 * n))
-    return {"value": share, "low": max(0.0, middle - half), "high": min(1.0, middle + half)}
 
 
 def mcnemar(wrong: int, right: int) -> float:

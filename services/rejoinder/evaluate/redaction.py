@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from rejoinder.core.finders import KINDS
+from rejoinder.evaluate.shares import wilson
 from rejoinder.feedback.redact import Redactor
 
 #: Countries whose national telephone numbers are asked for; the set holds others' too, written internationally.
@@ -236,11 +237,8 @@ def _share(hits: int, of: int) -> dict[str, float]:
     """A share with its 95 % Wilson interval; zeros for none."""
     if not of:
         return {"share": 0.0, "low": 0.0, "high": 0.0}
-    z, p = 1.959964, hits / of
-    middle = (p + z * z / (2 * of)) / (1 + z * z / of)
-    half = z * np.sqrt(p * (1 - p) / of + z * z / (4 * of * of)) / (1 + z * z / of)
-    low, high = max(0.0, middle - half), min(1.0, middle + half)
-    return {"share": round(p, 4), "low": round(float(low), 4), "high": round(float(high), 4)}
+    found = wilson(hits, of)
+    return {"share": round(found["value"], 4), "low": round(found["low"], 4), "high": round(found["high"], 4)}
 
 
 def messages_of(path: Path) -> list[str]:

@@ -187,11 +187,11 @@ class World:
 
     def _visits(self, count: int) -> Iterator[Visit]:
         """People as they come, drawn a few at a time so that each comes at the moment of its turn."""
+        who = self._who
         for begun in range(0, count, FEW):
             few = min(FEW, count - begun)
             chosen = [self._queue[(self._next + i) % len(self._queue)] for i in range(few)]
             self._next += few
-            who = self._who
             yield from visits(
                 chosen, who.topics, who.phrases, count=few, start=time.time(), per_second=1e3, rng=self._rng
             )
@@ -216,10 +216,10 @@ class World:
         self._answers += len(moments)
         return moments
 
-    def quiet(self, timeout_s: float = PATIENCE_S) -> None:
+    def quiet(self) -> None:
         """Waits until everything that was said has been read. Raises FailedPrecondition where it is not."""
-        deadline, before = time.monotonic() + timeout_s, -1
-        with LedgerClient(Connection(self.addresses["ledger"], deadline_s=timeout_s, tries=100)) as ledger:
+        deadline, before = time.monotonic() + PATIENCE_S, -1
+        with LedgerClient(Connection(self.addresses["ledger"], deadline_s=PATIENCE_S, tries=100)) as ledger:
             while time.monotonic() < deadline:
                 left = unread(ledger)
                 # The report counts the whole ledger, on the cores that those who read need: asked once nothing moves.
