@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rejoinder.cli.supervisor import HEALTHY_S, PAUSES_S, Child, Plan, Supervisor, addresses, free_ports
+from rejoinder.cli.supervisor import EPHEMERAL, HEALTHY_S, PAUSES_S, Child, Plan, Supervisor, addresses, free_ports
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import FailedPrecondition
 
@@ -19,11 +19,17 @@ from tests.chaos.harness import wait_until
 
 #: A process that writes its ready file and sleeps, or ends as its settings say.
 PROGRAM = """
-import json, os, signal, sys, yaml
+import json, os, signal, socket, sys, yaml
 settings = yaml.safe_load(open(sys.argv[2]))
 if "exit" in settings:
     print("settings: port is no port", file=sys.stderr)
     sys.exit(settings["exit"])
+if "listens" in settings:
+    try:
+        server = socket.create_server(("127.0.0.1", settings["server"]["port"]))
+    except OSError:
+        print("sleeper: the port is taken [PORT_BUSY]", file=sys.stderr)
+        sys.exit(2)
 with open(settings["server"]["ready_file"], "w") as ready:
     json.dump({"pid": os.getpid(), "port": settings["server"]["port"]}, ready)
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -129,8 +135,46 @@ def test_replicas_of_a_service_share_one_target(supervisor: Supervisor, tmp_path
     }
 
 
-def test_free_ports_are_all_different() -> None:
-    assert len(set(free_ports(20))) == 20
+def test_a_process_whose_port_another_took_while_it_was_away_comes_back_when_it_is_free(
+    supervisor: Supervisor, said: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    (port,) = free_ports(1)
+    supervisor.start([Plan("one", "sleeper", {"listens": True})], [port])
+    (child,) = supervisor.children
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    wait_until(lambda: child.pid is None, "the end")
+    with socket.create_server(("127.0.0.1", port)):
+        wait_until(
+            lambda: supervisor.tend() or child.starts == 3, "two starts, the first of which found the port taken"
+        )
+    wait_until(lambda: supervisor.tend() or child.ready, "its successor")
+    assert "PORT_BUSY" in (tmp_path / "run" / "one.log").read_text()
+
+
+def test_free_ports_are_all_different_and_none_that_an_outgoing_connection_could_take() -> None:
+    found = free_ports(20)
+    assert len(set(found)) == 20
+    assert max(found) < int(EPHEMERAL.read_text().split()[0])
+
+
+def test_where_every_port_is_given_to_outgoing_connections_there_are_free_ones_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "range").write_text("1024\t65535\n")
+    monkeypatch.setattr("rejoinder.cli.supervisor.EPHEMERAL", tmp_path / "range")
+    found = free_ports(20)
+    assert len(set(found)) == 20
+    assert min(found) > 0
+
+
+def test_a_port_in_use_is_not_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr("rejoinder.cli.supervisor.LOWEST_PORT", port)
+        monkeypatch.setattr("rejoinder.cli.supervisor.HIGHEST_PORT", port + 1)
+        monkeypatch.setattr("rejoinder.cli.supervisor.EPHEMERAL", Path("/nowhere"))
+        assert free_ports(1) != [port]
 
 
 def test_addresses_are_those_of_whoever_runs_for_the_folder(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -23,7 +24,7 @@ from typing import Any
 import yaml
 
 from rejoinder.core.clock import Clock, SystemClock
-from rejoinder.core.errors import FailedPrecondition
+from rejoinder.core.errors import FailedPrecondition, PortBusy
 from rejoinder.runtime.files import put_whole
 
 #: Exit status of a process whose settings are wrong: starting it again would change nothing.
@@ -31,6 +32,9 @@ MISTAKE = 2
 #: Under `<data>/run`: where each service is found while they run.
 ADDRESSES = "addresses.json"
 PAUSES_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+#: Where free ports are looked for: above the well-known ones, below a Kubernetes node's.
+LOWEST_PORT, HIGHEST_PORT = 12_000, 30_000
+EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 #: Whoever has served for so long and dies has begun anew: its next pause is the shortest.
 HEALTHY_S = 30.0
 
@@ -49,12 +53,32 @@ class Plan:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now, all different."""
+    """Ports that nobody listens on now, all different.
+
+    Below those that the kernel gives to outgoing connections: while a process is away one of these could take its
+    port, and the process would not come back. Where there is no such room, whatever the kernel gives.
+    """
+    room = range(LOWEST_PORT, min(_first_ephemeral(), HIGHEST_PORT))
+    candidates = [*random.SystemRandom().sample(room, len(room)), *[0] * count]
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        found: list[int] = []
+        for port in candidates:
+            each = stack.enter_context(socket.socket())
+            try:
+                each.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            found.append(each.getsockname()[1])
+            if len(found) == count:
+                break
+        return found
+
+
+def _first_ephemeral() -> int:
+    try:
+        return int(EPHEMERAL.read_text("ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return HIGHEST_PORT
 
 
 def addresses(data: Path) -> dict[str, str]:
@@ -139,7 +163,7 @@ class Child:
             if self._serves_since is None and self.ready:
                 self._serves_since = now
             return ""
-        if self._process.returncode == MISTAKE:
+        if self._process.returncode == MISTAKE and not self._port_lost():
             raise FailedPrecondition(f"{self.name} cannot start: {self.last_line()}", process=self.name)
         if self._again_at is None:
             lasted = 0.0 if self._serves_since is None else now - self._serves_since
@@ -153,6 +177,10 @@ class Child:
         self._again_at = None
         self.start()
         return "started"
+
+    def _port_lost(self) -> bool:
+        """Whether another program took the port between a death and this start: it is waited for."""
+        return self.starts > 1 and f"[{PortBusy.reason}]" in self.last_line()
 
     def stop(self) -> None:
         """SIGTERM, the grace, then SIGKILL for the whole group."""
