@@ -212,10 +212,11 @@ def test_a_batch_that_is_given_up_for_good_is_not_stored_and_says_so(
 
 
 def test_whoever_lost_its_session_to_another_owner_writes_no_more(world: Bench) -> None:
-    log, first = a_log(world), world.ledger(world.settings(BATCH))
+    log, where = a_log(world), world.place()
+    first = world.again(replace(where, wait_s=0.1), world.settings(BATCH))
     first.project_once(log)
-    world.server.cut(first.store.where)
-    second = world.again(first.store.where, first.settings)
+    world.server.cut(where)
+    second = world.again(where, first.settings)
     second.project_once(log)
     for _ in range(2):
         with pytest.raises((StoreUnavailable, StoreOwned)) as caught:
