@@ -130,7 +130,7 @@ async def test_a_running_projector_finds_its_server_again_by_itself(world: Bench
 
 def test_a_reader_that_keeps_a_table_keeps_no_batch_and_no_housekeeping(world: Bench) -> None:
     """As a backup does for hours: new days lie among the others until it is gone, erased bytes stay noted."""
-    log, ledger = a_log(world), world.ledger(world.settings(BATCH))
+    log, ledger = a_log(world), world.ledger()
     name = str(address(ledger.store.where.url).database)
     rewritten = "SELECT count(*) FROM meta WHERE name LIKE 'owed %'"
     with world.server.connect(name) as reader:
