@@ -20,7 +20,7 @@ from tests.tinypolicy import tiny_policy
 
 @pytest.fixture(scope="session")
 def export(tmp_path_factory):
-    """What `export_base` has made of `base_dir`'s weights: once for all rooms, as it takes as long as all tests here."""
+    """What `export_base` has made of the same weights: once for all rooms, as it takes as long as all tests here."""
     return shutil.copytree(tiny_policy() / "export", tmp_path_factory.mktemp("export") / "base")
 
 
