@@ -7,9 +7,17 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.postgresql import Server
+
+# The same examples in every run and no limit on time: neither a draw that nobody can repeat nor a pause of the machine
+# fails a test. `--hypothesis-profile=default` draws anew.
+settings.register_profile(
+    "same", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("same")
 
 # Hundreds of lines about brokers that a test has killed would stand where a failure's own words should.
 logging.getLogger("kafka").propagate = False

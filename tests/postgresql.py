@@ -196,7 +196,7 @@ class Server:
 
     def where(self, database: str) -> Postgres:
         return Postgres(
-            address(self._url).set(database=database).render_as_string(hide_password=False), self._password_file, 2.0
+            address(self._url).set(database=database).render_as_string(hide_password=False), self._password_file
         )
 
     def database(self, template: str = TEMPLATE) -> Postgres:
@@ -218,10 +218,16 @@ class Server:
         self.drop(str(address(where.url).database))
 
     def cut(self, where: Postgres) -> None:
-        """Ends every session of a database, as an administrator or a network would."""
+        """Ends every session of a database, as an administrator or a network would; returns when all are gone, and
+        their locks with them."""
         name = str(address(where.url).database)
         with self._admin() as admin:
-            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+            end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+            deadline = time.monotonic() + 60
+            while admin.execute(end, [name]).fetchall():
+                if time.monotonic() > deadline:
+                    raise TimeoutError("sessions of PostgreSQL did not end")
+                time.sleep(0.002)
 
     def give_back(self, where: Postgres) -> None:
         """Empties a database for the next test: a tenth of what a new one costs."""
@@ -267,7 +273,7 @@ def _lives(pid: int) -> bool:
     """Whether a process is there and no mere entry that nobody has asked about."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 

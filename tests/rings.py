@@ -61,10 +61,13 @@ def run(ring: Ring, proof: bool) -> Result:
     report.unlink(missing_ok=True)
     marks = "" if proof else "not proof"
     command = [sys.executable, "-m", "pytest", *ring.paths, f"--junitxml={report}", "-m", marks, "--durations=8"]
+    environment = dict(os.environ)
     if ring.workers > 1:
+        # Each worker has a core; a second thread of its matrix products would wait for it by burning another's.
+        environment["OPENBLAS_NUM_THREADS"] = "1"
         command += [f"--numprocesses={ring.workers}", "--dist=loadfile"]
     started = time.monotonic()
-    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
     seconds = time.monotonic() - started
     if not report.exists():
         return Result(ring, 0, 0, 1, seconds, (f"pytest ended with {code} and no report",))

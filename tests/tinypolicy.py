@@ -21,7 +21,9 @@ ADAPTERS = ("a1", "a2")
 def tiny_policy() -> Path:
     """The folder: `export/` (a base) and `<name>/adapter.onnx_adapter` for each of ADAPTERS. Made when missing."""
     made_by = ("onnxruntime-genai", "onnxruntime", "transformers", "peft", "torch")
-    sources = (ROOT / "services/rejoinder/training/export.py", ROOT / "tests/training/conftest.py", Path(__file__))
+    # With all of the training room: its own tests stand on this export, too.
+    room = sorted((ROOT / "services/rejoinder/training").glob("*.py"))
+    sources = (*room, ROOT / "tests/training/conftest.py", Path(__file__))
     text = "\n".join([*(version(name) for name in made_by), *(path.read_text() for path in sources)])
     folder = KEPT / f"tiny-policy-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     if not folder.exists():

@@ -46,7 +46,7 @@ async def test_a_follower_writes_through_the_owner_and_an_older_one_is_fenced(tm
                 old.step([record])
             (place,) = new.step([record])
             assert follower.read("signals", place.partition, 0)[0].value == b"v"
-            assert follower.append([record]).result(5)[0].outcome == "recorded"
+            assert follower.append([record]).result(60)[0].outcome == "recorded"
             follower.close()
 
         await asyncio.to_thread(follow)

@@ -353,13 +353,13 @@ def test_a_snapshot_that_is_being_written_is_not_taken_for_what_a_killed_process
 
     def slowly(store):
         looking.start()
-        assert telling.waited.wait(10), "the look goes on beside the writer"
+        assert telling.waited.wait(60), "the look goes on beside the writer"
         yield from lines(store)
 
     with monkeypatch.context() as patched:
         patched.setattr(snapshot, "_lines", slowly)
         round_of(ledger, 1)
-    looking.join(10)
+    looking.join(60)
     assert [path.suffix for path in folder.iterdir()] == [".gz"]
 
 

@@ -130,7 +130,7 @@ async def test_a_running_projector_finds_its_server_again_by_itself(world: Bench
 
 def test_a_reader_that_keeps_a_table_keeps_no_batch_and_no_housekeeping(world: Bench) -> None:
     """As a backup does for hours: new days lie among the others until it is gone, erased bytes stay noted."""
-    log, ledger = a_log(world), world.ledger(world.settings(BATCH))
+    log, ledger = a_log(world), world.ledger()
     name = str(address(ledger.store.where.url).database)
     rewritten = "SELECT count(*) FROM meta WHERE name LIKE 'owed %'"
     with world.server.connect(name) as reader:
@@ -212,10 +212,11 @@ def test_a_batch_that_is_given_up_for_good_is_not_stored_and_says_so(
 
 
 def test_whoever_lost_its_session_to_another_owner_writes_no_more(world: Bench) -> None:
-    log, first = a_log(world), world.ledger(world.settings(BATCH))
+    log, where = a_log(world), world.place()
+    first = world.again(replace(where, wait_s=0.1), world.settings(BATCH))
     first.project_once(log)
-    world.server.cut(first.store.where)
-    second = world.again(first.store.where, first.settings)
+    world.server.cut(where)
+    second = world.again(where, first.settings)
     second.project_once(log)
     for _ in range(2):
         with pytest.raises((StoreUnavailable, StoreOwned)) as caught:

@@ -35,7 +35,7 @@ def served(board: Board) -> Iterator[tuple[Board, str, dict[str, bool]]]:
 
 def ask(url: str, method: str = "GET") -> tuple[int, dict[str, object]]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method=method, data=None), timeout=5) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method, data=None), timeout=60) as answer:
             return answer.status, json.loads(answer.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())

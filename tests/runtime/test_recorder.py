@@ -115,7 +115,7 @@ def answers(sizes: Sequence[int], name: str = "i") -> list[Interaction]:
 async def sent(address: str, events: Sequence[Interaction]) -> int:
     """How many were dropped. Raises what the sender raises."""
     dropped = Dropped()
-    sender = FeedbackSender(address, dropped)
+    sender = FeedbackSender(address, dropped, timeout_s=60.0)
     try:
         await asyncio.to_thread(sender, events)
     finally:
@@ -135,12 +135,12 @@ async def test_an_answer_beyond_grpcs_own_limit_is_dropped_and_counted_and_the_o
 
 async def test_a_spool_is_emptied_though_its_next_batch_is_beyond_the_limit(log: Log, tmp_path: Path) -> None:
     dropped = Dropped()
-    sender = FeedbackSender(log.address, dropped)
+    sender = FeedbackSender(log.address, dropped, timeout_s=60.0)
     spool = Spool(tmp_path, SpoolSettings(retry_s=0.01), sender, dropped)
     try:
         for event in answers([30_000] * 9 + [3 * LIMIT] + [30_000] * 10):
             await asyncio.wrap_future(spool.put(event))
-        assert await asyncio.to_thread(spool.drain, 10.0)
+        assert await asyncio.to_thread(spool.drain, 60.0)
     finally:
         await asyncio.to_thread(spool.close)
         sender.close()
@@ -197,7 +197,7 @@ async def test_what_is_over_a_quota_is_sent_again_and_what_was_taken_or_refused_
         for tenant, name in (("a", "of a"), ("b", "of b"), ("a", "bad"))
     ]
     dropped = Dropped()
-    sender = FeedbackSender(log.address, dropped)
+    sender = FeedbackSender(log.address, dropped, timeout_s=60.0)
     with pytest.raises(LogUnavailable, match="quota"):
         await asyncio.to_thread(sender, batch)
     await asyncio.to_thread(sender, batch)
@@ -211,7 +211,7 @@ async def test_what_is_over_a_quota_is_sent_again_and_what_was_taken_or_refused_
 async def test_a_request_that_was_taken_does_not_go_out_again_because_the_next_one_was_not(log: Log) -> None:
     batch = [replace(event, event_id=event.interaction_id) for event in answers([LIMIT // 2] * 30)]
     log.refuses_from = 2
-    sender = FeedbackSender(log.address, Dropped())
+    sender = FeedbackSender(log.address, Dropped(), timeout_s=60.0)
     with pytest.raises(LogUnavailable):
         await asyncio.to_thread(sender, batch)
     assert 0 < len(log.stored) < 30

@@ -67,7 +67,7 @@ def server_of(steps: Steps, **settings: object) -> tuple[Server, io.StringIO]:
 
 async def heads(port: int) -> list[str]:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        answer = await reward_pb2_grpc.RewardServiceStub(channel).ListHeads(reward_pb2.ListHeadsRequest(), timeout=5)
+        answer = await reward_pb2_grpc.RewardServiceStub(channel).ListHeads(reward_pb2.ListHeadsRequest(), timeout=60)
         return [head.name for head in answer.heads]
 
 
@@ -95,7 +95,7 @@ async def test_a_background_that_fails_asks_for_the_drain() -> None:
     steps = Steps(failing="background")
     server, lines = server_of(steps)
     await server.start()
-    await asyncio.wait_for(server.failed.wait(), 5)
+    await asyncio.wait_for(server.failed.wait(), 60)
     await server.drain()
     assert isinstance(server.failure, LogReplaced)
     assert "event=background_failed reason=LOG_REPLACED" in lines.getvalue()
@@ -125,7 +125,7 @@ async def test_a_start_that_is_broken_off_lets_go_of_what_it_had() -> None:
     server, _ = server_of(steps)
     server._build = build
     starting = asyncio.create_task(server.start())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not server.port:
             await asyncio.sleep(0.005)
     starting.cancel()

@@ -18,7 +18,8 @@ from rejoinder.stream.port import NewRecord, Record
 from rejoinder.stream.settings import LogSettings
 from rejoinder.stream.sqlite import SqliteLog
 
-WAIT_S = 10.0
+#: Of waits that end with what they wait for; also how long a member may be silent.
+WAIT_S = 60.0
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ class Holding(Coordinator):
     """Lets a commit through and then keeps it inside its transaction until it is let go. owns: two events."""
 
     def __init__(self, log: SqliteLog, clock: Clock) -> None:
-        super().__init__(log.partitions, clock, 10.0)
+        super().__init__(log.partitions, clock, WAIT_S)
         self.passed = threading.Event()
         self.let_go = threading.Event()
 

@@ -90,7 +90,7 @@ def test_a_caller_that_gives_up_cancels_nobodys_commit(log: SqliteLog) -> None:
     """F06: the record lies there and the neighbours hear of theirs."""
     futures = [log.append([record(str(i).encode())]) for i in range(50)]
     assert not any(future.cancel() for future in futures[::2])
-    assert all(future.result(10)[0].outcome == "recorded" for future in futures)
+    assert all(future.result(60)[0].outcome == "recorded" for future in futures)
 
 
 def test_an_id_is_new_again_after_the_dedupe_time(log: SqliteLog, clock: ManualClock) -> None:

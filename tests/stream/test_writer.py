@@ -18,7 +18,8 @@ from rejoinder.stream.store import Batch
 from rejoinder.stream.topics import TOPICS
 from rejoinder.stream.writer import Writer
 
-WAIT_S = 10.0
+#: Of waits that end with what they wait for.
+WAIT_S = 60.0
 
 
 class Hold:

@@ -1,6 +1,7 @@
 """The hot swap: one export of the base, adapters of any rank. F12: what is served is what was trained."""
 
 import json
+import shutil
 
 import numpy as np
 import onnx
@@ -14,12 +15,13 @@ from rejoinder.training.parity import OnnxSide, TorchSide, compare
 from rejoinder.training.publish import file_digest, tree_digest, verify
 from rejoinder.training.settings import LoraSettings
 
+from tests.tinypolicy import tiny_policy
+
 
 @pytest.fixture(scope="session")
-def export(base_dir, tmp_path_factory):
-    out = tmp_path_factory.mktemp("export") / "base"
-    export_base(base_dir, out)
-    return out
+def export(tmp_path_factory):
+    """What `export_base` has made of the same weights: once for all rooms, as it takes as long as all tests here."""
+    return shutil.copytree(tiny_policy() / "export", tmp_path_factory.mktemp("export") / "base")
 
 
 @pytest.fixture

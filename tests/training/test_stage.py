@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 
@@ -26,6 +25,20 @@ TRAIN = {
 }
 STEPS = 9
 
+#: The room's command, which waits at the word of step 5 for whoever kills it.
+HELD = """
+import json, sys
+from rejoinder.training import __main__ as room
+
+def said(line, **how):
+    print(line, **how)
+    if json.loads(line).get("step") == 5:
+        sys.stdin.read()
+
+room.print = said
+sys.exit(room.main(sys.argv[1:]))
+"""
+
 
 @pytest.fixture
 def stage(tmp_path, base_dir, make_pairs):
@@ -47,13 +60,14 @@ def command(tmp_path, base_dir, make_pairs):
     """Starts the stage as a process of its own, as a round does."""
     pairs = make_pairs()
 
-    def start(name, environment=None, **train):
+    def start(name, environment=None, program=("-m", "rejoinder.training"), **train):
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps({"train": TRAIN | train}))
         arguments = ["--manifest", path, "--pairs", pairs, "--base", base_dir, "--out", tmp_path / name]
         with (tmp_path / f"{name}.err").open("a") as errors:
             return subprocess.Popen(
-                [sys.executable, "-m", "rejoinder.training", "run", *map(str, arguments)],
+                [sys.executable, *program, "run", *map(str, arguments)],
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
@@ -180,18 +194,17 @@ def test_no_word_of_a_pair_stands_in_any_output(stage, make_pairs):
 def test_killed_half_way_it_leaves_nothing_that_looks_complete_and_resumes_bit_equal(stage, command, tmp_path):
     """F17. SIGKILL after step 5; the last checkpoint is of step 4; a new process does 5 to 9 again."""
     whole = stage("whole")
-    killed = command("killed")
-    for line in killed.stdout:
-        if json.loads(line)["step"] == 5:
-            killed.send_signal(signal.SIGKILL)
-            break
+    killed = command("killed", program=("-c", HELD))
+    said = [json.loads(killed.stdout.readline())["step"] for _ in range(5)]
+    assert said == [1, 2, 3, 4, 5]
+    killed.send_signal(signal.SIGKILL)
     killed.communicate()
     assert not (tmp_path / "killed").exists()
     assert (tmp_path / "killed.work" / "checkpoint.safetensors").exists()
     resumed = command("killed")
     printed, _ = resumed.communicate()
     assert resumed.returncode == 0
-    assert json.loads(printed.splitlines()[0])["step"] >= 5
+    assert json.loads(printed.splitlines()[0])["step"] == 5
     assert step_lines(tmp_path / "killed") == step_lines(whole)
     adapter = "adapter/adapter_model.safetensors"
     assert file_digest(tmp_path / "killed" / adapter) == file_digest(whole / adapter)
@@ -201,10 +214,10 @@ def test_killed_half_way_it_leaves_nothing_that_looks_complete_and_resumes_bit_e
 @pytest.mark.system
 def test_two_processes_train_as_one_does(stage, command, tmp_path):
     """Equal global batch: 1e-4 at step 1, and 1e-2 after 50, as sums are added in another order."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    # The meeting place stands before they begin, as torchrun's does: a merely free port may be another's by then.
+    store = torch.distributed.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(store.port)}
+    world |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "TORCHELASTIC_RESTART_COUNT": "0"}
     small = {"epochs": 17, "tokens_per_batch": 64, "probe_pairs": 0, "lr": 1e-3}
     team = [command("team", world | {"RANK": str(rank)}, **small) for rank in range(2)]
     alone = stage("alone", **small)

@@ -70,7 +70,8 @@ class ChatEndpoint:
         # No proxy of the environment and no redirect: words go where the settings say.
         async with httpx.AsyncClient(
             verify=self._trusted,
-            timeout=self._wait_s,
+            # One limit, that of all together: two that pass at once would tell one missing answer twice.
+            timeout=None,
             limits=httpx.Limits(max_connections=self._parallel),
             trust_env=False,
             follow_redirects=False,

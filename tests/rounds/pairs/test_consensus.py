@@ -96,8 +96,8 @@ def test_nobody_speaks_for_their_own_pair() -> None:
     evidence, pairs = town()
     mine = pairs[0]
     others = [e for e in evidence if e.interaction.user_id != mine.user_id]
-    loud = [heard(9000 + n, mine.user_id, LONG, True) for n in range(3000)]
-    loud += [heard(12_000 + n, mine.user_id, BRIEF, False) for n in range(3000)]
+    loud = [heard(9000 + n, mine.user_id, LONG, True) for n in range(1200)]
+    loud += [heard(12_000 + n, mine.user_id, BRIEF, False) for n in range(1200)]
     unbounded = replace(ON, max_per_user=10_000)
     without, with_them = (agreed([mine], some, unbounded, SALTS, HOLDOUT).pairs for some in (others, [*others, *loud]))
     assert without == with_them
@@ -127,7 +127,7 @@ def test_one_loud_user_does_not_decide_for_all() -> None:
     """F15: a thousand signals of one account count as five."""
     evidence, pairs = town()
     loudest = next(e.interaction.user_id for e in evidence if side(e.interaction.user_id) == "pairs")
-    loud = [heard(20_000 + n, loudest, (LONG, BRIEF)[n % 2], n % 2 == 0) for n in range(3000)]
+    loud = [heard(20_000 + n, loudest, (LONG, BRIEF)[n % 2], n % 2 == 0) for n in range(1200)]
     found = agreed(pairs, [*evidence, *loud], ON, SALTS, HOLDOUT)
     quiet = agreed(pairs, evidence, ON, SALTS, HOLDOUT)
     assert 0 <= found.judged - quiet.judged <= 4
