@@ -133,6 +133,15 @@ def test_free_ports_are_all_different() -> None:
     assert len(set(free_ports(20))) == 20
 
 
+def test_a_free_port_is_given_to_nobody_else_and_taken_by_whoever_names_it() -> None:
+    (port,) = free_ports(1)
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        # As the kernel looks for a port for somebody who asks for any.
+        other.bind(("127.0.0.1", port))
+    for host in ("127.0.0.1", "0.0.0.0"):
+        socket.create_server((host, port)).close()
+
+
 def test_addresses_are_those_of_whoever_runs_for_the_folder(tmp_path: Path) -> None:
     """What a killed `up` left behind is nobody's; a service of which one replica listens is there."""
     assert addresses(tmp_path) == {}

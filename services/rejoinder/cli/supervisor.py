@@ -49,12 +49,25 @@ class Plan:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now, all different."""
+    """Ports that nobody listens on now, all different; for a minute nobody who asks for just any is given them."""
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        # All at once: one that was let go could be given again.
+        listeners = [stack.enter_context(_listener()) for _ in range(count)]
+        for each in listeners:
+            _keep(each)
+        return [each.getsockname()[1] for each in listeners]
+
+
+def _listener() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def _keep(listener: socket.socket) -> None:
+    """A connection that ended on our side first leaves the port waiting (TIME_WAIT): whoever names it may listen on it,
+    and nobody is given it by chance between its choice and its use."""
+    with socket.create_connection(listener.getsockname()) as near:
+        listener.accept()[0].close()
+        near.recv(1)
 
 
 def addresses(data: Path) -> dict[str, str]:
