@@ -82,7 +82,8 @@ def shared() -> str:
         return given
     if not _SHARED:
         folder = Path(tempfile.mkdtemp(prefix="rejoinder-kafka-"))
-        cluster = Cluster(folder)
+        # Nobody kills it: its own controller must not take it for dead on a machine that stands still for a while.
+        cluster = Cluster(folder, properties={"broker.session.timeout.ms": "18000"})
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         atexit.register(cluster.close)
         cluster.start()

@@ -133,6 +133,16 @@ class ControlPlane:
         """Until the server serves a new kind's list."""
         self._until(lambda: self.call("GET", path).status == 200, path)
 
+    def wait_for_right(self, user: str, namespace: str, **what: str) -> None:
+        """Until the server lets a user do what a role that was just made says. what: verb, group, resource."""
+        spec = {"user": user, "resourceAttributes": {"namespace": namespace, **what}}
+
+        def allowed() -> bool:
+            answer = self.call("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {"spec": spec})
+            return answer.status == 201 and bool(answer.body["status"]["allowed"])
+
+        self._until(allowed, f"right of {user} in {namespace}")
+
     def _start(self, name: str, *command: str) -> None:
         log = (self._folder / f"{name}.log").open("wb")
         self._processes.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=self._folder))

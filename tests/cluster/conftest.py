@@ -38,6 +38,8 @@ def namespace(plane: ControlPlane) -> str:
     assert made.status == 201
     for where, manifest in role(name, "operator"):
         assert plane.call("POST", where, manifest).status == 201
+    # The server looks rights up in what it has heard of so far.
+    plane.wait_for_right("operator", name, verb="list", group="rejoinder.dev", resource="preferenceloops")
     return name
 
 

@@ -35,7 +35,8 @@ from rejoinder.stream.topics import TOPICS, full_name
 from tests.brokers import shared
 from tests.chaos.harness import wait_until
 
-WAIT_S = 10.0
+#: The longest wait for anything; whatever waits ends with its condition.
+WAIT_S = 60.0
 SETTINGS = LogSettings(session_timeout_s=10.0)
 
 
@@ -46,12 +47,13 @@ class MemoryHarness:
     groups = True
     #: Every second copy of an id is seen; on other logs the answer is a hint.
     sees_first_copies = True
-    #: Seconds until a member whose name another took hears of it; it cannot commit meanwhile.
+    #: Seconds until a member whose name another took has heard of it; it cannot commit meanwhile.
     beat_s = 0.0
     #: Records of a key that compaction may leave.
     compacted_copies = 1
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, short: bool = False) -> None:
+        """short: sessions end soon where no test can make time pass."""
         self.clock = ManualClock()
         self.log: MemoryLog | SqliteLog | FollowerLog | KafkaLog = MemoryLog(self.clock, 4, SETTINGS)
 
@@ -89,7 +91,7 @@ class MemoryHarness:
 class SqliteHarness(MemoryHarness):
     """owns: a log in a file and its clock."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, short: bool = False) -> None:
         self.clock = ManualClock()
         self._path = folder / "log.db"
         self.log = SqliteLog(str(self._path), SETTINGS, self.clock)
@@ -118,7 +120,7 @@ class FollowerHarness(SqliteHarness):
 
     groups = False
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, short: bool = False) -> None:
         super().__init__(folder)
         self.owner = self.log
         self.log = FollowerLog(str(self._path), ToOwner(self.owner))
@@ -169,11 +171,13 @@ class ClosingKafkaLog(KafkaLog):
 class KafkaHarness(MemoryHarness):
     """owns: a log on the session's brokers under a prefix of its own, and an admin client. Time is the brokers'."""
 
-    beat_s = 5.0
+    beat_s = WAIT_S
     #: The cleaner never touches the segment that is written to: its last record, and the last one before it, are left.
     compacted_copies = 2
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, short: bool = False) -> None:
+        # A member that a busy machine keeps waiting is no dead one, unless the test wants it to die.
+        session_s = 1.0 if short else SETTINGS.session_timeout_s
         self.settings = KafkaSettings(
             bootstrap=shared(),
             prefix=f"t{uuid.uuid4().hex[:12]}",
@@ -181,8 +185,8 @@ class KafkaHarness(MemoryHarness):
             replication=1,
             min_insync=1,
             metadata_s=0.5,
-            session_timeout_s=1.0,
-            poll_interval_s=1.0,
+            session_timeout_s=session_s,
+            poll_interval_s=session_s,
         )
         self.log = ClosingKafkaLog(self.settings)
         self.admin = KafkaAdminClient(bootstrap_servers=self.settings.bootstrap)
@@ -268,9 +272,15 @@ HARNESSES = {"memory": MemoryHarness, "sqlite": SqliteHarness, "follower": Follo
 
 @pytest.fixture(params=HARNESSES)
 def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MemoryHarness]:
-    made = HARNESSES[request.param](tmp_path)
+    made = HARNESSES[request.param](tmp_path, "short_sessions" in request.fixturenames)
     yield made
     made.close()
+
+
+@pytest.fixture
+def short_sessions() -> None:
+    """Asked for where members die. On a busy machine others may be taken for dead too: what they had not committed
+    comes again, and a test counts what came, not how often."""
 
 
 @pytest.fixture
@@ -315,17 +325,25 @@ def values(records: Sequence[Record]) -> list[str]:
 def drain(consumer: Consumer, count: int) -> list[str]:
     """Polls until `count` records came; a group may need some polls to settle."""
     out: list[str] = []
-    for _ in range(100):
-        if len(out) >= count:
-            break
+    deadline = time.monotonic() + WAIT_S
+    while len(out) < count and time.monotonic() < deadline:
         out.extend(values(consumer.poll(0.05)))
+    return out
+
+
+def came(consumer: Consumer, wanted: Sequence[str]) -> set[str]:
+    """Polls until all of `wanted` came, however often; what came."""
+    out: set[str] = set()
+    deadline = time.monotonic() + WAIT_S
+    while not out >= set(wanted) and time.monotonic() < deadline:
+        out.update(values(consumer.poll(0.05)))
     return out
 
 
 def settle(consumers: Sequence[Consumer], whole: frozenset[Partition]) -> None:
     """Polls everyone until the partitions are shared out among them evenly, each held once."""
     fair = {len(whole) // len(consumers), -(-len(whole) // len(consumers))}
-    deadline = time.monotonic() + 2 * WAIT_S
+    deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:
         for consumer in consumers:
             consumer.poll(0.01, 1)
@@ -426,7 +444,8 @@ def test_a_poll_gives_no_more_than_asked_and_skips_nothing(log: Log) -> None:
     sent = spread(log, 30)
     consumer = log.subscribe("g", ["feedback"], "m1")
     batches: list[Sequence[Record]] = []
-    while sum(map(len, batches)) < len(sent) and len(batches) < 100:
+    deadline = time.monotonic() + WAIT_S
+    while sum(map(len, batches)) < len(sent) and time.monotonic() < deadline:
         batches.append(consumer.poll(0.2, 4))
     batches.append(consumer.poll(0.0, 4))
     assert max(len(batch) for batch in batches) <= 4
@@ -438,18 +457,22 @@ def test_a_long_partition_does_not_keep_the_others_waiting(log: Log) -> None:
     spread(log, 40)
     put(log, *(new("busy", f"b{i}") for i in range(60)))
     consumer = log.subscribe("g", ["feedback"], "m1")
-    soon = {record.partition for _ in range(8) for record in consumer.poll(0.2, 2)}
-    assert soon == set(range(log.partitions("feedback")))
+    soon: list[int] = []
+    deadline = time.monotonic() + WAIT_S
+    while len(soon) < 16 and time.monotonic() < deadline:
+        soon += [record.partition for record in consumer.poll(0.2, 2)]
+    assert set(soon) == set(range(log.partitions("feedback")))
     consumer.close()
 
 
+@pytest.mark.usefixtures("short_sessions")
 def test_what_was_polled_but_not_committed_comes_again_after_a_kill(log: Log, harness: MemoryHarness) -> None:
     sent = spread(log, 12)
     dead = log.subscribe("g", ["feedback"], "m1")
-    assert len(drain(dead, 12)) == 12
+    assert came(dead, sent) == set(sent)
     harness.let_sessions_end()
     heir = log.subscribe("g", ["feedback"], "m2")
-    assert sorted(drain(heir, 12)) == sorted(sent)
+    assert came(heir, sent) == set(sent)
     heir.close()
 
 
@@ -501,6 +524,7 @@ def test_seeking_moves_one_partition(log: Log) -> None:
 
 
 @groups
+@pytest.mark.usefixtures("short_sessions")
 def test_partitions_are_shared_out_from_one_member_to_three_and_back(log: Log, harness: MemoryHarness) -> None:
     whole = partitions_of(log)
     sent = spread(log, 40)
@@ -513,11 +537,12 @@ def test_partitions_are_shared_out_from_one_member_to_three_and_back(log: Log, h
     harness.let_sessions_end()
     settle([first], whole)
     first.rewind()
-    assert sorted(drain(first, 40)) == sorted(sent)
+    assert came(first, sent) == set(sent)
     first.close()
 
 
 @groups
+@pytest.mark.usefixtures("short_sessions")
 def test_a_member_that_lost_a_partition_cannot_commit(log: Log, harness: MemoryHarness) -> None:
     sent = spread(log, 12)
     zombie = log.subscribe("g", ["feedback"], "m1")
@@ -533,11 +558,12 @@ def test_a_member_that_lost_a_partition_cannot_commit(log: Log, harness: MemoryH
     harness.let_steps_be_seen()
     assert everything(log, "signals") == []
     heir.rewind()
-    assert sorted(drain(heir, 12)) == sorted(sent)
+    assert came(heir, sent) == set(sent)
     heir.close()
 
 
 @groups
+@pytest.mark.usefixtures("short_sessions")
 def test_a_member_that_got_its_partition_back_cannot_commit_what_it_read_before(
     log: Log, harness: MemoryHarness
 ) -> None:
@@ -667,7 +693,7 @@ def test_a_log_made_anew_is_known_by_its_topic_id(harness: MemoryHarness) -> Non
     for partition, offset in ends.items():
         consumer.seek(("feedback", partition), offset)
     with pytest.raises(LogReplaced):
-        consumer.poll(0.2)
+        drain(consumer, 1)
     consumer.close()
 
 

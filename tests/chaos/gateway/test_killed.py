@@ -37,8 +37,13 @@ def read_to_its_end(client: openai.OpenAI, caller: int) -> str:
     return attempt if finished else ""
 
 
-def trial(folder: Path, kills: int, seed: int, command: Sequence[str] = ()) -> tuple[int, set[str], Counter[str]]:
-    """Traffic and kills, then the last process drains: kills, attempts read to their end, attempts in the log."""
+def trial(
+    folder: Path, kills: int, seed: int, command: Sequence[str] = (), least: int = 0
+) -> tuple[int, set[str], Counter[str]]:
+    """Traffic and kills, then the last process drains: kills, attempts read to their end, attempts in the log.
+
+    least: attempts read to their end.
+    """
     with serving(Upstream()) as upstream, ExitStack() as stack:
         world = World(folder, upstream, command=command)
         stack.callback(world.close)
@@ -64,7 +69,9 @@ def trial(folder: Path, kills: int, seed: int, command: Sequence[str] = ()) -> t
         with Traffic(CALLERS, call) as traffic:
             wait_until(lambda: recorder.count > 20, "traffic")
             done = list(Killer(world.gateway, lambda: recorder.count, traffic, seed).run(kills))
+            wait_until(lambda: recorder.count >= least, "enough traffic")
         traffic.check()
+        wait_until(lambda: not world.spooled(), "the spool's way into the log")
         assert world.gateway.terminate() == 0
         assert world.spooled() == 0
         stored = Counter(i.attempt_id for i in world.interactions() if i.status is AttemptStatus.COMPLETED)
@@ -72,7 +79,7 @@ def trial(folder: Path, kills: int, seed: int, command: Sequence[str] = ()) -> t
 
 
 def test_ten_kills_lose_no_answer_that_a_caller_read_and_store_none_twice(tmp_path: Path) -> None:
-    kills, seen, stored = trial(tmp_path, kills=10, seed=1)
+    kills, seen, stored = trial(tmp_path, kills=10, seed=1, least=51)
     print(f"{kills} kills, {len(seen)} read to their end, {len(stored)} stored")
     assert kills == 10
     assert len(seen) > 50

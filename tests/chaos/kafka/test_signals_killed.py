@@ -215,7 +215,7 @@ def test_the_successor_in_the_slot_of_a_killed_worker_ends_its_transaction_at_on
         all_once(keeping, others)
 
 
-@pytest.mark.parametrize("of", [{"transaction_s": 2.0}], indirect=True)
+@pytest.mark.parametrize("of", [{"transaction_s": 4.0}], indirect=True)
 def test_a_worker_stopped_inside_its_transaction_past_its_session_is_fenced_when_it_wakes(
     of: KafkaSettings, keeping: Keeping, tmp_path: Path
 ) -> None:

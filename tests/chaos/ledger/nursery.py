@@ -95,29 +95,37 @@ class Careless(Projector):
         super()._apply(connection, batch, arrivals, topic_ids)
 
 
-def project(where: Where, how: str, told: int) -> None:
-    """A projector's life; writes a byte at the start of every batch."""
+def project(where: Where, how: str, told: int, let: int) -> None:
+    """A projector's life; writes a byte at the start of every batch, and reads one that lets it begin."""
     with Ledger(where, LedgerSettings(Forgetting(b"key")), ManualClock(NOW)) as ledger:
         if how == "careless":
             ledger._projector = Careless(ledger.store, ledger.settings, ManualClock(NOW))
         caught_up = False
         while not caught_up:
             os.write(told, b".")
+            os.read(let, 1)
             caught_up = ledger.project_once(Log(), 37).caught_up
 
 
 def life(where: Where, how: str, rng: random.Random) -> bool:
-    """Forks a projector and kills it some batches and some milliseconds later; whether it was at work then."""
-    heard, told = os.pipe()
+    """Forks a projector and kills it some batches and some milliseconds later; whether it was at work then.
+
+    It is let into no batch behind that: while this process is kept waiting, as on a busy machine, the log stays unread.
+    """
+    (heard, told), (let, lets) = os.pipe(), os.pipe()
+    batches = rng.randint(1, 5)
+    os.write(lets, b"." * batches)
     pid = os.fork()
     if pid == 0:
         os.close(heard)
+        os.close(lets)
         try:
-            project(where, how, told)
+            project(where, how, told, let)
         finally:
             os._exit(0)
     os.close(told)
-    for _ in range(rng.randint(1, 5)):
+    os.close(let)
+    for _ in range(batches):
         if not os.read(heard, 1):
             break
     # The moment inside a batch: whatever comes first, the random wait or the next batch.
@@ -125,13 +133,13 @@ def life(where: Where, how: str, rng: random.Random) -> bool:
     os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     os.close(heard)
+    os.close(lets)
     return os.WIFSIGNALED(status)
 
 
 def main(how: str, where: Where, kills: int, rng: random.Random) -> None:
     struck = sum(life(where, how, rng) for _ in range(kills))
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    project(where, how, devnull)
+    project(where, how, os.open(os.devnull, os.O_WRONLY), os.open("/dev/zero", os.O_RDONLY))
     with Ledger(where, LedgerSettings(Forgetting(b"key")), ManualClock(NOW)) as ledger:
         assert all(row.balanced for row in ledger.parity())
         print(struck, ledger.digest(), sum(row.read for row in ledger.parity()), flush=True)

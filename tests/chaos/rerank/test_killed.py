@@ -28,7 +28,8 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(280)]
 REPLICAS = 3
 CALLERS = 6
 FEEDBACK = ("-m", "rejoinder.feedback")
-FORGETFUL = (str(Path(__file__).parent.with_name("ingest") / "wrong_servers.py"), "forgetful")
+#: So late that a spool waits for an answer at almost every moment, however long a busy machine keeps its callers.
+FORGETFUL = (str(Path(__file__).parent.with_name("ingest") / "wrong_servers.py"), "forgetful", "2.0")
 CANDIDATES = (
     ("bread", "Mix flour, water, salt and yeast, and bake the loaf for forty minutes."),
     ("cat", "My cat sleeps on the warm laptop."),
@@ -95,8 +96,9 @@ def trial(
     module: str = "rejoinder.rerank",
     feedback: Sequence[str] = FEEDBACK,
     replicas: int = REPLICAS,
+    least: int = 0,
 ) -> Outcome:
-    """Traffic and kills; then the last processes drain and the log is read beside its owner."""
+    """Traffic and kills; then the last processes drain and the log is read beside its owner. least: rankings seen."""
     log, spool = folder / "log.db", folder / "spool"
     owner = Process([sys.executable, *feedback], folder, "feedback", {"LOG__PATH": str(log)})
     recorder = Recorder(folder / "seen")
@@ -108,6 +110,7 @@ def trial(
             callers = Callers(tended.addresses, recorder)
             with Traffic(CALLERS, callers.call) as traffic:
                 kills = kill_in_turn(tended, names, rounds, callers.seen.__getitem__, traffic, seed)
+                wait_until(lambda: recorder.count >= least, "enough traffic")
             traffic.check()
             callers.close()
             wait_until(lambda: not spooled(spool), "the spools' way into the log")
@@ -138,7 +141,7 @@ def interactions(path: Path) -> list[Interaction]:
 
 
 def test_twelve_kills_lose_no_ranking_that_a_caller_saw_and_store_none_twice(tmp_path: Path) -> None:
-    outcome = trial(tmp_path, rounds=4, seed=1)
+    outcome = trial(tmp_path, rounds=4, seed=1, least=201)
     print(outcome)
     assert outcome.kills == 12
     assert (outcome.lost, outcome.twice, outcome.other) == (0, 0, 0)
@@ -155,7 +158,7 @@ def test_a_service_that_shows_before_the_record_is_on_disk_is_found_to_lose(tmp_
 
 def test_a_log_that_knows_no_second_copies_is_found_to_hold_some_twice(tmp_path: Path) -> None:
     """The control: what a killed process had sent and not yet struck off is sent again by the next."""
-    outcome = trial(tmp_path, rounds=2, seed=3, feedback=FORGETFUL, replicas=1)
+    outcome = trial(tmp_path, rounds=4, seed=3, feedback=FORGETFUL, replicas=1)
     print(outcome)
     assert outcome.twice > 0
     assert outcome.lost == 0

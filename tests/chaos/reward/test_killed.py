@@ -17,7 +17,7 @@ from rejoinder.clients import Connection, RewardClient
 from rejoinder.core.errors import DeadlineExceeded, QueueFull, Unavailable
 from rejoinder.core.types import Message, Role
 
-from tests.chaos.harness import Tended, Traffic, kill_in_turn
+from tests.chaos.harness import Standstill, Tended, Traffic, kill_in_turn, wait_until
 from tests.system.models import built
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(280)]
@@ -27,7 +27,8 @@ CALLERS = 6
 #: Callers below this one wait as long as it takes; the others give up soon.
 PATIENT = 3
 PATIENT_S, SHORT_S = 30.0, 0.4
-#: What a busy machine may add between a deadline and the caller's next line.
+#: What a busy machine may add between a deadline and the caller's next line, beside the time in which this process
+#: itself stood still.
 LATE_S = 1.0
 ASKED = [Message(Role.USER, "How do I boil an egg?")]
 ANSWERS = (
@@ -69,7 +70,7 @@ class Callers:
         self._lock = threading.Lock()
         self.answers, self.gave_up = Counter[str](), 0
         self.scores: list[tuple[int, tuple[float, ...]]] = []
-        self.took: list[float] = []
+        self.calls: list[tuple[float, float, float]] = []
 
     def undisturbed(self) -> list[tuple[float, ...]]:
         """What a process that nobody has killed answers."""
@@ -86,28 +87,41 @@ class Callers:
             if caller < PATIENT:
                 raise
             scores = ()
-        took = time.monotonic() - began - (PATIENT_S if caller < PATIENT else SHORT_S)
+        ended, patience = time.monotonic(), PATIENT_S if caller < PATIENT else SHORT_S
         with self._lock:
-            self.took.append(took)
+            self.calls.append((began, ended, patience))
             if scores:
                 self.scores.append((asked, scores))
             self.gave_up += not scores
             self.answers[self._names[caller]] += bool(scores) and caller < PATIENT
+
+    def late(self, stood: Standstill) -> int:
+        """Calls that ended after their deadline."""
+        return sum(e - b - stood.within(b, e) > patience + LATE_S for b, e, patience in self.calls)
 
     def close(self) -> None:
         for client in self._clients:
             client.close()
 
 
-def trial(folder: Path, rounds: int, seed: int, module: str = "rejoinder.reward", replicas: int = REPLICAS) -> Outcome:
+def trial(
+    folder: Path,
+    rounds: int,
+    seed: int,
+    module: str = "rejoinder.reward",
+    replicas: int = REPLICAS,
+    least: int = 0,
+) -> Outcome:
+    """least: answers of patient callers."""
     settings = {"model": {"folder": str(built() / "bt-v1"), "threads": 1}}
     names = [f"reward-{number}" for number in range(replicas)]
     tended = Tended(folder / "run", [Plan(name, module, settings) for name in names])
     try:
         callers = Callers(tended.addresses)
         expected = callers.undisturbed()
-        with Traffic(CALLERS, callers.call) as traffic:
+        with Standstill() as stood, Traffic(CALLERS, callers.call) as traffic:
             kills = kill_in_turn(tended, names, rounds, callers.answers.__getitem__, traffic, seed)
+            wait_until(lambda: sum(callers.answers.values()) >= least, "enough traffic")
         traffic.check()
         callers.close()
     finally:
@@ -117,12 +131,12 @@ def trial(folder: Path, rounds: int, seed: int, module: str = "rejoinder.reward"
         answers=sum(callers.answers.values()),
         unlike=sum(scores != pytest.approx(expected[asked], abs=1e-4) for asked, scores in callers.scores),
         gave_up=callers.gave_up,
-        late=sum(late > LATE_S for late in callers.took),
+        late=callers.late(stood),
     )
 
 
 def test_after_each_of_twelve_kills_callers_get_the_same_scores_by_themselves(tmp_path: Path) -> None:
-    outcome = trial(tmp_path, rounds=4, seed=1)
+    outcome = trial(tmp_path, rounds=4, seed=1, least=101)
     print(outcome)
     assert outcome.kills == 12
     assert outcome.unlike == 0

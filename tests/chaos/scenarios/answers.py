@@ -117,7 +117,7 @@ def generate_while_all_else_dies(site: Site, events: int) -> Outcome:
         policy = policy_of(town, spool)
         policy.start()
         people = People(policy.port, town.folder)
-        leader = town.leader("interactions")
+        leader = town.known_leader(topic="interactions")
         blows = {
             "broker": (lambda: site.cluster.kill(leader), lambda: site.cluster.start(leader)),
             "feedback": (town.feedback.kill, town.feedback.start),

@@ -33,12 +33,16 @@ class Askers:
     def strike(self, traffic: Traffic, process: Process) -> int:
         """kill -9 while people wait for their answers; how many did."""
 
+        waiting = 0
+
         def asked() -> bool:
+            nonlocal waiting
             traffic.check()
-            return any(self._waiting)
+            # Looked at once: a moment later the same questions may have been answered.
+            waiting = sum(self._waiting)
+            return waiting > 0
 
         wait_until(asked, "a question on its way")
-        waiting = sum(self._waiting)
         process.kill()
         return waiting
 
@@ -68,7 +72,7 @@ def killed_again_and_again(town: Town, process: Process, askers: Askers, spool: 
                 process.start()
             _seen(askers, traffic, max(events, askers.seen.count + 20))
         traffic.check()
-        proven(askers.broken and all(struck), "nobody was being answered when it was killed")
+        proven(askers.broken, "nobody was being answered when it was killed")
         wait_until(lambda: not _waiting(spool), "an empty spool", 90.0)
         town.count()
         seen, there = set(askers.seen.read()), _stored(town)

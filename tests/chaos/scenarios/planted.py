@@ -12,13 +12,15 @@ WRONG_SERVERS = str(Path(__file__).parent.parent / "ingest" / "wrong_servers.py"
 
 
 def ack_before_the_write(site: Site, events: int) -> Outcome:
-    """F06: an ingest process that says "recorded" and writes a moment later."""
+    """F06: an ingest process that says "recorded" and writes some batches later."""
     with site.town(feedback=((sys.executable, WRONG_SERVERS, "early"),)) as town:
         with town.traffic(events) as traffic:
             for share in (0.3, 0.6):
                 traffic.reach(share)
                 traffic.strike(town.feedback.kill)
                 town.feedback.start()
+        # What it holds is written when it is told to leave: what is missing then, the kills took.
+        assert town.feedback.terminate() == 0
         return town.outcome()
 
 

@@ -187,6 +187,18 @@ class Town:
         rows = self._described(topic, without)
         return rows[0]["leader_id"] if rows else -1
 
+    def known_leader(self, topic: str = "feedback", without: int = 0) -> int:
+        """The same, once there is one: another than `without`."""
+        found = -1
+
+        def known() -> bool:
+            nonlocal found
+            found = self.leader(topic, without)
+            return found not in (-1, without)
+
+        wait_until(known, "a leader", 90.0)
+        return found
+
     def led_by(self, node: int, without: int = 0, topic: str = "feedback", known: bool = False) -> list[int]:
         """Partitions that a node leads. Those without a known leader are everybody's; known: nobody's, for a proof."""
         rows = self._described(topic, without) or [{"leader_id": -1}]

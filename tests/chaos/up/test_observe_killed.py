@@ -59,7 +59,15 @@ def pid_of(data: Path, name: str) -> int:
 
 def kill(data: Path, name: str) -> None:
     """Kills a process as it is now and waits until its successor serves."""
-    pid = pid_of(data, name)
+    pid = 0
+
+    def there() -> bool:
+        nonlocal pid
+        pid = pid_of(data, name)
+        # 0 while one is being started: to a kill that is every process of our own group.
+        return pid > 0
+
+    wait_until(there, name)
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: pid_of(data, name) not in (0, pid), f"another {name}")
 

@@ -249,7 +249,9 @@ class Node:
         return ["nsenter", "-t", str(self.init), "-n", *words]
 
     def relay(self, host: str, port: int) -> Relay:
-        """A port on this machine's loopback that leads to a service or a pod."""
+        """A port on this machine's loopback that leads to a service or a pod, once it does: the node's rules for a
+        service are written a moment after its pod is ready."""
+        self._until(partial(self._reaches, host, port), f"way to {host}:{port}")
         return Relay(socket.create_server(("127.0.0.1", 0)), partial(self.space.connect, host, port))
 
     def lend(self, port: int) -> Relay:
@@ -378,6 +380,13 @@ class Node:
     def _ctr(self, *words: str, check: bool = True) -> int:
         command = ["ctr", "-a", str(self.folder / "containerd.sock"), *words]
         return subprocess.run(command, capture_output=True, check=check).returncode
+
+    def _reaches(self, host: str, port: int) -> bool:
+        try:
+            self.space.connect(host, port, 1.0).close()
+        except OSError:
+            return False
+        return True
 
     def _answers(self) -> bool:
         try:
