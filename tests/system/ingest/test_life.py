@@ -124,7 +124,7 @@ def test_a_drain_under_load_loses_nothing_acknowledged_and_a_second_signal_does_
     with Traffic(4, caller) as traffic:
         wait_until(lambda: len(acked) > 200, "traffic")
         os.kill(process.pid, signal.SIGTERM)
-        wait_until(lambda: "event=drain_started" in process.log_end(), "the drain")
+        wait_until(lambda: "event=drain_started" in process.log_path.read_text(), "the drain")
         assert process.told_until_ended() == 0
     traffic.check()
     for client in clients:
@@ -151,7 +151,7 @@ def test_the_ready_file_says_where_and_goes_with_the_process(tmp_path: Path) -> 
         process.start()
         facts = json.loads(ready.read_text())
         assert (facts["pid"], facts["port"]) == (process.pid, process.port)
-        with socket.create_connection(("127.0.0.1", facts["metrics_port"]), timeout=5) as peer:
+        with socket.create_connection(("127.0.0.1", facts["metrics_port"]), timeout=30) as peer:
             peer.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
             assert b"rejoinder_serving 1.0" in b"".join(iter(lambda: peer.recv(65536), b""))
         assert process.terminate() == 0
@@ -203,7 +203,7 @@ async def test_slow_callers_hold_no_slot_and_hold_up_nobody() -> None:
             peer.sendall(b"PRI * HTTP/2")
             async with AsyncFeedbackClient(Connection(server.target, tries=1)) as client:
                 for _ in range(10):
-                    assert (await client.record_feedback([said()], deadline_s=5))[0].recorded
+                    assert (await client.record_feedback([said()], deadline_s=60))[0].recorded
         assert server.metrics.value("rpc_in_flight") == 0
         for call in slow:
             call.cancel()
@@ -225,6 +225,6 @@ async def test_health_answers_by_service_name_and_reflection_lists_what_is_serve
 
 
 async def _until(true: object) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not true():
             await asyncio.sleep(0.005)
