@@ -114,7 +114,8 @@ class World:
         self._append(self.table)
         return self.table
 
-    def canary(self, version: Version, weight: float, ttl_s: float = 30.0) -> None:
+    def canary(self, version: Version, weight: float, ttl_s: float = 600.0) -> None:
+        """ttl_s: of a lease that nobody renews; by default none lapses within a test, however slow the machine."""
         now = time.time()
         self.decide(canary=version, steps=(Step(weight, now),), lease=Lease(ttl_s, now, now + ttl_s))
 
