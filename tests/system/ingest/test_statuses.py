@@ -9,7 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from rejoinder.clients import AsyncFeedbackClient, Connection
+from rejoinder.clients import AsyncFeedbackClient
 from rejoinder.clients.channel import AsyncChannel, Rpc
 from rejoinder.core import errors
 from rejoinder.core.clock import ManualClock, SystemClock
@@ -25,6 +25,7 @@ from rejoinder.stream.settings import LogSettings
 from rejoinder.stream.sqlite import SqliteLog
 from rejoinder.v1 import common_pb2, feedback_pb2
 
+from tests.patient import Patient
 from tests.system.ingest.serving import FailingLog, HeldLog, Lines, Running, room_of, running
 
 pytestmark = pytest.mark.system
@@ -46,11 +47,11 @@ async def failure(work: Awaitable[object]) -> RejoinderError:
 
 def once(server: Running, token: str = "", deadline_s: float = 60.0) -> AsyncFeedbackClient:
     """A client that does not repeat, so that the first answer is seen."""
-    return AsyncFeedbackClient(Connection(server.target, tries=1, token=token, deadline_s=deadline_s))
+    return AsyncFeedbackClient(Patient(server.target, tries=1, token=token, deadline_s=deadline_s))
 
 
 async def call(server: Running, rpc: Rpc, request: object) -> object:
-    channel = AsyncChannel(Connection(server.target, tries=1))
+    channel = AsyncChannel(Patient(server.target, tries=1))
     try:
         return await channel.call(rpc, request)
     finally:
@@ -108,7 +109,7 @@ async def test_a_full_queue_of_the_log_is_resource_exhausted_with_the_logs_own_d
 
 async def test_a_quota_is_not_asked_again_within_its_period() -> None:
     async with running(FailingLog(errors.Quota("used up"))) as server:
-        async with AsyncFeedbackClient(Connection(server.target, tries=5)) as client:
+        async with AsyncFeedbackClient(Patient(server.target, tries=5)) as client:
             assert isinstance(await failure(client.record_feedback([said()])), errors.Quota)
         assert server.metrics.value("rpc_errors_total", method=_RECORD, reason="QUOTA") == 1
 
@@ -132,7 +133,7 @@ async def test_while_models_load_calls_are_refused_as_loading_and_health_says_no
     server = Server(ServerSettings(grace_s=0.5), build, Chassis("feedback", SystemClock(), metrics, lines.log))
     starting = asyncio.create_task(server.start())
     await until(lambda: server.port != 0)
-    async with AsyncFeedbackClient(Connection(f"127.0.0.1:{server.port}", tries=1)) as client:
+    async with AsyncFeedbackClient(Patient(f"127.0.0.1:{server.port}", tries=1)) as client:
         error = await failure(client.record_feedback([said()]))
         assert isinstance(error, errors.Loading)
         assert error.retry_after_s
@@ -224,7 +225,7 @@ async def test_no_or_bad_credentials_are_unauthenticated(guarded: ServerSettings
 
 async def test_a_role_that_a_method_does_not_take_is_permission_denied(guarded: ServerSettings) -> None:
     async with running(server=guarded) as server:
-        channel = AsyncChannel(Connection(server.target, token="app-token", tries=1))
+        channel = AsyncChannel(Patient(server.target, token="app-token", tries=1))
         error = await failure(channel.call(BEGIN, feedback_pb2.BeginEpochRequest(transactional_id="w")))
         await channel.close()
     assert isinstance(error, errors.RoleMissing)

@@ -6,6 +6,7 @@ import json
 import random
 import runpy
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,13 @@ from tests.system.kafka.world import admin_of, opened
 from tests.system.kafka.world import settings as kafka_settings
 from tests.system.logs import everything
 from tests.system.observe import world
-from tests.system.observe.world import FLAT, Ingest, Theirs, message, observing, position, settings, talk
+from tests.system.observe.world import FLAT, Ingest, Theirs, message, observing, position, talk
 
 pytestmark = pytest.mark.system
 
+#: Nobody is killed here: an observer that the machine holds up for a second keeps its partitions, or it would read, and
+#: say, some things twice.
+settings = partial(world.settings, brokers={"session_timeout_s": 10.0})
 EXAMPLES = Path(world.__file__).parents[3] / "services" / "rejoinder" / "observe" / "examples"
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from rejoinder.clients import Connection, PolicyClient
+from rejoinder.clients import PolicyClient
 from rejoinder.clients.policy import End, Start
 from rejoinder.core.types import AttemptStatus, Interaction, Message, Role, Sampling, Served
 
 from tests.chaos.harness import wait_until
+from tests.patient import Patient
 from tests.system.policy.world import World, asking
 
 pytestmark = pytest.mark.system
@@ -39,7 +40,7 @@ def test_the_same_seed_gives_the_same_answer_and_no_seed_another(lasting: World)
     assert lasting.ask(free)[1] != lasting.ask(free)[1]
 
 
-class Unread(Connection):
+class Unread(Patient):
     """A caller to whom no more than 64 bytes of an answer are sent before it reads them."""
 
     def options(self) -> list[tuple[str, str | int]]:
