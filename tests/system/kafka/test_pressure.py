@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from kafka.errors import KafkaError
 from rejoinder.core.errors import LogUnavailable, QueueFull, TooLong
 from rejoinder.stream.kafka.log import KafkaLog
+from rejoinder.stream.kafka.settings import KafkaSettings
 from rejoinder.stream.port import Identity, NewRecord
 
 from tests.brokers import Cluster
@@ -42,18 +45,33 @@ def clock() -> Iterator[OwnClock]:
 
 
 @pytest.fixture
-def log(cluster: Cluster) -> Iterator[KafkaLog]:
+def of(cluster: Cluster) -> KafkaSettings:
+    return settings(cluster.address)
+
+
+@pytest.fixture
+def log(of: KafkaSettings) -> Iterator[KafkaLog]:
     """It waits as long as by default for brokers that nobody stops."""
-    with opened(settings(cluster.address)) as made:
+    with opened(of) as made:
         yield made
 
 
 @pytest.fixture
-def hurried(cluster: Cluster) -> Iterator[KafkaLog]:
-    """With little patience and little room, and brokers that have answered it."""
-    with opened(settings(cluster.address, **HURRIED, queue_records=50)) as made:
-        wait_until(lambda: not failing_now(made), "the brokers")
-        yield made
+def hurried(of: KafkaSettings) -> Iterator[KafkaLog]:
+    """The same log with little patience and little room."""
+    made = impatient(replace(of, **HURRIED, queue_records=50))
+    yield made
+    made.close()
+
+
+def impatient(of: KafkaSettings) -> KafkaLog:
+    """A log that gives up soon, opening included: brokers that the machine holds up are asked again."""
+    for _ in range(60):
+        with suppress(LogUnavailable):
+            log = KafkaLog(of)
+            wait_until(lambda: not failing_now(log), "the brokers")
+            return log
+    raise AssertionError("no broker answers")
 
 
 def put(log: KafkaLog, record: NewRecord, clock: OwnClock) -> Future[object]:
@@ -70,21 +88,20 @@ def failing(future: Future[object], within_s: float = 60.0) -> Exception:
 
 
 def test_brokers_that_stop_fill_the_queue_and_are_found_again(
-    cluster: Cluster, hurried: KafkaLog, clock: OwnClock
+    cluster: Cluster, hurried: KafkaLog, log: KafkaLog, clock: OwnClock
 ) -> None:
     """QUEUE_FULL at once, LOG_UNAVAILABLE in time, and afterwards the log goes on by itself, in order."""
-    log = hurried
     cluster.pause(1)
     began = clock.now()
-    waiting = [put(log, new("k", f"w{i}"), clock) for i in range(50)]
-    full = put(log, new("k", "too many"), clock)
+    waiting = [put(hurried, new("k", f"w{i}"), clock) for i in range(50)]
+    full = put(hurried, new("k", "too many"), clock)
     assert full.done()
     assert isinstance(failing(full), QueueFull)
     assert failing(full).retry_after_s
     assert {type(failing(future)) for future in waiting} == {LogUnavailable}
     assert clock.now() - began < DELIVERY_S + 1.5, "delivery_s was not kept"
     cluster.resume(1)
-    wait_until(lambda: not failing_now(log), "the log's recovery")
+    wait_until(lambda: not failing_now(hurried), "the log's recovery")
     stored = [record.value.decode() for record in everything(log) if record.key == b"k"]
     assert len(stored) == len(set(stored)), "something was stored twice"
     kept = [value for value in stored if value.startswith("w")]
@@ -96,23 +113,22 @@ def failing_now(log: KafkaLog) -> bool:
 
 
 def test_a_second_attempt_joins_the_first_while_its_end_is_unknown(
-    cluster: Cluster, hurried: KafkaLog, clock: OwnClock
+    cluster: Cluster, hurried: KafkaLog, log: KafkaLog, clock: OwnClock
 ) -> None:
     """F07: the caller was told LOG_UNAVAILABLE and sends the event again; it is stored once."""
-    log = hurried
     event = NewRecord("feedback", b"retried", b"v", identity=Identity("acme", "e-1", "d"))
     cluster.pause(1)
-    assert isinstance(failing(put(log, event, clock)), LogUnavailable)
-    again = put(log, event, clock)
+    assert isinstance(failing(put(hurried, event, clock)), LogUnavailable)
+    again = put(hurried, event, clock)
     cluster.resume(1)
     outcome = again.exception(60)
     if outcome is not None:
-        wait_until(lambda: log.append([event]).exception(60) is None, "the event's third attempt")
+        wait_until(lambda: hurried.append([event]).exception(60) is None, "the event's third attempt")
     assert len([record for record in everything(log) if record.key == b"retried"]) == 1
 
 
 async def test_an_event_loop_goes_on_while_a_thousand_appends_wait(cluster: Cluster, clock: OwnClock) -> None:
-    log = KafkaLog(settings(cluster.address, **HURRIED))
+    log = impatient(settings(cluster.address, **HURRIED))
     cluster.pause(1)
     try:
         futures = []
