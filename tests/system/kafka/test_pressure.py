@@ -69,7 +69,7 @@ def impatient(of: KafkaSettings) -> KafkaLog:
     for _ in range(60):
         with suppress(LogUnavailable):
             log = KafkaLog(of)
-            wait_until(lambda: not failing_now(log), "the brokers")
+            wait_until(lambda log=log: not failing_now(log), "the brokers")
             return log
     raise AssertionError("no broker answers")
 
