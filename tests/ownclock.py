@@ -16,7 +16,7 @@ import time
 
 _TICK_S = 0.005
 #: Later than this, a wake-up tells of time that was not ours.
-_LATE_S = 0.02
+_LATE_S = 0.1
 
 
 class OwnClock:
