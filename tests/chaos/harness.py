@@ -44,9 +44,10 @@ def spooled(folder: Path, pattern: str = "*.spool") -> int:
 
 
 def is_serving(port: int) -> bool:
+    """A process that stands still for a while is waited for; one that is gone says so at once."""
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1.0)
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=20.0)
         except grpc.RpcError:
             return False
         return answer.status == health_pb2.HealthCheckResponse.SERVING

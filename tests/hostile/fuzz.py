@@ -109,7 +109,7 @@ def _one_request(services: Services, found: Found, target: str, data: bytes, num
     if wanted is None:
         return
     try:
-        wait_until(lambda: services.stored() >= before + wanted and not services.spooled(), "it to be stored", 3.0)
+        wait_until(lambda: services.stored() >= before + wanted and not services.spooled(), "it to be stored", 30.0)
     except TimeoutError:
         where = "waits in a spool for ever" if services.spooled() else "was not stored"
         found.wrong(target, f"answered {told}, and it {where}", number, data)
@@ -145,7 +145,7 @@ def _check_ledger(services: Services, found: Found, number: str) -> None:
 
     try:
         if services.stored():
-            wait_until(caught_up, "the ledger", 20.0)
+            wait_until(caught_up, "the ledger")
     except TimeoutError:
         found.wrong("ledger", "does not read on", number, b"")
 

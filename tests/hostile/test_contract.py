@@ -81,7 +81,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settle(services: Services, count: int) -> None:
-    wait_until(lambda: services.stored() >= count and not services.spooled(), f"{count} records", 10.0)
+    wait_until(lambda: services.stored() >= count and not services.spooled(), f"{count} records")
     assert services.stored() == count
 
 
@@ -140,7 +140,7 @@ def test_after_all_of_them_everybody_serves_the_ledger_has_read_on_and_no_error_
         rows = ledger_pb2.GetParityResponse.FromString(raw).rows if told == "OK" else ()
         return all(row.position >= row.end for row in rows)
 
-    wait_until(caught_up, "the ledger", 30.0)
+    wait_until(caught_up, "the ledger")
     assert services.bugs() == {}
 
 

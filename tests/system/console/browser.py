@@ -71,11 +71,11 @@ class Browser:
         self.loaded = 0
         try:
             port_file = folder / "profile" / "DevToolsActivePort"
-            wait_until(lambda: port_file.exists() and port_file.read_text().count("\n") >= 1, "Chromium", 30.0)
+            wait_until(lambda: port_file.exists() and port_file.read_text().count("\n") >= 1, "Chromium")
             port = port_file.read_text().split("\n")[0]
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=10) as answered:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=60) as answered:
                 page = next(each for each in json.load(answered) if each["type"] == "page")
-            self._socket = websocket.create_connection(page["webSocketDebuggerUrl"], timeout=30)
+            self._socket = websocket.create_connection(page["webSocketDebuggerUrl"], timeout=60)
             for domain in ("Page", "Runtime", "Log", "DOM", "Accessibility", "Network"):
                 self.tell(f"{domain}.enable")
         except BaseException:
@@ -109,7 +109,7 @@ class Browser:
         """What is shown of it; "" where there is none."""
         return self.run(f"(document.querySelector({json.dumps(selector)}) || {{innerText: ''}}).innerText")
 
-    def wait(self, selector: str, words: str = "", timeout_s: float = 20.0) -> None:
+    def wait(self, selector: str, words: str = "", timeout_s: float = 60.0) -> None:
         """Until the element is there and shows the words."""
 
         def there() -> bool:
@@ -182,7 +182,7 @@ class Browser:
     def _loading(self, act: Callable[[], Any]) -> None:
         before = self.loaded
         act()
-        deadline = time.monotonic() + 30.0
+        deadline = time.monotonic() + 60.0
         while self.loaded == before:
             if time.monotonic() > deadline:
                 raise TimeoutError("the page did not load")

@@ -61,7 +61,8 @@ def test_answers_flow_while_everything_of_ours_is_away_and_are_in_the_log_afterw
             world.gateway.kill()
             world.gateway.start()
             asked += [ask(client, f"after {n}") for n in range(3)]
-            assert world.arms.arms().canary_refused == "no_renewal", "a lease of history grants nothing: stable"
+            # A lease of history grants nothing: stable.
+            wait_until(lambda: world.arms.arms().canary_refused == "no_renewal", "the history")
             shutil.move(tmp_path / "gone", tmp_path / "registry")
             world.feedback.start()
             wait_until(lambda: len(completed(world)) == 26, "the answers of the outage")

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rejoinder.cli.supervisor import free_ports
-from rejoinder.clients import Connection, PolicyClient
+from rejoinder.clients import PolicyClient
 from rejoinder.clients.owner import LogOwnerClient
 from rejoinder.core.arms import ArmsTable, Lease, Step, Version
 from rejoinder.core.codec import encode
@@ -25,6 +25,7 @@ from rejoinder.stream.headers import event_of
 from rejoinder.stream.port import NewRecord
 
 from tests.chaos.harness import Process, spooled
+from tests.patient import Patient
 from tests.system.gateway.upstream import Upstream
 from tests.system.logs import everything
 
@@ -107,7 +108,7 @@ class World:
         """ListArms, as the rollout engine asks for it."""
         if self._client is None:
             assert self.gateway is not None
-            self._client = PolicyClient(Connection(f"127.0.0.1:{self.gateway.port}", deadline_s=60.0))
+            self._client = PolicyClient(Patient(f"127.0.0.1:{self.gateway.port}", deadline_s=60.0))
         return self._client
 
     def begin_canary(self, weight: float) -> None:
@@ -118,9 +119,10 @@ class World:
             written_at=now,
             canary=self.canary,
             steps=(Step(weight, now),),
-            lease=Lease(30.0, now, now + 30.0),
+            # None lapses within a test, however slow the machine.
+            lease=Lease(600.0, now, now + 600.0),
         )
-        with LogOwnerClient(Connection(f"127.0.0.1:{self.feedback.port}")) as owner:
+        with LogOwnerClient(Patient(f"127.0.0.1:{self.feedback.port}")) as owner:
             owner.append([NewRecord("arms", POLICY.encode(), encode(self.table))])
 
     def interactions(self) -> list[Interaction]:

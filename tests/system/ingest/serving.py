@@ -92,7 +92,7 @@ class Running:
 
     async def raw(self, path: str, payload: bytes, **options: Any) -> bytes:
         """Sends bytes as they are; returns bytes as they come."""
-        return await self.channel.unary_unary(path)(payload, timeout=10, **options)
+        return await self.channel.unary_unary(path)(payload, timeout=60, **options)
 
 
 def room_of(log: Log, settings: FeedbackSettings, chassis: Chassis) -> Room:

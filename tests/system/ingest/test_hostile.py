@@ -193,6 +193,6 @@ async def test_two_requests_in_one_call_are_the_first_one(server: Running) -> No
         yield feedback()
         yield feedback()
 
-    call = server.channel.stream_unary(FEEDBACK)(twice(), timeout=10)
+    call = server.channel.stream_unary(FEEDBACK)(twice(), timeout=60)
     assert len(feedback_pb2.RecordResponse.FromString(await call).results) == 1
     assert await answer(server, FEEDBACK, feedback()) == "RECORDED"

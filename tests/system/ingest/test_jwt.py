@@ -48,7 +48,7 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 async def server(keys: JwksServer, clock: ManualClock) -> AsyncIterator[Running]:
-    jwt = JwtSettings(issuer=ISSUER, audience=AUDIENCE, jwks=keys.url, refresh_s=3600.0)
+    jwt = JwtSettings(issuer=ISSUER, audience=AUDIENCE, jwks=keys.url, refresh_s=3600.0, timeout_s=60.0)
     async with running(server=ServerSettings(grace_s=1.0, auth=AuthSettings(jwt=jwt)), clock=clock) as made:
         yield made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rejoinder.clients import AsyncFeedbackClient, Connection
+from rejoinder.clients import AsyncFeedbackClient
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import Quota
 from rejoinder.core.types import Feedback, FollowUp, RecordOutcome
@@ -14,6 +14,7 @@ from rejoinder.runtime.settings import AuthSettings, ServerSettings
 from rejoinder.stream.headers import event_of
 from rejoinder.stream.memory import MemoryLog
 
+from tests.patient import Patient
 from tests.system.ingest.serving import running
 
 pytestmark = pytest.mark.system
@@ -37,8 +38,8 @@ async def test_u19_a_tenant_over_its_quota_waits_as_told_and_another_one_does_no
     clock = ManualClock()
     log = MemoryLog(clock)
     async with running(log, server_settings, settings, clock) as server:
-        once = AsyncFeedbackClient(Connection(server.target, token="one", tries=1))
-        both = AsyncFeedbackClient(Connection(server.target, token="two", tries=1))
+        once = AsyncFeedbackClient(Patient(server.target, token="one", tries=1))
+        both = AsyncFeedbackClient(Patient(server.target, token="two", tries=1))
         async with once, both:
             first = await once.record_feedback([said(f"e{n}") for n in range(6)])
             assert {r.outcome for r in first} == {RecordOutcome.RECORDED}

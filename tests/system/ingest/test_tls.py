@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from rejoinder.clients import AsyncFeedbackClient, Connection, Tls
+from rejoinder.clients import AsyncFeedbackClient, Tls
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import RejoinderError, Unauthenticated
 from rejoinder.core.types import Feedback, FollowUp
@@ -15,6 +15,7 @@ from rejoinder.runtime.settings import AuthSettings, ServerSettings, TlsSettings
 from rejoinder.stream.headers import event_of
 from rejoinder.stream.memory import MemoryLog
 
+from tests.patient import Patient
 from tests.system.ingest.serving import Running, running
 
 pytestmark = pytest.mark.system
@@ -68,7 +69,7 @@ def put(pair: tuple[Path, ...], at: tuple[Path, ...]) -> None:
 
 
 async def recorded(server: Running, tls: Tls | None) -> bool:
-    connection = Connection(server.target, tls=tls, tries=1, deadline_s=5)
+    connection = Patient(server.target, tls=tls, tries=1, deadline_s=60)
     async with AsyncFeedbackClient(connection) as client:
         return (await client.record_feedback([Feedback(interaction_id="i", kind=FollowUp("no"))]))[0].recorded
 
@@ -156,7 +157,7 @@ async def test_a_client_shows_the_certificate_that_its_files_hold_now(
     event = Feedback(interaction_id="i", kind=FollowUp("no"))
     async with running(server=settings) as server:
         tls = Tls(new.ca, *at, server_name="feedback")
-        async with AsyncFeedbackClient(Connection(server.target, tls=tls, tries=1, deadline_s=5)) as client:
+        async with AsyncFeedbackClient(Patient(server.target, tls=tls, tries=1, deadline_s=60)) as client:
             with pytest.raises(RejoinderError):
                 await client.record_feedback([event])
             put(new.issue("policy"), at)
@@ -173,7 +174,7 @@ async def test_a_client_keeps_what_it_has_while_its_files_are_half_replaced(
     event = Feedback(interaction_id="i", kind=FollowUp("no"))
     async with running(server=settings) as server:
         tls = Tls(roots, *at, server_name="feedback")
-        async with AsyncFeedbackClient(Connection(server.target, tls=tls, tries=1, deadline_s=5)) as client:
+        async with AsyncFeedbackClient(Patient(server.target, tls=tls, tries=1, deadline_s=60)) as client:
             assert (await client.record_feedback([event]))[0].recorded
             for file, half in ((at[0], new.issue("policy")[0].read_bytes()), (at[1], b"-----BEGIN"), (roots, b"")):
                 before = file.read_bytes()

@@ -33,7 +33,8 @@ from tests.system.kafka.test_services import kafka
 from tests.system.kafka.world import admin_of, opened, settings
 from tests.system.logs import everything
 
-pytestmark = pytest.mark.system
+#: Twenty seconds where nobody else runs, three times as many where others do.
+pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
 ANN, PHRASE = f"ann-{uuid.uuid4().hex}", f"my cat is called {uuid.uuid4().hex}"
 

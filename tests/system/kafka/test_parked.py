@@ -20,9 +20,9 @@ def test_a_partition_that_was_parked_is_read_on(freed: bool) -> None:
     read to its end stands there for ever, and the parked one is neither given out nor fetched again."""
     of = settings(shared(), partitions=2)
     with opened(of) as log:
-        taken = [log.append([NewRecord("feedback", b"%d" % n, b"x")]).result(10)[0].coordinate for n in range(9)]
+        taken = [log.append([NewRecord("feedback", b"%d" % n, b"x")]).result(60)[0].coordinate for n in range(9)]
         key = b"%d" % next(n for n, where in enumerate(taken) if where.partition == 0)
-        log.append([NewRecord("feedback", key, b"x")] * 20).result(10)
+        log.append([NewRecord("feedback", key, b"x")] * 20).result(60)
         consumer = Library(of, "test").reader()
         long, short = (TopicPartition(full_name(of.prefix, "feedback"), partition) for partition in (0, 1))
         try:
@@ -38,6 +38,6 @@ def test_a_partition_that_was_parked_is_read_on(freed: bool) -> None:
             consumer.resume(long)
             if freed:
                 free_parked(consumer)
-            assert bool(consumer.poll(2000 if freed else 500, 500)) is freed
+            assert bool(consumer.poll(30_000 if freed else 500, 500)) is freed
         finally:
             consumer.close()

@@ -9,12 +9,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from rejoinder.clients import Connection, FeedbackClient
+from rejoinder.clients import FeedbackClient
 from rejoinder.core.errors import Quota
 from rejoinder.core.types import Click, Feedback, RecordOutcome
 from rejoinder.stream.headers import event_of
 
 from tests.brokers import shared
+from tests.patient import Patient
 from tests.system.kafka.test_services import kafka
 from tests.system.kafka.test_signals import running
 from tests.system.kafka.world import opened, settings
@@ -49,7 +50,7 @@ def test_two_processes_keep_to_a_quota_together_and_a_retry_is_neither_refused_n
         clients = []
         for name in ("a", "b"):
             process = closing.enter_context(running(tmp_path / name, "feedback", told))
-            clients.append(FeedbackClient(Connection(f"127.0.0.1:{process.port}", tries=1)))
+            clients.append(FeedbackClient(Patient(f"127.0.0.1:{process.port}", tries=1)))
             closing.callback(clients[-1].close)
         for client in clients:
             taken.append([])

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import (
     ACL,
+    ACLFilter,
     ACLOperation,
     ACLPermissionType,
     ACLResourcePatternType,
     NewTopic,
     ResourcePattern,
+    ResourcePatternFilter,
     ResourceType,
     UserScramCredentialUpsertion,
 )
@@ -31,7 +33,7 @@ from rejoinder.stream.topics import OWNABLE, OwnTopics, full_name, of_kinds, own
 from tests.brokers import Cluster
 from tests.chaos.harness import wait_until
 from tests.system.ingest.test_tls import Authority
-from tests.system.kafka.world import admin_of, drain, new, opened, password_file, settings
+from tests.system.kafka.world import UNHURRIED, admin_of, drain, new, opened, password_file, settings
 from tests.system.logs import everything
 
 pytestmark = pytest.mark.system
@@ -114,7 +116,22 @@ def cluster(folder: Path, authority: Authority) -> Iterator[Cluster]:
             for mechanism, users in (("SCRAM-SHA-256", ["feedback"]), ("SCRAM-SHA-512", [*GRANTED, "observe"])):
                 made = [UserScramCredentialUpsertion(user, mechanism, PASSWORD) for user in users]
                 assert not any(admin.alter_user_scram_credentials(made).values())
+            wait_until(lambda: len(known_users(admin)) == len(GRANTED) + 2, "the users, at the broker")
         yield running
+
+
+def known_users(admin: KafkaAdminClient) -> list[tuple[str, int]]:
+    """User and mechanism of each password, as the broker has heard of them: a moment after they were written down."""
+    found = admin.describe_user_scram_credentials()
+    return [(user, one["mechanism"]) for user, row in found.items() for one in row["credential_infos"]]
+
+
+def grant(admin: KafkaAdminClient, acls: Sequence[ACL]) -> None:
+    """Returns when the broker goes by them, a moment after they were written down."""
+    admin.create_acls(acls)
+    anything = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
+    every = ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ANY, anything)
+    wait_until(lambda: set(acls) <= set(admin.describe_acls(every)[0]), "what was granted, at the broker")
 
 
 def speaks(cluster: Cluster, of: KafkaSettings, user: str = "feedback") -> None:
@@ -123,9 +140,9 @@ def speaks(cluster: Cluster, of: KafkaSettings, user: str = "feedback") -> None:
     kinds = (ResourceType.TOPIC, ResourceType.GROUP, ResourceType.TRANSACTIONAL_ID)
     prefixed = ACLResourcePatternType.PREFIXED
     with admin_of(cluster.address) as admin:
-        admin.create_acls([allow(user, kind, f"{of.prefix}.", prefixed, ACLOperation.ALL) for kind in kinds])
+        grant(admin, [allow(user, kind, f"{of.prefix}.", prefixed, ACLOperation.ALL) for kind in kinds])
     with opened(of) as log:
-        log.append([new("k", "one")]).result(10)
+        log.append([new("k", "one")]).result(60)
         member = log.subscribe("g", ["feedback"], "m1")
         assert [record.value for record in drain(member, 1)] == [b"one"]
         transaction = log.transaction("slot-0")
@@ -138,18 +155,18 @@ def speaks(cluster: Cluster, of: KafkaSettings, user: str = "feedback") -> None:
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_scram_with_a_password_file(cluster: Cluster, folder: Path, mechanism: str) -> None:
     file = password_file(folder, PASSWORD)
-    speaks(cluster, settings(cluster.at("SCRAM"), sasl=mechanism, user="feedback", password_file=file))
+    speaks(cluster, settings(cluster.at("SCRAM"), sasl=mechanism, user="feedback", password_file=file, **UNHURRIED))
 
 
 def test_scram_over_tls(cluster: Cluster, folder: Path, authority: Authority) -> None:
     file = password_file(folder, PASSWORD)
-    of = {"sasl": "SCRAM-SHA-512", "user": "feedback", "password_file": file}
+    of = {"sasl": "SCRAM-SHA-512", "user": "feedback", "password_file": file, **UNHURRIED}
     speaks(cluster, settings(cluster.at("BOTH"), **of, tls=True, ca_file=authority.ca))
 
 
 def test_mtls_names_the_process_by_its_certificate(cluster: Cluster, authority: Authority) -> None:
     cert, key = authority.issue("feedback")
-    of = settings(cluster.at("MUTUAL"), tls=True, ca_file=authority.ca, cert_file=cert, key_file=key)
+    of = settings(cluster.at("MUTUAL"), tls=True, ca_file=authority.ca, cert_file=cert, key_file=key, **UNHURRIED)
     speaks(cluster, of, "CN=feedback")
 
 
@@ -175,7 +192,7 @@ def test_a_password_file_that_is_not_there_is_named(cluster: Cluster, folder: Pa
 def test_a_broker_of_another_authority_is_not_spoken_to(cluster: Cluster, folder: Path) -> None:
     stranger = Authority(folder, "stranger").make()
     cert, key = stranger.issue("feedback")
-    of = settings(cluster.at("MUTUAL"), tls=True, ca_file=stranger.ca, cert_file=cert, key_file=key, request_s=2.0)
+    of = settings(cluster.at("MUTUAL"), tls=True, ca_file=stranger.ca, cert_file=cert, key_file=key, request_s=6.0)
     with pytest.raises(BadSettings, match=r"do not trust each other: check kafka.ca_file"), opened(of):
         pass
 
@@ -194,7 +211,7 @@ def granted(cluster: Cluster, folder: Path) -> dict[str, KafkaSettings]:
     file = password_file(folder, PASSWORD)
     own = {"acme": OwnTopics(partitions=1)}
     of = settings(
-        cluster.at("BOTH"), sasl="SCRAM-SHA-512", user="feedback", password_file=file, delivery_s=3.0, tenants=own
+        cluster.at("BOTH"), sasl="SCRAM-SHA-512", user="feedback", password_file=file, tenants=own, **UNHURRIED
     )
     literal, prefixed = ACLResourcePatternType.LITERAL, ACLResourcePatternType.PREFIXED
     acls = []
@@ -207,16 +224,16 @@ def granted(cluster: Cluster, folder: Path) -> dict[str, KafkaSettings]:
     for (user, kind, name), operations in NAMED.items():
         acls += [allow(user, kind, f"{of.prefix}.{name}", prefixed, operation) for operation in operations]
     with admin_of(cluster.address) as admin:
-        admin.create_acls(acls)
+        grant(admin, acls)
     ca = Authority(folder, "brokers").ca
     return {user: replace(of, user=user, tls=True, ca_file=ca, make_topics=user == "feedback") for user in GRANTED}
 
 
 def test_every_process_does_its_work_with_the_acls_it_is_said_to_need(granted: dict[str, KafkaSettings]) -> None:
     with opened(granted["feedback"]) as log:
-        log.append([new("k", "one"), new("k", "two", "interactions"), of_acme("five")]).result(10)
+        log.append([new("k", "one"), new("k", "two", "interactions"), of_acme("five")]).result(60)
     with opened(granted["ledger"]) as log:
-        log.append([new("n", "reference", "evidence"), of_acme("reference", "evidence")]).result(10)
+        log.append([new("n", "reference", "evidence"), of_acme("reference", "evidence")]).result(60)
     with opened(granted["signals"], appends=False) as log:
         step = log.transaction("signals:set/0")
         member = log.subscribe("signals:set", ["evidence", "evidence@acme"], "0")
@@ -232,7 +249,7 @@ def test_every_process_does_its_work_with_the_acls_it_is_said_to_need(granted: d
             wait_until(lambda: log.written(topic, decided=True) == log.written(topic), "the step's marks")  # noqa: B023
         found = of_kinds(log.topics, ("interactions", "feedback", "signals"))
         assert [len(everything(log, topic)) for topic in found] == [1, 0, 1, 1, 1, 1]
-        log.append([new("s", "ticket", "erasures")]).result(10)
+        log.append([new("s", "ticket", "erasures")]).result(60)
         assert log.topic_id("feedback")
     with opened(granted["rollouts"]) as log, opened(granted["policy"], appends=False) as follower:
         owner = KafkaOwner(log, "assist")
@@ -248,9 +265,9 @@ def test_a_tenants_own_reader_sees_its_topics_and_no_others(
     of = granted["feedback"]
     theirs, prefixed = f"{of.prefix}.tenant.acme.", ACLResourcePatternType.PREFIXED
     with admin_of(cluster.address) as admin:
-        admin.create_acls([allow("observe", ResourceType.TOPIC, theirs, prefixed, ACLOperation.READ)])
+        grant(admin, [allow("observe", ResourceType.TOPIC, theirs, prefixed, ACLOperation.READ)])
     with opened(of) as log:
-        log.append([of_acme("mine"), new("k", "others'")]).result(10)
+        log.append([of_acme("mine"), new("k", "others'")]).result(60)
         own, shared_one = (full_name(of.prefix, name) for name in ("feedback@acme", "feedback"))
     brokers = replace(of, user="observe")
     read = ForeignTopics(brokers, [own], {})
@@ -264,9 +281,9 @@ def test_a_tenants_own_reader_sees_its_topics_and_no_others(
 
 def test_what_was_not_granted_is_refused_as_not_allowed(granted: dict[str, KafkaSettings]) -> None:
     with opened(granted["feedback"]) as log:
-        log.append([new("k", "one")]).result(10)
+        log.append([new("k", "one")]).result(60)
         for topic in ("feedback", "feedback@acme"):
-            log.append([new("k", "one") if topic == "feedback" else of_acme("one")]).result(10)
+            log.append([new("k", "one") if topic == "feedback" else of_acme("one")]).result(60)
             named = re.escape(full_name(granted["feedback"].prefix, topic))
             with pytest.raises(LogUnavailable, match=rf"do not allow it: reading \({named}\)"):
                 everything(log, topic)
@@ -277,7 +294,7 @@ def test_what_was_not_granted_is_refused_as_not_allowed(granted: dict[str, Kafka
         step.close()
     with opened(granted["policy"], appends=False) as log:
         with pytest.raises(FailedPrecondition, match="for reading only"):
-            log.append([new("assist", "forged", "arms")]).result(10)
+            log.append([new("assist", "forged", "arms")]).result(60)
         with pytest.raises(LogUnavailable, match="do not allow it: taking a transactional id"):
             log.transaction("arms/assist")
 
@@ -292,7 +309,7 @@ def test_the_observer_needs_read_on_their_topics_and_on_its_group_and_nothing_el
         admin.create_topics([NewTopic(topic, 1, 1) for topic in topics])
         admin.wait_for_topics(topics)
         granted = ((ResourceType.TOPIC, topics[0]), (ResourceType.GROUP, group))
-        admin.create_acls([allow("observe", kind, name, literal, ACLOperation.READ) for kind, name in granted])
+        grant(admin, [allow("observe", kind, name, literal, ACLOperation.READ) for kind, name in granted])
     brokers = BrokersTheme(
         bootstrap=cluster.at("BOTH"),
         sasl="SCRAM-SHA-512",
@@ -303,7 +320,7 @@ def test_the_observer_needs_read_on_their_topics_and_on_its_group_and_nothing_el
     )
     of = KafkaSettings(**brokers.model_dump())
     theirs = KafkaProducer(bootstrap_servers=cluster.address)
-    theirs.send(topics[0], b"{}").get(10)
+    theirs.send(topics[0], b"{}").get(60)
     theirs.close()
     read = ForeignTopics(of, topics[:1], {})
     member = read.join(group, "observe-0", Start("earliest"))

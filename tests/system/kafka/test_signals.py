@@ -39,15 +39,16 @@ from tests.system.kafka.reading import (
 )
 from tests.system.kafka.test_services import kafka
 from tests.system.kafka.test_topics import set_to
-from tests.system.kafka.world import admin_of, opened, settings
+from tests.system.kafka.world import UNHURRIED, admin_of, opened, settings
 from tests.system.logs import everything
 
-pytestmark = pytest.mark.system
+#: One of them waits for groups to form five times.
+pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
 def of() -> KafkaSettings:
-    return settings(shared())
+    return settings(shared(), **UNHURRIED)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from rejoinder.stream.kafka.settings import KafkaSettings
 
 from tests.brokers import shared
 from tests.chaos.harness import wait_until
-from tests.system.kafka.world import admin_of, drain, names, new, opened, raw_records, settings
+from tests.system.kafka.world import UNHURRIED, admin_of, drain, names, new, opened, raw_records, settings
 
 pytestmark = pytest.mark.system
 
@@ -32,7 +32,7 @@ def admin() -> Iterator[KafkaAdminClient]:
 
 @pytest.fixture
 def of() -> KafkaSettings:
-    return settings(shared())
+    return settings(shared(), **UNHURRIED)
 
 
 def set_to(admin: KafkaAdminClient, topic: str, **changed: str) -> None:
@@ -111,7 +111,7 @@ def test_somebody_elses_program_reads_a_cloud_event(of: KafkaSettings) -> None:
     event = Feedback(event_id="e-1", tenant="acme", conversation_id="c-1", occurred_at=1.5, kind=FollowUp("thanks"))
     with opened(of) as log:
         sent = record_of(event, "rejoinder/feedback", TRACE)
-        log.append([sent]).result(10)
+        log.append([sent]).result(60)
         (raw,) = raw_records(of, "feedback", 1)
     headers = {name: value.decode() for name, value in raw.headers}
     assert headers == {
@@ -133,7 +133,7 @@ def test_a_topic_made_anew_stops_who_reads_it_and_is_made_by_nobody_who_asks(
     """LOG_REPLACED: positions that are kept elsewhere, and a reader that runs on while it happens."""
     with opened(of) as log:
         before = log.topic_id("feedback")
-        log.append([new(f"k{i}", "v") for i in range(9)]).result(10)
+        log.append([new(f"k{i}", "v") for i in range(9)]).result(60)
         member = log.subscribe("g", ["feedback"], "m1")
         drain(member, 9)
         name = f"{of.prefix}.feedback.v1"
@@ -149,14 +149,15 @@ def test_a_topic_made_anew_stops_who_reads_it_and_is_made_by_nobody_who_asks(
         with opened(of) as anew:
             assert anew.topic_id("feedback") != before
             assert log.topic_id("feedback") != before
-            anew.append([new(f"k{i}", "other") for i in range(30)]).result(10)
+            anew.append([new(f"k{i}", "other") for i in range(30)]).result(60)
             with pytest.raises(LogReplaced):
                 drain(member, 1)
         member.close()
 
 
 def test_what_was_written_to_an_added_partition_counts_before_the_reader_has_heard_of_it(of: KafkaSettings) -> None:
-    with opened(of) as log, opened(of) as other:
+    # Its reader looks at the topics once, and not again within the test.
+    with opened(replace(of, metadata_s=300.0)) as log, opened(of) as other:
         assert log.written("signals") == dict.fromkeys(range(3), 0) == log.end_offsets("signals")
         other.grow("signals", 4)
         wait_until(lambda: 3 in log.written("signals"), "the added partition")

@@ -16,6 +16,8 @@ from rejoinder.stream.port import Consumer, NewRecord, Record
 from rejoinder.stream.topics import TOPICS, full_name
 
 WAIT_S = 30.0
+#: Of logs whose members nobody kills: one that the machine holds up for a second keeps its partitions.
+UNHURRIED = {"session_timeout_s": 20.0, "poll_interval_s": 60.0}
 
 
 def settings(bootstrap: str, **changed: Any) -> KafkaSettings:

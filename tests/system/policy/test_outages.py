@@ -52,14 +52,18 @@ def test_a_process_that_is_told_to_end_while_feedback_is_down_leaves_its_answers
     wait_until(lambda: ids(world) == Counter(asked), "the answers of the process before")
 
 
-def test_a_process_that_is_told_to_end_sends_what_it_has_first(world: World) -> None:
-    client = world.client()
-    for number in range(5):
-        world.ask(asking(interaction_id=f"last-{number}"), client)
-    assert world.policy is not None
-    assert world.policy.terminate() == 0
-    assert len(ids(world)) == 5
-    assert world.spooled() == 0
+def test_a_process_that_is_told_to_end_sends_what_it_has_first(tmp_path: Path) -> None:
+    world = World(tmp_path, {"RECORD__DRAIN_S": "25"})
+    try:
+        client = world.start().client()
+        for number in range(5):
+            world.ask(asking(interaction_id=f"last-{number}"), client)
+        assert world.policy is not None
+        assert world.policy.terminate() == 0
+        assert len(ids(world)) == 5
+        assert world.spooled() == 0
+    finally:
+        world.close()
 
 
 def test_a_full_spool_answers_from_stable_and_counts_what_it_drops(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rejoinder.clients import Connection, PolicyClient
+from rejoinder.clients import PolicyClient
 from rejoinder.clients.owner import LogOwnerClient
 from rejoinder.clients.policy import End, GenerateAsk, Part, Start
 from rejoinder.core.arms import ArmsTable, Lease, Step, Version
@@ -25,6 +25,7 @@ from rejoinder.stream.headers import event_of
 from rejoinder.stream.port import NewRecord
 
 from tests.chaos.harness import Process, spooled
+from tests.patient import Patient
 from tests.system.logs import everything
 from tests.tinypolicy import ADAPTERS, tiny_policy
 
@@ -95,7 +96,7 @@ class World:
 
     def client(self, **options: object) -> PolicyClient:
         assert self.policy is not None
-        connection = Connection(f"127.0.0.1:{self.policy.port}", deadline_s=60.0, tries=1)
+        connection = Patient(f"127.0.0.1:{self.policy.port}", deadline_s=60.0, tries=1)
         self._clients.append(PolicyClient(replace(connection, **options)))
         return self._clients[-1]
 
@@ -114,7 +115,8 @@ class World:
         self._append(self.table)
         return self.table
 
-    def canary(self, version: Version, weight: float, ttl_s: float = 30.0) -> None:
+    def canary(self, version: Version, weight: float, ttl_s: float = 600.0) -> None:
+        """ttl_s: of a lease that nobody renews; by default none lapses within a test, however slow the machine."""
         now = time.time()
         self.decide(canary=version, steps=(Step(weight, now),), lease=Lease(ttl_s, now, now + ttl_s))
 
@@ -150,7 +152,7 @@ class World:
             self._follower.close()
 
     def _append(self, table: ArmsTable) -> None:
-        with LogOwnerClient(Connection(f"127.0.0.1:{self.feedback.port}")) as owner:
+        with LogOwnerClient(Patient(f"127.0.0.1:{self.feedback.port}")) as owner:
             owner.append([NewRecord("arms", table.policy.encode(), encode(table))])
 
     def _published(self, number: int, made: Path) -> Version:

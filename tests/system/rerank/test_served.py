@@ -6,7 +6,7 @@ import asyncio
 import socket
 
 import pytest
-from rejoinder.clients import AsyncRerankClient, Connection
+from rejoinder.clients import AsyncRerankClient
 from rejoinder.clients.rerank import RerankAsk
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import EmptyField, TooLong, UnknownRow
@@ -20,6 +20,7 @@ from rejoinder.stream.headers import event_of
 from rejoinder.stream.memory import MemoryLog
 
 from tests.chaos.harness import wait_until
+from tests.patient import Patient
 from tests.system.ingest.serving import running
 from tests.system.serving import served
 
@@ -59,7 +60,7 @@ def slates(log: MemoryLog) -> list:
 
 async def test_every_ranker_orders_by_its_own_scores_and_says_which_weights_they_are(settings, models):
     async with served("rerank", settings(free_address(), drain_s=0.0), build) as at:
-        async with AsyncRerankClient(Connection(at.target)) as client:
+        async with AsyncRerankClient(Patient(at.target, deadline_s=60.0)) as client:
             by_likeness = await client.rerank(ASK)
             assert by_likeness.ranked[0].id == "bread"
             assert by_likeness.digest == verified(models / "minilm").digest
@@ -74,7 +75,7 @@ async def test_every_ranker_orders_by_its_own_scores_and_says_which_weights_they
 async def test_what_is_known_of_the_user_moves_the_scores(settings):
     known = (Message(Role.USER, "I love cats."),)
     async with served("rerank", settings(free_address(), drain_s=0.0), build) as at:
-        async with AsyncRerankClient(Connection(at.target)) as client:
+        async with AsyncRerankClient(Patient(at.target, deadline_s=60.0)) as client:
             plain, personal = [
                 {c.id: c.score for c in (await client.rerank(ask)).ranked}
                 for ask in (ASK, RerankAsk(ASK.query, CANDIDATES, user_context=known))
@@ -85,7 +86,7 @@ async def test_what_is_known_of_the_user_moves_the_scores(settings):
 async def test_a_slate_is_in_the_log_as_it_was_shown_with_propensities_u14(settings):
     log = MemoryLog(SystemClock())
     async with running(log) as feedback, served("rerank", settings(feedback.target), build) as at:
-        async with AsyncRerankClient(Connection(at.target)) as client:
+        async with AsyncRerankClient(Patient(at.target, deadline_s=60.0)) as client:
             shown = await client.rerank(RerankAsk(ASK.query, CANDIDATES, temperature=0.3, seed=3, top_n=2))
         await asyncio.to_thread(wait_until, lambda: len(slates(log)) == 1, "the slate")
         [logged] = slates(log)
@@ -97,7 +98,10 @@ async def test_a_slate_is_in_the_log_as_it_was_shown_with_propensities_u14(setti
 
 async def test_with_the_log_away_slates_are_shown_and_reach_it_when_it_is_back(settings):
     address, log = free_address(), MemoryLog(SystemClock())
-    async with served("rerank", settings(address), build) as at, AsyncRerankClient(Connection(at.target)) as client:
+    async with (
+        served("rerank", settings(address), build) as at,
+        AsyncRerankClient(Patient(at.target, deadline_s=60.0)) as client,
+    ):
         shown = [await client.rerank(ASK) for _ in range(3)]
         assert all(len(slate.ranked) == 3 for slate in shown)
         port = int(address.rsplit(":", 1)[1])
@@ -108,7 +112,7 @@ async def test_with_the_log_away_slates_are_shown_and_reach_it_when_it_is_back(s
 
 async def test_a_full_store_loses_records_and_no_slate_and_says_how_many(settings):
     async with served("rerank", settings(free_address(), spool_max_bytes=1024, drain_s=0.0), build) as at:
-        async with AsyncRerankClient(Connection(at.target)) as client:
+        async with AsyncRerankClient(Patient(at.target, deadline_s=60.0)) as client:
             for _ in range(8):
                 assert len((await client.rerank(ASK)).ranked) == 3
         kept, dropped = (at.metrics.value("slates_total", record=name) for name in ("kept", "dropped"))
@@ -119,7 +123,7 @@ async def test_a_full_store_loses_records_and_no_slate_and_says_how_many(setting
 
 async def test_refusals_carry_their_reasons(settings):
     async with served("rerank", settings(free_address(), drain_s=0.0), build) as at:
-        async with AsyncRerankClient(Connection(at.target)) as client:
+        async with AsyncRerankClient(Patient(at.target, deadline_s=60.0)) as client:
             with pytest.raises(UnknownRow, match="identity"):
                 await client.rerank(RerankAsk("q", CANDIDATES, ranker="oracle"))
             with pytest.raises(EmptyField):

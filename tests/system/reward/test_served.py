@@ -9,9 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
-from rejoinder.clients import AsyncRewardClient, Connection, RewardClient
+from rejoinder.clients import AsyncRewardClient, RewardClient
 from rejoinder.core.errors import EmptyField, NoSuchHead, QueueFull, TooLong
 from rejoinder.core.modelfolder import FACTS, GRAPH, seal, verified
 from rejoinder.core.types import Message, Role
@@ -23,6 +24,7 @@ from rejoinder.runtime.settings import ServerSettings
 from rejoinder.runtime.textmodel import BatchSettings, ModelSettings
 
 from tests.chaos.harness import wait_until
+from tests.patient import Patient
 from tests.system.serving import served
 
 pytestmark = pytest.mark.system
@@ -41,7 +43,10 @@ def settings(models):
 
 
 async def test_scores_come_in_order_with_the_digest_of_the_files_that_were_loaded_f12(settings):
-    async with served("reward", settings, build) as at, AsyncRewardClient(Connection(at.target)) as client:
+    async with (
+        served("reward", settings, build) as at,
+        AsyncRewardClient(Patient(at.target, deadline_s=60.0)) as client,
+    ):
         scores = await client.score(ASKED, [GOOD, "I don't know.", GOOD])
         assert scores.scores[0] == pytest.approx(scores.scores[2], abs=1e-4)
         assert scores.scores[0] > scores.scores[1]
@@ -64,7 +69,7 @@ async def test_a_second_head_judges_a_gate_and_a_copy_of_the_first_does_not(sett
     async with served("reward", settings.model_copy(update={"more": more}), build) as at:
 
         def judged():
-            with RewardClient(Connection(at.target)) as client:
+            with RewardClient(Patient(at.target, deadline_s=60.0)) as client:
                 port = RewardPort(client)
                 return judge("copy", port), judge("gate", port)[0].score(ASKED, [GOOD, "No."]), client.heads()
 
@@ -76,14 +81,20 @@ async def test_a_second_head_judges_a_gate_and_a_copy_of_the_first_does_not(sett
 
 
 async def test_comparisons_of_both_orders_sum_to_one(settings):
-    async with served("reward", settings, build) as at, AsyncRewardClient(Connection(at.target)) as client:
+    async with (
+        served("reward", settings, build) as at,
+        AsyncRewardClient(Patient(at.target, deadline_s=60.0)) as client,
+    ):
         ahead, behind = await asyncio.gather(client.compare(ASKED, GOOD, "No."), client.compare(ASKED, "No.", GOOD))
         assert ahead.probability_a > 0.5
         assert ahead.probability_a + behind.probability_a == pytest.approx(1.0, abs=1e-5)
 
 
 async def test_a_score_does_not_depend_on_what_it_was_batched_with(settings):
-    async with served("reward", settings, build) as at, AsyncRewardClient(Connection(at.target)) as client:
+    async with (
+        served("reward", settings, build) as at,
+        AsyncRewardClient(Patient(at.target, deadline_s=60.0)) as client,
+    ):
         alone = (await client.score(ASKED, [GOOD])).scores[0]
         crowd = [client.score(ASKED, [GOOD + " word" * (n % 17)]) for n in range(40)]
         together = [answer.scores[0] for answer in await asyncio.gather(*crowd)]
@@ -93,7 +104,10 @@ async def test_a_score_does_not_depend_on_what_it_was_batched_with(settings):
 
 
 async def test_refusals_carry_their_reasons(settings):
-    async with served("reward", settings, build) as at, AsyncRewardClient(Connection(at.target)) as client:
+    async with (
+        served("reward", settings, build) as at,
+        AsyncRewardClient(Patient(at.target, deadline_s=60.0)) as client,
+    ):
         with pytest.raises(NoSuchHead):
             await client.score(ASKED, ["a"], head="judge")
         with pytest.raises(EmptyField):
@@ -105,9 +119,10 @@ async def test_refusals_carry_their_reasons(settings):
 async def test_a_full_queue_answers_with_a_delay_and_computes_nothing_for_it(settings):
     small = settings.model_copy(update={"batch": BatchSettings(max_queued_tokens=4000)})
     async with served("reward", small, build) as at:
-        once = Connection(at.target, tries=1)
+        once = Patient(at.target, tries=1, deadline_s=60.0)
         async with AsyncRewardClient(once) as client:
-            calls = [asyncio.create_task(client.score(ASKED, [LONG] * 12)) for _ in range(4)]
+            # One of them fills the queue but for a row, so a second has no room until nearly all of it is computed.
+            calls = [asyncio.create_task(client.score(ASKED, [LONG] * 15)) for _ in range(4)]
             results = await asyncio.gather(*calls, return_exceptions=True)
         refused = [r for r in results if isinstance(r, QueueFull)]
         assert refused
@@ -116,16 +131,19 @@ async def test_a_full_queue_answers_with_a_delay_and_computes_nothing_for_it(set
 
 
 async def test_callers_whose_deadline_the_queue_would_not_meet_are_refused_at_once_and_not_computed_for(settings):
-    async with served("reward", settings, build) as at, AsyncRewardClient(Connection(at.target, tries=1)) as client:
-        busy = asyncio.create_task(client.score(ASKED, [LONG] * 128, deadline_s=60.0))
+    async with served("reward", settings, build) as at, AsyncRewardClient(Patient(at.target, tries=1)) as client:
+        busy = asyncio.create_task(client.score(ASKED, [LONG] * 128, deadline_s=90.0))
         # The batch at work is the busy caller's: whoever comes now waits behind 128 rows.
         await asyncio.to_thread(wait_until, lambda: at.metrics.value("batch_run_s") >= 2, "the second batch")
-        late = [asyncio.create_task(client.score(ASKED, [LONG] * 16, deadline_s=0.4)) for _ in range(4)]
+        # Too short for 128 rows by the headroom that is kept, and long enough for a refusal on a machine held up.
+        late = [asyncio.create_task(client.score(ASKED, [LONG] * 16, deadline_s=3.0)) for _ in range(4)]
         results = await asyncio.gather(*late, return_exceptions=True)
         assert all(isinstance(result, QueueFull) for result in results)
         assert all(result.retry_after_s > 0 for result in results)
-        assert at.metrics.value("rpc_s", method=SCORE, status="RESOURCE_EXHAUSTED") == 4
         assert len((await busy).scores) == 128
+        # Counted when the caller has been told.
+        refused = partial(at.metrics.value, "rpc_s", method=SCORE, status="RESOURCE_EXHAUSTED")
+        await asyncio.to_thread(wait_until, lambda: refused() == 4, "the count of the refused")
         warm_up = 1
         assert at.metrics.value("batch_queue_s") == warm_up + 128
 
@@ -143,7 +161,7 @@ def test_the_process_says_when_it_serves_and_ends_cleanly(models, tmp_path):
     try:
         wait_until(ready.exists, "the ready file")
         port = json.loads(ready.read_text())["port"]
-        with RewardClient(Connection(f"127.0.0.1:{port}")) as client:
+        with RewardClient(Patient(f"127.0.0.1:{port}")) as client:
             assert len(client.score(ASKED, [GOOD]).scores) == 1
         process.send_signal(signal.SIGTERM)
         _, lines = process.communicate(timeout=30)

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rejoinder.clients import Connection, FeedbackClient, LedgerClient, RolloutClient
+from rejoinder.clients import FeedbackClient, LedgerClient, RolloutClient
 from rejoinder.clients.owner import LogOwnerClient
 from rejoinder.clients.rollouts import Rollout
 from rejoinder.core.arms import ArmsTable, Version, bucket, unit_id
@@ -63,6 +63,7 @@ from rejoinder.stream.port import Record
 from rejoinder.v1.policy_pb2_grpc import add_PolicyServiceServicer_to_server
 
 from tests.chaos.harness import Process, wait_until
+from tests.patient import Patient
 
 POLICY = "assist"
 HOLDOUT = 0.2
@@ -193,7 +194,8 @@ class ReplicaServer:
 class Town:
     """owns: the processes, the replica, the people's threads of thought; leaves nothing behind when closed."""
 
-    def __init__(self, folder: Path, versions: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, versions: tuple[str, ...], **plan: Any) -> None:
+        """plan: what differs from PLAN."""
         self.folder = folder
         self.registry = folder / "registry"
         self.store = FolderStore(self.registry)
@@ -224,13 +226,13 @@ class Town:
                 "SOURCE__LEDGER": f"127.0.0.1:{self.ledger.port}",
                 "ENGINE__MEMORY": str(folder / "rollouts.db"),
                 "ENGINE__POLL_S": "0.1",
-                "PLAN": json.dumps(PLAN),
+                "PLAN": json.dumps({**PLAN, **plan}),
             },
         )
-        self._recorder = FeedbackClient(Connection(owner))
-        self._owner = LogOwnerClient(Connection(owner))
-        self._known = LedgerClient(Connection(f"127.0.0.1:{self.ledger.port}"))
-        self.engine = RolloutClient(Connection(f"127.0.0.1:{self.rollouts.port}"))
+        self._recorder = FeedbackClient(Patient(owner))
+        self._owner = LogOwnerClient(Patient(owner))
+        self._known = LedgerClient(Patient(f"127.0.0.1:{self.ledger.port}"))
+        self.engine = RolloutClient(Patient(f"127.0.0.1:{self.rollouts.port}"))
         self._reader = FollowerLog(str(self.log_file), None)  # type: ignore[arg-type]
         self._read_to = 0
         self.shown: list[Interaction] = []
@@ -327,7 +329,7 @@ class Town:
 
     def wait_for_table(self, true: Any) -> None:
         """Until the replica has a table of which it is so."""
-        wait_until(lambda: true(self.replica.view.table), "a table", 30)
+        wait_until(lambda: true(self.replica.view.table), "a table")
 
     def close(self) -> None:
         for client in (self.engine, self._known, self._owner, self._recorder):
