@@ -9,8 +9,8 @@ _CONNECT_MS = 30_000
 
 
 class Patient(Connection):
-    """An application gives an attempt to connect one second, since another replica may be quicker, and a call that may
-    not be repeated fails with it. Where there is one process, and it was held up, that is no fault of anybody's."""
+    """An application gives an attempt to connect three seconds, since another replica may be quicker, and a call that
+    may not be repeated fails with it. Where there is one process, and it was held up, that is nobody's fault."""
 
     def options(self) -> list[tuple[str, str | int]]:
         given = super().options()

@@ -133,37 +133,6 @@ class Process:
         self._process.wait(30)
 
 
-class Standstill:
-    """Times at which this process itself stood still: what a busy host took is no delay of whoever was being waited
-    for. owns: a thread that looks at the clock, while the block lasts."""
-
-    def __init__(self, tick_s: float = 0.02) -> None:
-        self._tick_s = tick_s
-        self._found: list[tuple[float, float]] = []
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="standstill", daemon=True)
-
-    def __enter__(self) -> Standstill:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def within(self, began: float, ended: float) -> float:
-        """Seconds of a span of monotonic time; of one that is over for a while."""
-        return sum(max(0.0, min(b, ended) - max(a, began)) for a, b in self._found)
-
-    def _look(self) -> None:
-        last = time.monotonic()
-        while not self._stop.wait(self._tick_s):
-            now = time.monotonic()
-            if now - last > 2 * self._tick_s:
-                self._found.append((last + self._tick_s, now))
-            last = now
-
-
 class Recorder:
     """What callers were told, on disk before the next call: one acknowledged id per line, fsynced. Thread-safe."""
 

@@ -78,7 +78,9 @@ class Connection:
             ("grpc.enable_retries", 0),
             ("grpc.lb_policy_name", "round_robin"),
             ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 1000),
+            # What one attempt to connect is given: a server that stands still for a second or two is not away, and
+            # calls that may not be repeated would fail with it.
+            ("grpc.min_reconnect_backoff_ms", 3000),
             ("grpc.max_reconnect_backoff_ms", 2000),
             # By default names are asked for again after 30 s: longer than a restart of all replicas takes.
             ("grpc.dns_min_time_between_resolutions_ms", 2000),

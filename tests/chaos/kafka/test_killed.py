@@ -20,7 +20,8 @@ from rejoinder.stream.kafka.log import KafkaLog
 from rejoinder.stream.kafka.settings import KafkaSettings
 
 from tests.brokers import Cluster, shared
-from tests.chaos.harness import Standstill, wait_until
+from tests.chaos.harness import wait_until
+from tests.ownclock import Standstill
 from tests.system.kafka.world import drain, new, opened, settings
 from tests.system.logs import everything
 

@@ -17,7 +17,8 @@ from rejoinder.clients import Connection, RewardClient
 from rejoinder.core.errors import DeadlineExceeded, QueueFull, Unavailable
 from rejoinder.core.types import Message, Role
 
-from tests.chaos.harness import Standstill, Tended, Traffic, kill_in_turn, wait_until
+from tests.chaos.harness import Tended, Traffic, kill_in_turn, wait_until
+from tests.ownclock import Standstill
 from tests.system.models import built
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(280)]

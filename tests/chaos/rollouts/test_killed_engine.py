@@ -13,7 +13,8 @@ from rejoinder.core.arms import Salts, bucket, unit_id
 from rejoinder.registry.served import current
 from rejoinder.rollout.lease import SKEW_S
 
-from tests.chaos.harness import Standstill, wait_until
+from tests.chaos.harness import wait_until
+from tests.ownclock import Standstill
 from tests.system.rollouts.town import HOLDOUT, PLAN, POLICY, Town, canaries
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(280)]
