@@ -51,7 +51,8 @@ from rejoinder.registry.store import FolderStore
 from rejoinder.runtime.admission import Admission
 from rejoinder.runtime.auth import authenticator
 from rejoinder.runtime.logging import EventLog
-from rejoinder.runtime.settings import AuthSettings, JwtSettings
+from rejoinder.runtime.rates import Rates
+from rejoinder.runtime.settings import AuthSettings, JwtSettings, RateSettings
 from rejoinder.runtime.tracing import tracer
 
 #: What a hostile user says; it must come out as it went in, and do nothing.
@@ -176,9 +177,11 @@ class FakeRollouts:
 
 class World:
     """owns: the application and what it stands on. clock: moved by hand. secured: whether people sign in. jwt: an
-    issuer whose tokens sign in too."""
+    issuer whose tokens sign in too. rate: how often a visitor may come."""
 
-    def __init__(self, folder: Path, secured: bool = True, jwt: JwtSettings | None = None) -> None:
+    def __init__(
+        self, folder: Path, secured: bool = True, jwt: JwtSettings | None = None, rate: RateSettings | None = None
+    ) -> None:
         clock, metrics = ManualClock(1_000.0), Metrics()
         self.clock = clock
         events = EventLog(logging.Logger("console", logging.CRITICAL))
@@ -193,6 +196,7 @@ class World:
         sources = Sources("assist", self.ledger, self.feedback, self.rollouts, self.files)  # type: ignore[arg-type]
         guard = Guard(
             auth=auth,
+            rates=Rates(rate or RateSettings(), clock, metrics),
             admission=Admission(10, 0.1, metrics),
             tracer=tracer(),
             metrics=metrics,

@@ -29,6 +29,10 @@ server:
     client_ca_file: /etc/rejoinder/tls/ca.crt
     {{- end }}
   {{- end }}
+  {{- with .root.Values.auth.rate }}
+  rate:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   auth:
     {{- if .root.Values.auth.open }}
     open: true

@@ -25,6 +25,7 @@ from rejoinder.gateway.guard import Guard
 from rejoinder.gateway.server import HttpServer, bind
 from rejoinder.runtime.admission import Admission
 from rejoinder.runtime.auth import Open, authenticator
+from rejoinder.runtime.rates import Rates
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
 from rejoinder.runtime.tracing import tracer
@@ -40,6 +41,7 @@ async def build(settings: ConsoleSettings, chassis: Chassis) -> Room:
     sources = open_sources(settings, files, isinstance(auth, Open))
     guard = Guard(
         auth=auth,
+        rates=Rates(server.rate, clock, metrics),
         admission=Admission(server.max_in_flight, server.retry_after_s, metrics),
         tracer=tracer(),
         metrics=metrics,

@@ -8,6 +8,9 @@ _ADMIN = frozenset({"admin"})
 _READ = frozenset({"app", "internal", "admin", "auditor"})
 _AUDIT = frozenset({"auditor", "admin"})
 
+#: Asked by load balancers and probes, who know no limits.
+HEALTH = frozenset(f"/inference.GRPCInferenceService/{name}" for name in ("ServerLive", "ServerReady", "ModelReady"))
+
 ROLES_OF = {
     "/inference.GRPCInferenceService/ServerLive": _READ,
     "/inference.GRPCInferenceService/ServerReady": _READ,
