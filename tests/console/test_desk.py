@@ -195,5 +195,5 @@ async def test_another_page_can_lead_here_but_not_hold_a_look(tmp_path: Path) ->
     for dest in ("image", "iframe", "empty"):
         answered = await world.visitor().get("/answers?says=all", headers={**foreign, "sec-fetch-dest": dest})
         assert answered.status_code == 403
-    assert await world.looks.last(9, None) == []
+    assert await world.looks.last(9) == []
     assert (await world.visitor().get("/", headers={**foreign, "sec-fetch-dest": "document"})).status_code == 200

@@ -190,6 +190,8 @@ store:
   {{- end }}
 erasure:
   key_file: /etc/rejoinder/erasure/key
+looks:
+  file: /var/lib/rejoinder/looks.jsonl
 {{- end -}}
 
 {{- define "rejoinder.settings.store" -}}

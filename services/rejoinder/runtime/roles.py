@@ -28,6 +28,7 @@ ROLES_OF = {
     "/rejoinder.v1.LedgerService/GetSatisfaction": _READ,
     "/rejoinder.v1.LedgerService/GetParity": _READ,
     "/rejoinder.v1.LedgerService/ListAnswers": _AUDIT,
+    "/rejoinder.v1.LedgerService/ListLooks": _AUDIT,
     "/rejoinder.v1.LedgerService/ReadEvidence": _INTERNAL,
     "/rejoinder.v1.LedgerService/FetchEvidence": _INTERNAL,
     "/rejoinder.v1.LedgerService/ReadJudged": _INTERNAL,
