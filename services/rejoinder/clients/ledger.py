@@ -264,6 +264,7 @@ class LedgerClient(SyncClient):
         return _satisfaction(self._channel.call(_SATISFACTION, _asked(group_by, tenant, since, until)))
 
     def parity(self) -> Parity:
+        """What was read of the log and what became of it; all tenants together."""
         return codec.from_proto(self._channel.call(_PARITY, ledger_pb2.GetParityRequest()), Parity)
 
     def answers(self, wanted: AnswersWanted) -> ListedAnswers:
