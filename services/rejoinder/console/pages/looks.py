@@ -7,7 +7,6 @@ from rejoinder.console.desk import Visit
 from rejoinder.console.pages.part import part
 from rejoinder.console.render import Shown
 from rejoinder.console.sources import Sources
-from rejoinder.core.errors import PASSING
 from rejoinder.core.ids import check_name
 from rejoinder.runtime.looks import Look, Looks
 
@@ -27,7 +26,7 @@ class LooksPage:
         check_name("user", user)
         own = await self._looks.last(MOST, visit.tenant, id, user)
         asked = LooksWanted(visit.tenant, id, user, MOST)
-        found = await part(self._sources.ledger.looks(asked), PASSING)
+        found = await part(self._sources.ledger.looks(asked))
         # Both may write to one file.
         rows = {Look(**vars(look)) for look in found.value or ()} | {look.brief(LOOK_NAMES) for look in own}
         newest = sorted(rows, key=lambda look: (look.at, look.by, look.ids), reverse=True)[:MOST]
