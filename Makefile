@@ -55,8 +55,8 @@ lock: ## Resolve requirements/*.in anew, with hashes
 
 check: .venv/.ready ## Format, lint, import walls, protos, generated files (under two minutes)
 	@mkdir -p build
-	@.venv/bin/ruff format --check -q services operators tests loadtests
-	@.venv/bin/ruff check -q services operators tests loadtests
+	@.venv/bin/ruff format --check -q services operators tests loadtests examples
+	@.venv/bin/ruff check -q services operators tests loadtests examples
 	@.venv/bin/buf lint
 	@$(PY) tests/breaking.py
 	@.venv/bin/lint-imports --config .importlinter --no-cache >build/imports.txt || { cat build/imports.txt; exit 1; }

@@ -63,6 +63,8 @@ def test_an_audit_from_the_log_to_a_calibration_that_trace_names(
     assert written["population"] == {"DSAT": 10, "none": 10, "SAT": 10, "unknown_language": 10}
     assert written["drawn"] == {"DSAT": 8, "none": 8, "SAT": 8, "unknown_language": 8}
 
+    (look,) = told("looks", "--data", folder)["looks"]
+    assert (look["what"], look["count"], look["by"]) == ("sheet", 32, "cli")
     # A person who thinks otherwise: whoever changes the subject complains.
     mind = {"Thanks,": "SAT", "No,": "DSAT", "My": "DSAT", "Nein,": "DSAT"}
     rows = list(csv.DictReader(sheet.read_text("utf-8-sig").splitlines(keepends=True)))
@@ -137,3 +139,18 @@ def test_a_mistake_is_one_line(
     said = capsys.readouterr().err
     assert words in said
     assert said.count("\n") == 1
+
+
+def test_without_a_record_of_who_has_it_no_sheet_is_written(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record, sheet = folder / "looks.jsonl", tmp_path / "audit.csv"
+    kept = record.read_bytes() if record.exists() else b""
+    record.unlink(missing_ok=True)
+    record.mkdir()
+    try:
+        assert run("signals", "audit", "--sample", 4, "--sheet", sheet, "--data", folder) == 2
+        assert not list(tmp_path.iterdir())
+    finally:
+        record.rmdir()
+        record.write_bytes(kept)

@@ -75,3 +75,11 @@ def test_observe_mode_runs_no_serving(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(up, "folder_of", lambda name: tmp_path / name)
     found = plans(tmp_path, "assist", OBSERVE, {name: PORTS[name] for name in OBSERVE})
     assert [plan.name for plan in found] == list(OBSERVE)
+
+
+def test_console_ledger_and_commands_write_to_one_record_under_one_key(
+    planned: dict[str, Plan], tmp_path: Path
+) -> None:
+    console, ledger = planned["console"].settings["looks"], planned["ledger"].settings
+    assert console["file"] == ledger["looks"]["file"] == str(tmp_path / "looks.jsonl")
+    assert console["key_file"] == ledger["erasure"]["key_file"]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import resources
+from inspect import signature
 
 import pytest
+import rejoinder.clients as sdk
 from rejoinder.clients import (
     Connection,
     FeedbackClient,
@@ -64,3 +67,35 @@ def test_the_block_is_one_that_bites() -> None:
 def test_a_client_needs_no_network_to_be_made(client: type) -> None:
     with client(Connection("nowhere:1")):
         pass
+
+
+def test_the_package_says_that_it_is_typed_and_every_public_class_says_what_it_is() -> None:
+    assert (resources.files("rejoinder") / "py.typed").is_file()
+    silent = [
+        name
+        for name in sdk.__all__
+        if isinstance(found := getattr(sdk, name), type) and not (vars(found).get("__doc__") or "").strip()
+    ]
+    # A dataclass without a docstring of its own is given its signature for one.
+    silent += [name for name in sdk.__all__ if str(getattr(sdk, name).__doc__).startswith(f"{name}(")]
+    assert silent == []
+
+
+def test_every_method_of_a_client_says_what_it_does() -> None:
+    clients = [getattr(sdk, name) for name in sdk.__all__ if name.endswith("Client") and not name.startswith("Async")]
+    silent = [
+        f"{client.__name__}.{name}"
+        for client in clients
+        for name, method in vars(client).items()
+        if callable(method) and not name.startswith("_") and not method.__doc__
+    ]
+    assert silent == []
+    for client in clients:
+        twin = getattr(sdk, f"Async{client.__name__}")
+        own = {name for name in vars(client) if not name.startswith("_")}
+        unlike = [
+            name
+            for name in own & set(vars(twin))
+            if list(signature(getattr(client, name)).parameters) != list(signature(getattr(twin, name)).parameters)
+        ]
+        assert unlike == []

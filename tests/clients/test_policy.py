@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing, closing
+
 from rejoinder.clients import (
     AsyncPolicyClient,
     Connection,
     PolicyClient,
 )
+from rejoinder.clients.channel import Rpc
 from rejoinder.clients.policy import Arms, End, GenerateAsk, Likelihoods, Sampled, SampledAnswer, ServedVersion, Start
 from rejoinder.core.types import ArmKind, AttemptStatus, Message, Role, Sampling, Served
 from rejoinder.v1 import common_pb2, events_pb2, policy_pb2
@@ -66,3 +70,44 @@ async def test_the_async_policy_says_the_same() -> None:
     assert (await client.sample(ASKED, 1, Sampling())).version == "v1"
     assert (await client.likelihood(ASKED, ["70"])).tokens == (1, 2)
     assert (await client.arms()).policy == "assist"
+
+
+class EndlessChannel:
+    """Text without end. owns: whether its stream was closed."""
+
+    closed = False
+
+    def stream(self, rpc: Rpc, request: object, deadline_s: float | None = None) -> Iterator[object]:
+        try:
+            while True:
+                yield policy_pb2.GenerateResponse(text="more ")
+        finally:
+            self.closed = True
+
+
+class AsyncEndlessChannel(EndlessChannel):
+    async def stream(self, rpc: Rpc, request: object, deadline_s: float | None = None) -> AsyncIterator[object]:
+        try:
+            while True:
+                yield policy_pb2.GenerateResponse(text="more ")
+        finally:
+            self.closed = True
+
+
+def test_an_answer_that_is_closed_ends_its_call_at_once() -> None:
+    channel = EndlessChannel()
+    parts = PolicyClient(HERE, channel).generate(GenerateAsk(ASKED))
+    with closing(parts):
+        assert next(parts) == "more "
+        assert not channel.closed
+    # While `parts` is held: it is the closing that ends the call, not what collects garbage.
+    assert channel.closed
+
+
+async def test_an_answer_that_is_closed_on_the_loop_ends_its_call_at_once() -> None:
+    channel = AsyncEndlessChannel()
+    parts = AsyncPolicyClient(HERE, channel).generate(GenerateAsk(ASKED))
+    async with aclosing(parts):
+        assert await anext(parts) == "more "
+        assert not channel.closed
+    assert channel.closed

@@ -9,9 +9,11 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from rejoinder.clients.ledger import Look
 from rejoinder.console.app import POLICY
+from rejoinder.core.ids import subject_of
 
-from tests.console.world import HOSTILE, World, answer, text_of
+from tests.console.world import HOSTILE, KEY, World, answer, text_of
 
 READ = ("/", "/satisfaction", "/rollout", "/rounds")
 WORDS = ("/answers", "/answers/i1", "/pairs", "/trace", "/looks")
@@ -80,17 +82,39 @@ async def test_each_look_at_words_is_recorded_and_without_its_record_nothing_is_
     await auditor.get("/answers?says=all")
     await auditor.get("/answers/i2")
     lines = [json.loads(line) for line in (tmp_path / "looks.jsonl").read_text().splitlines()]
-    assert [(line["principal"], line["what"], line["ids"]) for line in lines] == [
-        ("odo", "answers", ["i1", "i2"]),
-        ("odo", "answer", ["i2"]),
+    assert [(line["principal"], line["by"], line["what"], line["count"]) for line in lines] == [
+        ("odo", "console", "answers", 2),
+        ("odo", "console", "answer", 1),
     ]
+    assert [line["users"] for line in lines] == [[subject_of(KEY, "default", "u")]] * 2
+    assert [look.what for look in await world.looks.last(9, "default", id="i1")] == ["answers"]
+    assert '"i1"' not in (tmp_path / "looks.jsonl").read_text(), "an erased user's answer is named by nothing"
     assert "alert" not in (tmp_path / "looks.jsonl").read_text()
     assert "odo" in text_of((await auditor.get("/looks")).text)
+    assert "answers" not in text_of((await auditor.get("/looks?id=nobody-saw-it")).text.partition("<tbody>")[2])
     (tmp_path / "looks.jsonl").unlink()
     (tmp_path / "looks.jsonl").mkdir()
     refused = await auditor.get("/answers")
     assert refused.status_code == 503
     assert "answered" not in refused.text
+
+
+async def test_looks_are_those_of_the_console_and_those_that_the_ledger_tells_each_once(world: World) -> None:
+    auditor = world.visitor("auditor-token")
+    await auditor.get("/answers/i1")
+    (own,) = await world.looks.last(9, "default")
+    elsewhere = Look(own.at + 1, "os:ann", "*", "export", "cli", 214, (), ("*",))
+    reader = Look(own.at + 2, "signals", "*", "evidence", "ledger", None, (), ("*",))
+    world.ledger.given = (reader, elsewhere, Look(**vars(own)))
+    rows = [text_of(row) for row in (await auditor.get("/looks")).text.partition("<tbody>")[2].split("</tr>")][:-1]
+    for row, words in zip(
+        rows, (("signals", "ledger", "–"), ("os:ann", "cli", "214"), ("odo", "console")), strict=True
+    ):
+        assert all(word in row for word in words), row
+    world.ledger.away = True
+    page = text_of((await auditor.get("/looks")).text)
+    assert "cannot be shown now: UNAVAILABLE" in page
+    assert "odo" in page
 
 
 async def test_with_the_ledger_away_the_rest_is_shown_and_nobody_signs(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rejoinder.runtime.settings import JwtSettings
+from rejoinder.runtime.settings import JwtSettings, RateSettings
 
 from tests.console.world import PRINCIPALS, World, answer, form_in
 from tests.runtime.issuer import AUDIENCE, ISSUER, RSA_TWO, claims, jwks_file, signed
@@ -53,6 +53,19 @@ async def test_a_session_ends_with_its_token_and_by_signing_out(world: World) ->
     again = world.visitor()
     again.cookies.update(kept)
     assert (await again.get("/")).status_code == 401, "a cookie that was copied is worth nothing any more"
+
+
+async def test_visitors_are_limited_by_name_and_whoever_signs_in_by_address(tmp_path: Path) -> None:
+    world = World(tmp_path, rate=RateSettings(principal_per_s=0.5, address_per_s=0.5, burst_s=2 * 2))
+    ann, odo = await world.signed_in("admin-token"), await world.signed_in("auditor-token")
+    assert (await world.visitor().post("/sign-in", data={"token": "guessed"})).status_code == 429
+    assert [(await ann.get("/rounds")).status_code for _ in range(3)] == [200, 200, 429]
+    again = await world.visitor("admin-token").get("/rounds")
+    assert (again.status_code, again.headers["retry-after"]) == (429, "2"), "a program with the same token"
+    assert "RATE_LIMIT_EXCEEDED" in again.text
+    assert (await odo.get("/rounds")).status_code == 200
+    world.clock.advance(2.0)
+    assert (await ann.get("/rounds")).status_code == 200
 
 
 async def test_a_token_of_an_issuer_signs_in_and_its_session_ends_with_it(tmp_path: Path) -> None:
@@ -182,5 +195,5 @@ async def test_another_page_can_lead_here_but_not_hold_a_look(tmp_path: Path) ->
     for dest in ("image", "iframe", "empty"):
         answered = await world.visitor().get("/answers?says=all", headers={**foreign, "sec-fetch-dest": dest})
         assert answered.status_code == 403
-    assert await world.looks.last(9, None) == []
+    assert await world.looks.last(9) == []
     assert (await world.visitor().get("/", headers={**foreign, "sec-fetch-dest": "document"})).status_code == 200

@@ -12,12 +12,19 @@ from typing import Any
 
 import httpx
 from rejoinder.clients.feedback import RecordResult
-from rejoinder.clients.ledger import AnswersWanted, HeardFeedback, ListedAnswer, ListedAnswers, Satisfaction
+from rejoinder.clients.ledger import (
+    AnswersWanted,
+    HeardFeedback,
+    ListedAnswer,
+    ListedAnswers,
+    Look,
+    LooksWanted,
+    Satisfaction,
+)
 from rejoinder.clients.ledger import SatisfactionRow as Row
 from rejoinder.clients.rollouts import Rollout, TrailPoint, Verdict
 from rejoinder.console.app import Pages, app
 from rejoinder.console.desk import Desk
-from rejoinder.console.looks import Looks
 from rejoinder.console.pages.answers import Answers
 from rejoinder.console.pages.looks import LooksPage
 from rejoinder.console.pages.overview import Overview
@@ -51,11 +58,14 @@ from rejoinder.registry.store import FolderStore
 from rejoinder.runtime.admission import Admission
 from rejoinder.runtime.auth import authenticator
 from rejoinder.runtime.logging import EventLog
-from rejoinder.runtime.settings import AuthSettings, JwtSettings
+from rejoinder.runtime.looks import Looks
+from rejoinder.runtime.rates import Rates
+from rejoinder.runtime.settings import AuthSettings, JwtSettings, RateSettings
 from rejoinder.runtime.tracing import tracer
 
 #: What a hostile user says; it must come out as it went in, and do nothing.
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'`{{7*7}}"
+KEY = b"a key of the deployment"
 PRINCIPALS = """
 - {principal: ann, token: admin-token, roles: [admin]}
 - {principal: odo, token: auditor-token, roles: [auditor], tenants: [default, second]}
@@ -84,11 +94,12 @@ def answer(name: str, said: str = HOSTILE, tenant: str = "default") -> ListedAns
 
 @dataclass
 class FakeLedger:
-    """owns: its answers. away: whether it is."""
+    """owns: its answers. away: whether it is. given: the looks that it tells."""
 
     known: list[ListedAnswer] = field(default_factory=lambda: [answer("i1")])
     away: bool = False
     tokens: list[str] = field(default_factory=list)
+    given: tuple[Look, ...] = ()
 
     def _here(self) -> None:
         self.tokens.append(TOKEN.get())
@@ -109,6 +120,10 @@ class FakeLedger:
             and wanted.conversation_id in ("", each.interaction.conversation_id)
         ]
         return ListedAnswers(tuple(found[: wanted.limit]))
+
+    async def looks(self, wanted: LooksWanted) -> tuple[Look, ...]:
+        self._here()
+        return self.given
 
     async def trace(self, name: str, tenant: str) -> list[Any]:
         self._here()
@@ -176,9 +191,11 @@ class FakeRollouts:
 
 class World:
     """owns: the application and what it stands on. clock: moved by hand. secured: whether people sign in. jwt: an
-    issuer whose tokens sign in too."""
+    issuer whose tokens sign in too. rate: how often a visitor may come."""
 
-    def __init__(self, folder: Path, secured: bool = True, jwt: JwtSettings | None = None) -> None:
+    def __init__(
+        self, folder: Path, secured: bool = True, jwt: JwtSettings | None = None, rate: RateSettings | None = None
+    ) -> None:
         clock, metrics = ManualClock(1_000.0), Metrics()
         self.clock = clock
         events = EventLog(logging.Logger("console", logging.CRITICAL))
@@ -193,6 +210,7 @@ class World:
         sources = Sources("assist", self.ledger, self.feedback, self.rollouts, self.files)  # type: ignore[arg-type]
         guard = Guard(
             auth=auth,
+            rates=Rates(rate or RateSettings(), clock, metrics),
             admission=Admission(10, 0.1, metrics),
             tracer=tracer(),
             metrics=metrics,
@@ -204,7 +222,7 @@ class World:
             refusal=refusal,
         )
         guard.open()
-        self.looks = Looks(folder / "looks.jsonl", clock, events)
+        self.looks = Looks(folder / "looks.jsonl", KEY, "console", clock, events)
         desk = Desk(guard, auth, Sessions(600.0, 6_000.0, 10, clock), ("console.example",), secure=False)
         pages = Pages(
             Overview(sources, clock),
@@ -214,7 +232,7 @@ class World:
             Rounds(sources),
             RolloutPage(sources, clock),
             Trace(sources, self.looks),
-            LooksPage(self.looks),
+            LooksPage(sources, self.looks),
         )
         self.app = app(guard, desk, pages)
 

@@ -14,6 +14,7 @@ from rejoinder.core.ids import subject_of
 from rejoinder.ledger.book import Ledger
 from rejoinder.ledger.dialect import Postgres, Where
 from rejoinder.ledger.settings import Forgetting, LedgerSettings, Rules
+from rejoinder.runtime.looks import Looks
 from rejoinder.stream.port import NewRecord, Record
 from rejoinder.stream.topics import TOPICS, Topic
 
@@ -104,6 +105,10 @@ class Bench:
         ledger = Ledger(where, settings or self.settings(), self.clock, **more)
         self._open.append(ledger)
         return ledger
+
+    def looks(self) -> Looks:
+        """The record of who was given words, `looks.jsonl` in its folder."""
+        return Looks(self.root / "looks.jsonl", KEY, "ledger", self.clock)
 
     def log(self, partitions: int = 2) -> ListLog:
         return ListLog(partitions)

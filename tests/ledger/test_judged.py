@@ -199,7 +199,7 @@ async def test_the_rpc_carries_all_of_it_and_waits_for_no_ledger_that_is_behind(
     desk.put(bench.answer("x1"), bench.said("f1", "x1"), bench.signal("f1", "x1"))
     desk.extracted()
     bench.clock.advance(100.0)
-    service = LedgerService(desk.ledger, desk.log, desk.log.append)
+    service = LedgerService(desk.ledger, desk.log, desk.log.append, bench.looks())
     asked = ledger_pb2.ReadJudgedRequest(policy="assist", maturity_s=60.0, unit="user", limit=10)
     asked.judges.add(extractor="x", version="1")
     asked.after.FromMicroseconds(round((bench.now - 1) * 1e6))

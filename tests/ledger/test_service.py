@@ -18,11 +18,13 @@ from rejoinder.core.errors import (
     LogReplaced,
     LogUnavailable,
     NotFound,
+    Unavailable,
 )
+from rejoinder.core.ids import subject_of
 from rejoinder.ledger import service as services
 from rejoinder.ledger.cut import Cut
 from rejoinder.ledger.service import MAX_PARTITIONS, MOST_S, LedgerService, follow
-from rejoinder.runtime.call import Call
+from rejoinder.runtime.call import Call, Principal
 from rejoinder.v1 import ledger_pb2
 
 CALL = Call.local()
@@ -32,7 +34,7 @@ CALL = Call.local()
 def service(bench):
     log, ledger = bench.of(bench.answer("x1"), bench.said("f1", "x1"), bench.signal("f1", "x1")), bench.ledger()
     ledger.project(log)
-    return LedgerService(ledger, log, log.append)
+    return LedgerService(ledger, log, log.append, bench.looks())
 
 
 async def test_trace_walks_from_an_answer_to_its_feedback_and_signal(service) -> None:
@@ -180,7 +182,7 @@ async def test_second_readings_and_refusals_cross_the_wire(bench) -> None:
     asked = {**JUDGED, "policy": "assist", "judges": [{"extractor": "x", "version": "1"}], "refusals": True}
     request = ledger_pb2.ReadJudgedRequest(**asked, second=ledger_pb2.Judge())
     request.after.FromSeconds(int(bench.now) - 3600)
-    service = LedgerService(ledger, log, log.append)
+    service = LedgerService(ledger, log, log.append, bench.looks())
     found = from_proto(await service.ReadJudged(request, CALL), Judged)
     assert found.second == Judge("audit-lexicon", "1")
     (turn,) = found.turns
@@ -191,7 +193,7 @@ async def test_second_readings_and_refusals_cross_the_wire(bench) -> None:
 
 async def test_a_cut_waits_for_a_ledger_that_is_behind_and_says_so(bench) -> None:
     log = bench.of(bench.answer("x1"))
-    service = LedgerService(bench.ledger(), log, log.append)
+    service = LedgerService(bench.ledger(), log, log.append, bench.looks())
     with pytest.raises(Loading):
         await service.GetCut(ledger_pb2.GetCutRequest(), Call.local(deadline_s=0.2))
 
@@ -250,7 +252,7 @@ async def test_evidence_is_given_out_by_number_and_what_is_gone_or_another_tenan
     log.put(bench.said("f1", "x1"), 0)
     log.put(bench.said("f2", "x2", user_id="bob"), 0)
     ledger.project(log)
-    asking = LedgerService(ledger, log, log.append)
+    asking = LedgerService(ledger, log, log.append, bench.looks())
     found = await asking.FetchEvidence(asked_for(("t", 2), ("t", 1), ("t", 1), ("t", 9)), CALL)
     assert [(item.number, item.feedback.event_id, item.interaction.interaction_id) for item in found.items] == [
         (1, "f1", "x1"),
@@ -268,7 +270,7 @@ async def test_a_number_that_is_asked_for_under_two_tenants_is_given_to_whose_it
     log.put(bench.answer("x1"))
     log.put(bench.said("f1", "x1"))
     ledger.project(log)
-    asking = LedgerService(ledger, log, log.append)
+    asking = LedgerService(ledger, log, log.append, bench.looks())
     for references in ((("t", 1), ("old", 1)), (("old", 1), ("t", 1))):
         found = await asking.FetchEvidence(asked_for(*references), CALL)
         assert [item.feedback.event_id for item in found.items] == ["f1"]
@@ -283,7 +285,7 @@ async def test_an_answer_with_evidence_that_would_grow_too_large_says_what_is_le
         log.put(bench.said(f"f{n}", f"x{n}"))
     ledger.project(log)
     monkeypatch.setattr(services, "MAX_EVIDENCE_BYTES", 800)
-    asking = LedgerService(ledger, log, log.append)
+    asking = LedgerService(ledger, log, log.append, bench.looks())
     found = await asking.FetchEvidence(asked_for(("t", 1), ("t", 2), ("t", 3)), CALL)
     assert [item.number for item in found.items] == [1, 2]
     assert [(left.tenant, left.number) for left in found.left] == [("t", 3)]
@@ -295,3 +297,73 @@ async def test_a_reader_of_references_needs_a_name_and_at_most_a_thousand(servic
             await service.FetchEvidence(wrong, CALL)
     with pytest.raises(InvalidArgument):
         await service.FetchEvidence(asked_for(("t", 1), reader="x" * 600), CALL)
+
+
+def recorded(bench) -> list[dict]:
+    file = bench.root / "looks.jsonl"
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+async def test_whoever_is_given_words_is_recorded_first_and_without_the_record_gets_none(service, bench) -> None:
+    odo = Call("m", Principal("odo", frozenset({"auditor"})))
+    worker = Call("m", Principal("signals", frozenset({"internal"})))
+    answers = ledger_pb2.ListAnswersRequest(tenant="t", limit=5)
+    trace = ledger_pb2.TraceRequest(tenant="t", id="x1")
+    evidence = ledger_pb2.ReadEvidenceRequest(reader="signals:1", limit=10)
+    window = ledger_pb2.BuildWindowRequest(loop="assist")
+
+    async def asked() -> None:
+        assert (await service.ListAnswers(answers, odo)).answers
+        assert (await service.Trace(trace, odo)).nodes
+        assert (await service.ReadEvidence(evidence, worker)).items
+        assert [part async for part in service.BuildWindow(window, worker)]
+
+    for _ in range(3):
+        await asked()
+    found = recorded(bench)
+    told = [(line["principal"], line["what"], line["tenant"], line["count"]) for line in found]
+    assert told == [
+        ("odo", "answers", "t", 1),
+        ("odo", "trace", "t", 1),
+        ("signals", "evidence", "*", None),
+        ("signals", "window", "*", None),
+    ], "asked for again at once it is one look"
+    assert found[0]["users"] == [subject_of(bench.key, "t", "ann")]
+    assert "ann" not in (bench.root / "looks.jsonl").read_text()
+    bench.clock.advance(3_600.0)
+    await asked()
+    assert len(recorded(bench)) == 8
+    nothing = ledger_pb2.ListAnswersRequest(tenant="nobody", limit=5)
+    assert not (await service.ListAnswers(nothing, odo)).answers
+    assert len(recorded(bench)) == 8, "nobody was shown anything"
+    listed = await service.ListLooks(ledger_pb2.ListLooksRequest(tenant="t", user_id="ann", limit=3), odo)
+    assert [(look.what, look.HasField("count"), look.by) for look in listed.looks] == [
+        ("window", False, "ledger"),
+        ("evidence", False, "ledger"),
+        ("answers", True, "ledger"),
+    ]
+    (bench.root / "looks.jsonl").unlink()
+    (bench.root / "looks.jsonl").mkdir()
+    bench.clock.advance(3_600.0)
+    for work in (service.ListAnswers(answers, odo), service.Trace(trace, odo), service.ReadEvidence(evidence, worker)):
+        with pytest.raises(Unavailable):
+            await work
+    parts = service.BuildWindow(window, worker)
+    assert not (await anext(parts)).evidence, "the head has no words"
+    with pytest.raises(Unavailable):
+        await anext(parts)
+
+
+async def test_a_round_s_window_names_whose_words_it_holds(service, bench) -> None:
+    cut = (await service.GetCut(ledger_pb2.GetCutRequest(), CALL)).cut
+    request = ledger_pb2.BuildWindowRequest(loop="assist", number=1, cut=cut)
+    count = sum([len(part.evidence) async for part in service.BuildWindow(request, CALL)])
+    (line,) = recorded(bench)
+    assert (line["what"], line["count"], line["users"]) == ("window", count, [subject_of(bench.key, "t", "ann")])
+    assert count > 0
+
+
+@pytest.mark.parametrize("limit", [0, 1_001])
+async def test_looks_are_told_so_many_at_a_time(service, limit: int) -> None:
+    with pytest.raises(InvalidArgument):
+        await service.ListLooks(ledger_pb2.ListLooksRequest(limit=limit), CALL)

@@ -163,7 +163,7 @@ def both(tmp_path: Path) -> Iterator[Listed]:
 
 def test_an_issuers_token_works_beside_the_files_tokens_and_certificates(both: Listed) -> None:
     token = signed(claims(roles=["internal", "root"], tenants="*"))
-    assert both.authenticate(bearer(token), []) == Principal("chat", frozenset({"internal"}))
+    assert both.authenticate(bearer(token), []) == Principal("chat", frozenset({"internal"}), issuer=ISSUER)
     assert both.authenticate(bearer("first"), []).name == "one"
     assert both.authenticate([], ["gateway.svc"]).name == "three"
 

@@ -10,6 +10,8 @@ from rejoinder.core.metrics import Metrics
 from rejoinder.runtime.admission import Admission
 from rejoinder.runtime.auth import Open
 from rejoinder.runtime.interceptors import Handlers, Interceptors
+from rejoinder.runtime.rates import Rates
+from rejoinder.runtime.settings import RateSettings
 from rejoinder.runtime.tracing import Propagation
 
 
@@ -57,6 +59,7 @@ def test_a_method_that_streams_requests_is_refused_where_it_is_registered() -> N
     metrics = Metrics()
     interceptors = Interceptors(
         auth=Open(),
+        rates=Rates(RateSettings(), SystemClock(), metrics),
         admission=Admission(1, 1.0, metrics),
         tracer=Propagation(),
         metrics=metrics,

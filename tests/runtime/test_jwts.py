@@ -184,7 +184,7 @@ def test_an_attack_is_refused_with_its_reason_and_nothing_of_the_token(name: str
 
 def test_the_control_a_good_token_is_taken() -> None:
     claimed = verifier().verify(signed(claims()))
-    assert claimed.caller == Principal("chat", frozenset({"app"}), frozenset({"default"}))
+    assert claimed.caller == Principal("chat", frozenset({"app"}), frozenset({"default"}), ISSUER)
     assert verifier().verify(signed(claims(), EC_ONE, "ec-1")).caller == claimed.caller
     assert verifier().verify(written(RS, claims())).caller == claimed.caller
 
@@ -328,5 +328,5 @@ def test_claims_have_the_names_that_the_settings_give_them() -> None:
     )
     others = {"email": "ann@example", "realm_access": {"roles": ["admin"]}, "https://example.com/tenants": "acme"}
     caller = checked.verify(signed(claims(**others))).caller
-    assert caller == Principal("ann@example", frozenset({"admin"}), frozenset({"acme"}))
+    assert caller == Principal("ann@example", frozenset({"admin"}), frozenset({"acme"}), ISSUER)
     assert checked.verify(signed(claims(**{**others, "realm_access": "admin"}))).caller is None

@@ -163,6 +163,9 @@ what rotates is seen. */}}
 - {name: fsspec, mountPath: /etc/rejoinder/fsspec, source: {secret: {secretName: {{ . | quote }}, defaultMode: 288}}}
 {{- end }}
 {{- end }}
+{{- if and (eq .process "ledger") (not $values.persistence.enabled) }}
+- {name: data, mountPath: /var/lib/rejoinder, write: true, source: {emptyDir: {sizeLimit: 1Gi}}}
+{{- end }}
 {{- if has .process (list "policy" "rerank" "gateway") }}
 {{- if not (get $values.spool "persistent") }}
 - {name: data, mountPath: /var/lib/rejoinder, write: true, source: {emptyDir: {sizeLimit: {{ $values.spool.size | quote }}}}}

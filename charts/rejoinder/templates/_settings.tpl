@@ -29,6 +29,10 @@ server:
     client_ca_file: /etc/rejoinder/tls/ca.crt
     {{- end }}
   {{- end }}
+  {{- with .root.Values.auth.rate }}
+  rate:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
   auth:
     {{- if .root.Values.auth.open }}
     open: true
@@ -186,6 +190,8 @@ store:
   {{- end }}
 erasure:
   key_file: /etc/rejoinder/erasure/key
+looks:
+  file: /var/lib/rejoinder/looks.jsonl
 {{- end -}}
 
 {{- define "rejoinder.settings.store" -}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from math import isnan
 from pathlib import Path
@@ -18,6 +19,7 @@ from rejoinder.registry.embedded import folder_of
 
 if TYPE_CHECKING:
     from rejoinder.ledger.dialect import Where
+    from rejoinder.ledger.evidence import NumberedEvidence
     from rejoinder.signals.extractors.evidence import TextModel
 
 _DAY_S = 86_400.0
@@ -75,16 +77,18 @@ def command(
     where = where_of(store, password_file) if store else data / "ledger.db"
     after = None if days is None else SystemClock().now() - days * _DAY_S
     text = load(model or folder_of("signals"), threads=2, own=calibration)
-    report = _write(sheet, sample, seed, after, where, tenant, text)
+    report = _write(data, sheet, sample, seed, after, where, tenant, text)
     print_json(report) if as_json else _print_written(sheet, report)
 
 
 def _write(
-    sheet: Path, size: int, seed: int, after: float | None, where: Where, tenant: str, text: TextModel
+    data: Path, sheet: Path, size: int, seed: int, after: float | None, where: Where, tenant: str, text: TextModel
 ) -> dict[str, Any]:
-    """after: seconds since the epoch; what was said before is left out."""
+    """data: where it is recorded who has it. after: seconds since the epoch; what was said before is left out."""
+    from rejoinder.cli.looks import shown
     from rejoinder.ledger.evidence import pieces_by_event, said_by
     from rejoinder.ledger.store import Store
+    from rejoinder.runtime.looks import Seen
     from rejoinder.signals.audit.ask import ask
     from rejoinder.signals.audit.sheet import write
     from rejoinder.signals.extractors.minilm import NAME
@@ -92,9 +96,17 @@ def _write(
     store = Store(where, read_only=True)
     try:
         said = said_by(store, tenant, NAME, text.version, after)
-        turns, design = ask(said, lambda ids: pieces_by_event(store, tenant, ids), text, size, seed)
+        users: set[tuple[str, str]] = set()
+
+        def fetch(ids: Sequence[str]) -> Iterator[NumberedEvidence]:
+            for piece in pieces_by_event(store, tenant, ids):
+                users.update((tenant, part.user_id) for part in (piece.interaction, piece.feedback))
+                yield piece
+
+        turns, design = ask(said, fetch, text, size, seed)
     finally:
         store.close()
+    shown(data, Seen("sheet", tenant, [turn.id for turn in turns], users))
     write(sheet, turns, design)
     drawn = {name: sum(read.stratum == name for read in design.turns.values()) for name in design.population}
     return {"sheet": str(sheet), "version": text.version, "population": design.population, "drawn": drawn}

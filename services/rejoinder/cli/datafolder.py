@@ -6,8 +6,6 @@ rejoinder-data/log.db   ledger.db   key   feedback.key   registry/   rounds/   s
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,13 +16,14 @@ import click
 
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import Aborted, NotFound
+from rejoinder.core.keyfile import kept_key
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.types import Feedback, Interaction, RoundEvent, Signal
 from rejoinder.feedback.ingest import Ingest, ItemResult
 from rejoinder.feedback.redact import Redactor
 from rejoinder.feedback.settings import LimitSettings
 from rejoinder.ledger.book import Ledger
-from rejoinder.ledger.settings import Forgetting, LedgerSettings, read_key
+from rejoinder.ledger.settings import Forgetting, LedgerSettings
 from rejoinder.registry.datasets import PairSets
 from rejoinder.runtime.call import Call
 from rejoinder.runtime.spool import Spools
@@ -33,6 +32,8 @@ from rejoinder.stream.settings import LogSettings
 from rejoinder.stream.sqlite import SqliteLog
 
 DEFAULT = "rejoinder-data"
+#: In a data folder: who looked at users' words.
+LOOKS = "looks.jsonl"
 #: In a data folder: what its ledger is rebuilt from beyond the log's retention.
 SNAPSHOTS = "snapshots"
 
@@ -55,21 +56,6 @@ def erasure_key(folder: Path) -> bytes:
     return kept_key(folder / "key")
 
 
-def kept_key(path: Path) -> bytes:
-    """A secret in a file, made at the first use and readable by its owner alone. Raises BadSettings."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return read_key(path)
-    key = secrets.token_bytes(32)
-    with os.fdopen(made, "w") as file:
-        file.write(key.hex())
-        file.flush()
-        os.fsync(file.fileno())
-    return key
-
-
 def ledger_settings(folder: Path, owner: str) -> dict[str, Any]:
     """Of a ledger process of this folder. owner: address of the feedback service, for who appends."""
     return {
@@ -81,6 +67,7 @@ def ledger_settings(folder: Path, owner: str) -> dict[str, Any]:
             "snapshots": str(folder / SNAPSHOTS),
         },
         "erasure": {"key_file": str(folder / "key")},
+        "looks": {"file": str(folder / LOOKS)},
     }
 
 

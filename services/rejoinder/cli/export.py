@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 
 from rejoinder.cli.datafolder import DataFolder, data_option
+from rejoinder.cli.looks import shown
 from rejoinder.cli.output import OutFile, json_option, print_json, progress
 from rejoinder.rounds import recipe as recipes
+from rejoinder.runtime.looks import ALL, Seen
 
 
 @click.command()
@@ -28,6 +30,8 @@ def command(data: Path, out: Path, recipe: str, side: str, evidence: str, as_jso
         opened.project()
         cut, counts = pairs_now(opened.ledger, evidence, recipes.load(recipe), told=told)
     rows = cut.sides[side]
+    users = {(pair.tenant or "default", pair.user_id) for pair in rows}
+    shown(data, Seen("export", ALL, users=users, count=len(rows)))
     with out.open("w", encoding="utf-8") as file:
         for pair in rows:
             file.write(json.dumps(trl_row(pair), ensure_ascii=False) + "\n")

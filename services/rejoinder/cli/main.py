@@ -21,6 +21,7 @@ COMMANDS = {
     "satisfaction": ("rejoinder.cli.satisfaction", "How satisfied people are, by version, reason, source or day"),
     "signals": ("rejoinder.cli.signals", "Read follow-ups as SAT/DSAT; evaluate on labelled turns; audit your own"),
     "trace": ("rejoinder.cli.trace", "From an answer, event, version, round or ticket to everything behind it"),
+    "looks": ("rejoinder.cli.looks", "Who was shown users' words, and when"),
     "erase": ("rejoinder.cli.erase", "Forget a user everywhere; answers with a ticket"),
     "ledger": ("rejoinder.cli.ledger", "Bring the ledger's tables up to this version"),
     "deadletters": ("rejoinder.cli.deadletters", "What could not be used, by reason; put it back"),

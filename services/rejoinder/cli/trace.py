@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from rejoinder.cli.caller import Caller, caller_options, connection
 from rejoinder.cli.datafolder import DataFolder, data_option, ledger_option, tenant_option
 from rejoinder.cli.output import json_option, print_json, print_table
 from rejoinder.cli.supervisor import address_of
@@ -22,27 +23,32 @@ SOURCES = 8
 @click.argument("name")
 @data_option
 @ledger_option
+@caller_options
 @tenant_option
 @json_option
-def command(name: str, data: Path, address: str | None, tenant: str, as_json: bool) -> None:
+def command(name: str, data: Path, address: str | None, caller: Caller, tenant: str, as_json: bool) -> None:
     """NAME is an interaction, an event, a version, a round (`assist#3`) or an erasure ticket.
 
     Versions and the data sets they were trained on are told from the data folder, where it has them.
     """
     from rejoinder.cli.lineage import lineage
+    from rejoinder.cli.looks import shown
+    from rejoinder.runtime.looks import Seen
 
     nodes: Sequence[Any]
     address = address_of(data, "ledger", address)
     if address:
-        from rejoinder.clients.connection import Connection
         from rejoinder.clients.ledger import LedgerClient
 
-        with LedgerClient(Connection(address)) as client:
+        with LedgerClient(connection(address, caller)) as client:
             nodes = client.trace(name, tenant)
     else:
         with DataFolder(data) as opened:
             opened.project()
             nodes = opened.ledger.trace(tenant, name)
+    if (data / "log.db").exists():
+        # What a service elsewhere answers it has recorded itself.
+        shown(data, Seen("trace", tenant, [name]))
     nodes = lineage(data, tenant, nodes)
     if as_json:
         print_json({"nodes": [asdict(node) for node in nodes]})

@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from rejoinder.cli.datafolder import data_option, erasure_key, kept_key, ledger_settings
+from rejoinder.cli.datafolder import LOOKS, data_option, erasure_key, ledger_settings
 from rejoinder.cli.supervisor import Plan, Supervisor, free_ports
 from rejoinder.core.ending import when_told_to_end
+from rejoinder.core.keyfile import kept_key
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.embedded import folder_of
 from rejoinder.registry.store import open_store
@@ -30,8 +31,6 @@ WEB = {"gateway": 50058, "console": 50059}
 HTTP_PORTS = {"gateway": 8080, "console": 8090}
 #: What observe mode needs: the application keeps its own serving.
 OBSERVE = ("feedback", "ledger", "signals")
-#: In a data folder: who looked at users' words.
-LOOKS = "looks.jsonl"
 
 
 @click.command()
@@ -162,6 +161,6 @@ def plans(data: Path, policy: str, names: tuple[str, ...], ports: dict[str, int]
             "ledger": {"address": f"127.0.0.1:{ports['ledger']}"},
             "rollouts": {"address": f"127.0.0.1:{ports['rollouts']}" if serves else ""},
             "policy": {"name": policy, "registry": str(data / "registry"), "rounds": str(data / "rounds")},
-            "looks": {"file": str(data / LOOKS)},
+            "looks": {"file": str(data / LOOKS), "key_file": str(data / "key")},
         }
     return [Plan(name, f"rejoinder.{_service(name)}", settings[name], _service(name)) for name in names]

@@ -62,11 +62,13 @@ class InteractionBuffer:
             return fits
 
     def counts(self) -> BufferCounts:
+        """Of everything that was offered so far."""
         with self._changed:
             return replace(self._counts, waiting=len(self._events) + self._sending)
 
     def close(self, timeout_s: float = 5.0) -> BufferCounts:
-        """Sends what waits for at most so long, drops and counts the rest."""
+        """Sends what waits for at most so long, drops and counts the rest. What is on its way then may arrive still: it
+        stays `waiting`."""
         with self._changed:
             self._closing = True
             self._changed.notify_all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -66,8 +66,8 @@ class Channel:
                 raise error
             time.sleep(pause)
 
-    def stream(self, rpc: Rpc, request: ProtoMessage, deadline_s: float | None = None) -> Iterator[Any]:
-        """The answer's messages. Tried again only as long as none has come; leaving the iterator cancels the call."""
+    def stream(self, rpc: Rpc, request: ProtoMessage, deadline_s: float | None = None) -> Generator[Any, None, None]:
+        """The answer's messages. Tried again only as long as none has come; closing the generator cancels the call."""
         deadline = time.monotonic() + (self._connection.deadline_s if deadline_s is None else deadline_s)
         retries = Retries(self._connection, rpc.idempotent, deadline, self._rng)
         while True:
@@ -129,7 +129,9 @@ class AsyncChannel:
                 raise error
             await asyncio.sleep(pause)
 
-    async def stream(self, rpc: Rpc, request: ProtoMessage, deadline_s: float | None = None) -> AsyncIterator[Any]:
+    async def stream(
+        self, rpc: Rpc, request: ProtoMessage, deadline_s: float | None = None
+    ) -> AsyncGenerator[Any, None]:
         """As Channel.stream."""
         deadline = time.monotonic() + (self._connection.deadline_s if deadline_s is None else deadline_s)
         retries = Retries(self._connection, rpc.idempotent, deadline, self._rng)

@@ -20,7 +20,12 @@ _FETCHED = Rpc("/rejoinder.v1.LedgerService/FetchEvidence", ledger_pb2.FetchEvid
 _JUDGED = Rpc("/rejoinder.v1.LedgerService/ReadJudged", ledger_pb2.ReadJudgedResponse)
 _CUT = Rpc("/rejoinder.v1.LedgerService/GetCut", ledger_pb2.GetCutResponse)
 _WINDOW = Rpc("/rejoinder.v1.LedgerService/BuildWindow", ledger_pb2.BuildWindowResponse)
+_LOOKS = Rpc("/rejoinder.v1.LedgerService/ListLooks", ledger_pb2.ListLooksResponse)
 _PARITY = Rpc("/rejoinder.v1.LedgerService/GetParity", ledger_pb2.GetParityResponse)
+
+
+#: Names that a look comes with, of what was shown and of users each.
+LOOK_NAMES = 20
 
 
 @dataclass(frozen=True)
@@ -216,7 +221,33 @@ class AnswersWanted:
     limit: int = 20
 
 
+@dataclass(frozen=True)
+class LooksWanted:
+    """Which looks, as ListLooksRequest has them: id, user_id "" for all."""
+
+    tenant: str = ""
+    id: str = ""
+    user_id: str = ""
+    limit: int = 200
+
+
+@dataclass(frozen=True)
+class Look:
+    """Somebody was shown users' words, as ledger.proto has it. at: seconds since the epoch."""
+
+    at: float | None = None
+    principal: str = ""
+    tenant: str = ""
+    what: str = ""
+    by: str = ""
+    count: int | None = None
+    ids: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
+
+
 class LedgerClient(SyncClient):
+    """Asks the ledger."""
+
     def trace(self, id: str, tenant: str = "") -> list[TraceNode]:
         """Everything that made an interaction, event, version or round, and all it made. Raises NotFound."""
         return _trace(self._channel.call(_TRACE, ledger_pb2.TraceRequest(tenant=tenant, id=id)))
@@ -233,13 +264,18 @@ class LedgerClient(SyncClient):
         return _satisfaction(self._channel.call(_SATISFACTION, _asked(group_by, tenant, since, until)))
 
     def parity(self) -> Parity:
+        """What was read of the log and what became of it; all tenants together."""
         return codec.from_proto(self._channel.call(_PARITY, ledger_pb2.GetParityRequest()), Parity)
 
     def answers(self, wanted: AnswersWanted) -> ListedAnswers:
-        """Users' words: whoever shows them records who looked. Role: auditor or admin."""
+        """Users' words: the ledger records who asked before it answers. Role: auditor or admin."""
         return codec.from_proto(
             self._channel.call(_ANSWERS, codec.to_proto(wanted, ledger_pb2.ListAnswersRequest())), ListedAnswers
         )
+
+    def looks(self, wanted: LooksWanted) -> tuple[Look, ...]:
+        """Who was given users' words, newest first. Role: auditor or admin."""
+        return _looks(self._channel.call(_LOOKS, codec.to_proto(wanted, ledger_pb2.ListLooksRequest())))
 
     def evidence(self, reader: str, acknowledged: int, limit: int) -> list[Evidence]:
         """What comes after the greatest number this reader has acknowledged. Role: internal."""
@@ -345,8 +381,15 @@ class AsyncLedgerClient(AsyncClient):
             await self._channel.call(_ANSWERS, codec.to_proto(wanted, ledger_pb2.ListAnswersRequest())), ListedAnswers
         )
 
+    async def looks(self, wanted: LooksWanted) -> tuple[Look, ...]:
+        return _looks(await self._channel.call(_LOOKS, codec.to_proto(wanted, ledger_pb2.ListLooksRequest())))
+
     async def parity(self) -> Parity:
         return codec.from_proto(await self._channel.call(_PARITY, ledger_pb2.GetParityRequest()), Parity)
+
+
+def _looks(answer: ledger_pb2.ListLooksResponse) -> tuple[Look, ...]:
+    return tuple(codec.from_proto(look, Look) for look in answer.looks)
 
 
 def _evidence(item: ledger_pb2.EvidenceItem) -> Evidence:

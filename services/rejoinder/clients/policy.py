@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import aclosing, closing
 from dataclasses import dataclass
 
 from rejoinder.clients.base import AsyncClient, SyncClient
@@ -62,6 +63,8 @@ Part = Start | str | End
 
 @dataclass(frozen=True)
 class SampledAnswer:
+    """log_prob: nats, sum over its tokens."""
+
     text: str = ""
     log_prob: float = 0.0
     tokens: int = 0
@@ -70,6 +73,8 @@ class SampledAnswer:
 
 @dataclass(frozen=True)
 class Sampled:
+    """Answers of one version, named with the digest of its weights."""
+
     answers: tuple[SampledAnswer, ...] = ()
     version: str = ""
     digest: str = ""
@@ -87,6 +92,8 @@ class Likelihoods:
 
 @dataclass(frozen=True)
 class ServedVersion:
+    """A version that a replica knows. ready: its weights are loaded."""
+
     version: str = ""
     digest: str = ""
     arm: ArmKind = ArmKind.UNSPECIFIED
@@ -118,10 +125,12 @@ class Arms:
 
 
 class PolicyClient(SyncClient):
-    def generate(self, ask: GenerateAsk, deadline_s: float | None = None) -> Iterator[Part]:
-        """A Start, text as it is made, an End. Leaving the iterator cancels the answer."""
+    """Asks the policy for answers. An answer is tried again only as long as none of it has come."""
+
+    def generate(self, ask: GenerateAsk, deadline_s: float | None = None) -> Generator[Part, None, None]:
+        """A Start, text as it is made, an End. Closing the generator (`contextlib.closing`) cancels the answer."""
         request = codec.to_proto(ask, policy_pb2.GenerateRequest())
-        return map(_part, self._channel.stream(_GENERATE, request, deadline_s))
+        return _parts(self._channel.stream(_GENERATE, request, deadline_s))
 
     def sample(
         self,
@@ -149,16 +158,20 @@ class PolicyClient(SyncClient):
         return codec.from_proto(self._channel.call(_LIKELIHOOD, request, deadline_s), Likelihoods)
 
     def arms(self, policy: str = "") -> Arms:
+        """Whom one replica serves, and what it drew. Role: internal or admin."""
         return codec.from_proto(self._channel.call(_ARMS, policy_pb2.ListArmsRequest(policy=policy)), Arms)
 
 
 class AsyncPolicyClient(AsyncClient):
     """As PolicyClient."""
 
-    async def generate(self, ask: GenerateAsk, deadline_s: float | None = None) -> AsyncIterator[Part]:
+    async def generate(self, ask: GenerateAsk, deadline_s: float | None = None) -> AsyncGenerator[Part, None]:
+        """As PolicyClient.generate, closed by `contextlib.aclosing` or by the task's cancellation: leaving a loop alone
+        closes no asynchronous generator."""
         request = codec.to_proto(ask, policy_pb2.GenerateRequest())
-        async for message in self._channel.stream(_GENERATE, request, deadline_s):
-            yield _part(message)
+        async with aclosing(self._channel.stream(_GENERATE, request, deadline_s)) as messages:
+            async for message in messages:
+                yield _part(message)
 
     async def sample(
         self,
@@ -185,6 +198,12 @@ class AsyncPolicyClient(AsyncClient):
 
     async def arms(self, policy: str = "") -> Arms:
         return codec.from_proto(await self._channel.call(_ARMS, policy_pb2.ListArmsRequest(policy=policy)), Arms)
+
+
+def _parts(messages: Generator[policy_pb2.GenerateResponse, None, None]) -> Generator[Part, None, None]:
+    with closing(messages):
+        for message in messages:
+            yield _part(message)
 
 
 def _part(message: policy_pb2.GenerateResponse) -> Part:

@@ -35,6 +35,8 @@ class RerankAsk:
 
 @dataclass(frozen=True)
 class Reranked:
+    """The slate as it is to be shown, best first; a click on it names interaction_id and its position."""
+
     interaction_id: str = ""
     attempt_id: str = ""
     ranked: tuple[RankedCandidate, ...] = ()
@@ -43,6 +45,8 @@ class Reranked:
 
 
 class RerankClient(SyncClient):
+    """Asks for an order. Every slate is recorded, as an answer is."""
+
     def rerank(self, ask: RerankAsk, deadline_s: float | None = None) -> Reranked:
         """The slate in the order to show. Sent again only when the server says that it did not begin."""
         return codec.from_proto(self._channel.call(_RERANK, _request(ask), deadline_s), Reranked)

@@ -36,6 +36,8 @@ class Compared:
 
 @dataclass(frozen=True)
 class Head:
+    """A reward model that is loaded. shape: scalar | vector | embedding | list | segment | judge."""
+
     name: str = ""
     digest: str = ""
     shape: str = ""
@@ -43,6 +45,8 @@ class Head:
 
 
 class RewardClient(SyncClient):
+    """Asks what people would prefer. Nothing is recorded."""
+
     def score(
         self, messages: Sequence[Message], responses: Sequence[str], head: str = "", deadline_s: float | None = None
     ) -> Scores:
@@ -52,9 +56,11 @@ class RewardClient(SyncClient):
     def compare(
         self, messages: Sequence[Message], a: str, b: str, head: str = "", deadline_s: float | None = None
     ) -> Compared:
+        """The probability that people prefer a to b. Raises as score."""
         return codec.from_proto(self._channel.call(_COMPARE, _compare(messages, a, b, head), deadline_s), Compared)
 
     def heads(self) -> list[Head]:
+        """What may be asked for by name."""
         answer = self._channel.call(_HEADS, reward_pb2.ListHeadsRequest())
         return [codec.from_proto(head, Head) for head in answer.heads]
 

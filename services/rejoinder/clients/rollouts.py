@@ -126,6 +126,7 @@ class RolloutClient(SyncClient):
     """`generation` names the table a decision was made on: with another one in force the call raises Aborted."""
 
     def get(self, policy: str) -> Rollout:
+        """What is served and how its rollout stands. Raises NotFound."""
         return self._ask(_GET, rollouts_pb2.GetRolloutRequest(policy=policy))
 
     def trail(self, policy: str) -> tuple[TrailPoint, ...]:
@@ -140,12 +141,16 @@ class RolloutClient(SyncClient):
         return self._ask(_START, rollouts_pb2.StartRequest(policy=policy, version=version, plan=plan))
 
     def promote(self, policy: str, generation: int) -> Rollout:
+        """Gives the signature that is waited for, else promotes whatever the verdict is. Raises Aborted,
+        FailedPrecondition. Role: admin."""
         return self._ask(_PROMOTE, rollouts_pb2.PromoteRequest(policy=policy, generation=generation))
 
     def abort(self, policy: str, generation: int) -> Rollout:
+        """Back to stable, for good. Raises Aborted. Role: admin."""
         return self._ask(_ABORT, rollouts_pb2.AbortRequest(policy=policy, generation=generation))
 
     def freeze(self, policy: str, generation: int, frozen: bool = True) -> Rollout:
+        """Stops learning and rolling out, or lets them go on; serving goes on. Raises Aborted. Role: admin."""
         return self._ask(_FREEZE, rollouts_pb2.FreezeRequest(policy=policy, generation=generation, frozen=frozen))
 
     def _ask(self, rpc: Rpc, request: ProtoMessage) -> Rollout:

@@ -8,7 +8,6 @@ from functools import partial
 
 from rejoinder.console.app import Pages, app
 from rejoinder.console.desk import Desk
-from rejoinder.console.looks import Looks
 from rejoinder.console.pages.answers import Answers
 from rejoinder.console.pages.looks import LooksPage
 from rejoinder.console.pages.overview import Overview
@@ -19,15 +18,25 @@ from rejoinder.console.pages.satisfaction import Satisfaction
 from rejoinder.console.pages.trace import Trace
 from rejoinder.console.render import refusal
 from rejoinder.console.sessions import Sessions
-from rejoinder.console.settings import ConsoleSettings
+from rejoinder.console.settings import ConsoleSettings, LooksTheme
 from rejoinder.console.sources import open_files, open_sources
+from rejoinder.core.keyfile import kept_key, read_key
 from rejoinder.gateway.guard import Guard
 from rejoinder.gateway.server import HttpServer, bind
 from rejoinder.runtime.admission import Admission
 from rejoinder.runtime.auth import Open, authenticator
+from rejoinder.runtime.looks import Looks
+from rejoinder.runtime.rates import Rates
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
 from rejoinder.runtime.tracing import tracer
+
+
+def _key(theme: LooksTheme) -> bytes:
+    """Raises BadSettings."""
+    if theme.key_file is not None:
+        return read_key(theme.key_file, "looks.key_file")
+    return kept_key(theme.file.with_name(f"{theme.file.name}.key"))
 
 
 async def build(settings: ConsoleSettings, chassis: Chassis) -> Room:
@@ -40,6 +49,7 @@ async def build(settings: ConsoleSettings, chassis: Chassis) -> Room:
     sources = open_sources(settings, files, isinstance(auth, Open))
     guard = Guard(
         auth=auth,
+        rates=Rates(server.rate, clock, metrics),
         admission=Admission(server.max_in_flight, server.retry_after_s, metrics),
         tracer=tracer(),
         metrics=metrics,
@@ -52,7 +62,7 @@ async def build(settings: ConsoleSettings, chassis: Chassis) -> Room:
     )
     sessions = Sessions(session.idle_s, session.life_s, session.most, clock)
     desk = Desk(guard, auth, sessions, http.hosts, server.tls.cert_file is not None)
-    looks = Looks(settings.looks.file, clock, log)
+    looks = Looks(settings.looks.file, await asyncio.to_thread(_key, settings.looks), "console", clock, log)
     pages = Pages(
         Overview(sources, clock),
         Satisfaction(sources, clock),
@@ -61,7 +71,7 @@ async def build(settings: ConsoleSettings, chassis: Chassis) -> Room:
         Rounds(sources),
         RolloutPage(sources, clock),
         Trace(sources, looks),
-        LooksPage(looks),
+        LooksPage(sources, looks),
     )
     failed = partial(log.error, "certificate_not_read")
     web = HttpServer(sock, app(guard, desk, pages), guard, http, server.tls, server.grace_s, failed)

@@ -18,7 +18,7 @@ from starlette.datastructures import Headers
 from rejoinder.console.render import Shown, page, rendered
 from rejoinder.console.sessions import COOKIE, SECURE_COOKIE, TENANT_COOKIE, Sessions, cookie_in, new_name
 from rejoinder.console.sources import TOKEN
-from rejoinder.core.errors import InvalidArgument, PermissionDenied, RoleMissing, Unauthenticated
+from rejoinder.core.errors import InvalidArgument, PermissionDenied, RejoinderError, RoleMissing, Unauthenticated
 from rejoinder.core.ids import check_name
 from rejoinder.gateway.errors import UnsupportedMedia
 from rejoinder.gateway.guard import Answer, Guard, Guarded, HttpCall
@@ -95,11 +95,11 @@ class Desk:
 
     def shows(self, name: str, handler: Page, roles: frozenset[str]) -> Guarded:
         """A page that is looked at."""
-        return self._guard.route(name, self._wrapped(handler, roles, acts=False), READ, anonymous=True)
+        return self._guard.route(name, self._wrapped(handler, roles, acts=False), READ, 0, True, self._signed)
 
     def acts(self, name: str, handler: Page, roles: frozenset[str]) -> Guarded:
         """A form that is sent."""
-        return self._guard.route(name, self._wrapped(handler, roles, acts=True), READ, FORM_BYTES, anonymous=True)
+        return self._guard.route(name, self._wrapped(handler, roles, acts=True), READ, FORM_BYTES, True, self._signed)
 
     def signs_in(self, name: str) -> Guarded:
         return self._guard.route(name, self._sign_in, READ, FORM_BYTES, anonymous=True)
@@ -155,6 +155,15 @@ class Desk:
             raise SignInNeeded("the token is not known any more") from None
         TOKEN.set(token)
         return caller
+
+    def _signed(self, headers: Headers) -> Principal | None:
+        """Whose session the cookie is, for their rate; `_visit` judges it."""
+        name = cookie_in(headers.get("cookie", ""), self._cookie)
+        token = self._sessions.token(name, False) if name else None
+        try:
+            return None if token is None else self._auth.authenticate((("authorization", f"Bearer {token}"),), ())
+        except RejoinderError:
+            return None
 
     def _check_origin(self, headers: Headers, acts: bool) -> None:
         host = headers.get("host", "")

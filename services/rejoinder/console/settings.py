@@ -47,6 +47,9 @@ class SessionTheme(Theme):
 class LooksTheme(Theme):
     file: Path = Path("rejoinder-data/looks.jsonl")
     """Who looked at users' words: a JSON line each, on disk before the words are shown. Without it none are shown."""
+    key_file: Path | None = None
+    """Secret under which its lines name answers and users: the ledger's (`erasure.key_file`), where it lies here; unset
+    takes `<file>.key`, made at the first use."""
 
 
 class ConsoleSettings(Theme):

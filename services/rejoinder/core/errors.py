@@ -7,7 +7,7 @@ RejoinderError
 ├── FailedPrecondition   FAILED_PRECONDITION   the state must change first
 │   ├── PolicyFrozen · NoSuchHead · LogReplaced · WindowExpired · PortBusy · StoreOwned
 ├── ResourceExhausted    RESOURCE_EXHAUSTED    the caller backs off for `retry_after_s`
-│   ├── QueueFull · Quota · DiskFull
+│   ├── QueueFull · Quota · RateLimited · DiskFull
 ├── Unavailable          UNAVAILABLE           the caller retries
 │   ├── Loading · Draining · LogUnavailable · StoreUnavailable
 ├── Aborted              ABORTED               the caller re-reads and retries
@@ -133,6 +133,12 @@ class QueueFull(ResourceExhausted):
 
 class Quota(ResourceExhausted):
     reason = "QUOTA"
+
+
+class RateLimited(ResourceExhausted):
+    """More calls than this caller may make of this process; refused before it was read."""
+
+    reason = "RATE_LIMIT_EXCEEDED"
 
 
 class DiskFull(ResourceExhausted):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import secrets
 from pathlib import Path
 
 from rejoinder.core.errors import BadSettings
@@ -20,4 +22,19 @@ def read_key(path: Path, field: str = "erasure.key_file") -> bytes:
         key = text
     if len(key) < 16:
         raise BadSettings(f"{field} holds fewer than 16 bytes")
+    return key
+
+
+def kept_key(path: Path) -> bytes:
+    """A secret in a file, made at the first use and readable by its owner alone. Raises BadSettings."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return read_key(path)
+    key = secrets.token_bytes(32)
+    with os.fdopen(made, "w") as file:
+        file.write(key.hex())
+        file.flush()
+        os.fsync(file.fileno())
     return key

@@ -40,6 +40,7 @@ METRICS = (
     Metric("rpc_s", "histogram", "Time a call took here, by method and status.", ("method", "status"), LATENCY_S),
     Metric("rpc_in_flight", "gauge", "Calls admitted and not yet answered."),
     Metric("rpc_errors_total", "counter", "Calls that ended with an error, by reason.", ("method", "reason")),
+    Metric("rpc_limited_total", "counter", "Calls refused for a caller's rate, by what it is known by.", ("by",)),
     Metric("rpc_cancelled_at_drain_total", "counter", "Calls cut off because the grace of a drain had passed."),
     Metric("serving", "gauge", "1 while health says SERVING, else 0."),
     # Ingest.

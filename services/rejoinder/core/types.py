@@ -13,6 +13,8 @@ T = TypeVar("T")
 
 
 class Role(StrEnum):
+    """Who says a message."""
+
     UNSPECIFIED = "UNSPECIFIED"
     SYSTEM = "SYSTEM"
     USER = "USER"
@@ -21,6 +23,8 @@ class Role(StrEnum):
 
 
 class Consent(StrEnum):
+    """Whether an event may be trained on; unspecified: as the deployment says."""
+
     UNSPECIFIED = "UNSPECIFIED"
     TRAIN = "TRAIN"
     NO_TRAIN = "NO_TRAIN"
@@ -34,6 +38,8 @@ class ArmKind(StrEnum):
 
 
 class AttemptStatus(StrEnum):
+    """How an attempt at an answer ended."""
+
     UNSPECIFIED = "UNSPECIFIED"
     COMPLETED = "COMPLETED"
     CANCELLED = "CANCELLED"
@@ -48,6 +54,8 @@ class Polarity(StrEnum):
 
 
 class Choice(StrEnum):
+    """What a comparison says of this answer and the other one."""
+
     UNSPECIFIED = "UNSPECIFIED"
     THIS = "THIS"
     OTHER = "OTHER"
@@ -73,12 +81,16 @@ class Coordinate:
 
 @dataclass(frozen=True)
 class Message:
+    """One message of a conversation."""
+
     role: Role = Role.UNSPECIFIED
     content: str = ""
 
 
 @dataclass(frozen=True)
 class Served:
+    """Which version answered, and with what probability it was the one to. digest: of its weights, the identity."""
+
     policy: str = ""
     version: str = ""
     digest: str = ""
@@ -92,6 +104,8 @@ class Served:
 
 @dataclass(frozen=True)
 class Sampling:
+    """How an answer is drawn. temperature: 0 = greedy; of the others 0 leaves it to the server."""
+
     temperature: float = 0.0
     top_p: float = 0.0
     top_k: int = 0
@@ -151,6 +165,8 @@ class Interaction:
 
 @dataclass(frozen=True)
 class FollowUp:
+    """What the user said next."""
+
     text: str = ""
 
 
@@ -168,16 +184,22 @@ class Rating:
 
 @dataclass(frozen=True)
 class Comment:
+    """What a user wrote about an answer, beside the conversation."""
+
     text: str = ""
 
 
 @dataclass(frozen=True)
 class Edit:
+    """The answer as the user changed it."""
+
     text: str = ""
 
 
 @dataclass(frozen=True)
 class Comparison:
+    """Which of two answers the user preferred."""
+
     other_interaction_id: str = ""
     other_attempt_id: str = ""
     choice: Choice = Choice.UNSPECIFIED
@@ -185,27 +207,37 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Click:
+    """A candidate of a slate was chosen. position: from 1, where it was shown."""
+
     candidate_id: str = ""
     position: int = 0
 
 
 @dataclass(frozen=True)
 class Copy:
+    """So many characters of the answer were copied."""
+
     characters: int = 0
 
 
 @dataclass(frozen=True)
 class Regenerate:
+    """The user asked for another answer. new_interaction_id: that one, "" where it is not known."""
+
     new_interaction_id: str = ""
 
 
 @dataclass(frozen=True)
 class Abandon:
+    """The user left. after: seconds from the answer on."""
+
     after: float | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
+    """What came of it later, as the application measures it: a sale, a solved ticket."""
+
     name: str = ""
     value: float = 0.0
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rejoinder.core import codec
+from rejoinder.core.buckets import Buckets
 from rejoinder.core.errors import BadSettings, Quota
 from rejoinder.core.types import Feedback, Interaction
 from rejoinder.feedback.settings import QuotaTheme, RateTheme
@@ -26,56 +27,13 @@ from rejoinder.runtime.auth import read_principals
 
 Event = Interaction | Feedback
 
-#: What rounding may leave of a token after exactly the delay that was told.
-_NOTHING = 1e-6
-
-
-@dataclass
-class _Bucket:
-    """level: tokens now, below zero where the last one taken was larger than what was left. at: when it was so."""
-
-    level: float
-    at: float
-
-
-class _Buckets:
-    """Buckets of one rate by name, the longest unused forgotten first: who comes back then begins with a full one.
-
-    owns: the levels. A thing is taken where one token is there, however much it costs: the debt is waited for after it,
-    so that no request is too large to be taken at all and the rate still holds.
-    """
-
-    def __init__(self, per_s: float, burst_s: float, most: int) -> None:
-        self._per_s = per_s
-        self._full = max(1.0, per_s * burst_s)
-        self._most = most
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
-
-    def wait_s(self, name: str, now: float, begun: float = 0.0) -> float:
-        """0 where something may be taken, else the seconds until then. begun: tokens that are about to be taken."""
-        missing = 1.0 - self._level(name, now) + begun
-        return missing / self._per_s if missing > _NOTHING else 0.0
-
-    def take(self, name: str, tokens: float, now: float) -> None:
-        """tokens: below zero they are given back."""
-        self._buckets[name] = _Bucket(min(self._full, self._level(name, now) - tokens), now)
-        self._buckets.move_to_end(name)
-        while len(self._buckets) > self._most:
-            self._buckets.popitem(last=False)
-
-    def _level(self, name: str, now: float) -> float:
-        bucket = self._buckets.get(name)
-        return self._full if bucket is None else min(self._full, bucket.level + (now - bucket.at) * self._per_s)
-
 
 class _Rate:
     """Events and bytes of one kind of name, the share of one of so many processes. owns: their buckets."""
 
     def __init__(self, theme: RateTheme, most: int, processes: int) -> None:
         limits = (theme.events_per_s, theme.bytes_per_s)
-        self._buckets = [
-            None if limit is None else _Buckets(limit / processes, theme.burst_s, most) for limit in limits
-        ]
+        self._buckets = [None if limit is None else Buckets(limit / processes, theme.burst_s, most) for limit in limits]
         self.limits = theme.limits
         self.weighs = theme.bytes_per_s is not None
 

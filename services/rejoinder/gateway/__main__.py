@@ -41,6 +41,7 @@ from rejoinder.runtime.arms import ArmsFollower, Registry, table_of
 from rejoinder.runtime.armstheme import open_log
 from rejoinder.runtime.auth import authenticator
 from rejoinder.runtime.callertheme import CallerTheme
+from rejoinder.runtime.rates import Rates
 from rejoinder.runtime.recorder import FeedbackSender
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
@@ -155,6 +156,7 @@ async def build(settings: GatewaySettings, chassis: Chassis) -> Room:
     auth = await asyncio.to_thread(authenticator, server.auth, http.host, failed, clock)
     guard = Guard(
         auth=auth,
+        rates=Rates(server.rate, clock, metrics),
         admission=Admission(server.max_in_flight, server.retry_after_s, metrics),
         tracer=tracer(),
         metrics=metrics,

@@ -1,5 +1,5 @@
-"""What happens around every request, in this order: trace, framing, authenticate, role, body, slot, deadline, handler;
-then status and metrics. A handler raises classes of `core.errors`; only here they become a response.
+"""What happens around every request, in this order: trace, framing, authenticate, role, rate, body, slot, deadline,
+handler; then status and metrics. A handler raises classes of `core.errors`; only here they become a response.
 
 A caller that goes away cancels the handler, and with it whatever it had asked for.
 """
@@ -43,6 +43,7 @@ from rejoinder.runtime.admission import Admission
 from rejoinder.runtime.auth import Listed, Open
 from rejoinder.runtime.call import Principal
 from rejoinder.runtime.logging import EventLog
+from rejoinder.runtime.rates import Rates
 from rejoinder.runtime.status import as_known
 from rejoinder.runtime.tracing import Tracer
 
@@ -100,6 +101,14 @@ def as_json(error: RejoinderError) -> tuple[str, bytes]:
     return "application/json", _json(error_body(error))
 
 
+#: A caller by what else it sends; None where that says nothing.
+Known = Callable[[Headers], Principal | None]
+
+
+def nobody(headers: Headers) -> Principal | None:
+    return None
+
+
 class _Gone(Exception):
     """The caller has left."""
 
@@ -111,6 +120,7 @@ class Guard:
         self,
         *,
         auth: Open | Listed,
+        rates: Rates,
         admission: Admission,
         tracer: Tracer,
         metrics: Metrics,
@@ -123,6 +133,7 @@ class Guard:
     ) -> None:
         self.refusal = refusal
         self.auth = auth
+        self.rates = rates
         self.admission = admission
         self.tracer = tracer
         self.metrics = metrics
@@ -140,18 +151,32 @@ class Guard:
         self.state = Draining("the gateway is shutting down", retry_after_s=1.0)
 
     def route(
-        self, name: str, handler: Handler, roles: frozenset[str], max_bytes: int = 0, anonymous: bool = False
+        self,
+        name: str,
+        handler: Handler,
+        roles: frozenset[str],
+        max_bytes: int = 0,
+        anonymous: bool = False,
+        known: Known = nobody,
     ) -> Guarded:
         """The handler as an ASGI application. roles: who may call it. max_bytes: of a body, 0 = none is taken.
-        anonymous: True lets callers without credentials through, for the handler to judge."""
-        return Guarded(self, name, handler, roles, max_bytes, anonymous)
+        anonymous: True lets callers without credentials through, for the handler to judge. known: whose rate counts
+        then, where something else than credentials says who it is."""
+        return Guarded(self, name, handler, roles, max_bytes, anonymous, known)
 
 
 class Guarded:
     """One guarded route."""
 
     def __init__(
-        self, guard: Guard, name: str, handler: Handler, roles: frozenset[str], max_bytes: int, anonymous: bool
+        self,
+        guard: Guard,
+        name: str,
+        handler: Handler,
+        roles: frozenset[str],
+        max_bytes: int,
+        anonymous: bool,
+        known: Known,
     ) -> None:
         self._guard = guard
         self._name = name
@@ -159,6 +184,7 @@ class Guarded:
         self._roles = roles
         self._max_bytes = max_bytes
         self._anonymous = anonymous
+        self._known = known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         guard = self._guard
@@ -190,6 +216,9 @@ class Guarded:
             raise self._guard.state
         check_framing(headers, self._guard.head_bytes)
         caller = self._caller(headers)
+        if self._guard.rates.limits:
+            peer = scope.get("client")
+            self._guard.rates.take(caller or self._known(headers), peer[0] if peer else "")
         body = await self._body(headers, receive)
         out.body_read = True
         call = HttpCall(headers, body, scope.get("path_params", {}), caller, deadline, _url(scope))

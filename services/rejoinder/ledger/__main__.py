@@ -24,6 +24,7 @@ from rejoinder.ledger.replay import replay
 from rejoinder.ledger.service import LedgerService, follow
 from rejoinder.ledger.settings import LedgerProcess
 from rejoinder.registry.datasets import PairSets
+from rejoinder.runtime.looks import Looks
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
 from rejoinder.runtime.settings import load
@@ -50,7 +51,9 @@ def reached(settings: LedgerProcess) -> list[ErasableStore]:
 async def build(settings: LedgerProcess, chassis: Chassis) -> Room:
     ledger = await asyncio.to_thread(Ledger, settings.where(), settings.ledger(), chassis.clock, reached(settings))
     log = await asyncio.to_thread(open_log, settings)
-    service = LedgerService(ledger, log, lambda record: log.append([record]).result())
+    key = settings.ledger().forgetting.key
+    looks = Looks(settings.looks_file, key, "ledger", chassis.clock, chassis.log)
+    service = LedgerService(ledger, log, lambda record: log.append([record]).result(), looks)
 
     async def close() -> None:
         await asyncio.to_thread(log.close)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 
+from rejoinder.clients.ledger import LOOK_NAMES
 from rejoinder.core.codec import from_proto, to_proto
 from rejoinder.core.errors import (
     Aborted,
@@ -22,7 +23,7 @@ from rejoinder.core.errors import (
 )
 from rejoinder.core.ids import MAX_NAME_CHARS, check_name
 from rejoinder.core.types import EvidenceReference
-from rejoinder.ledger.answers import Wanted
+from rejoinder.ledger.answers import Listed, Wanted
 from rejoinder.ledger.book import Ledger
 from rejoinder.ledger.cut import Cut
 from rejoinder.ledger.erase import Append
@@ -30,8 +31,9 @@ from rejoinder.ledger.judged import JUDGED, Asked, Mark, mark, reached, read_jud
 from rejoinder.ledger.projector import Readable
 from rejoinder.ledger.rows import DEFAULT_TENANT
 from rejoinder.ledger.schema import EVENTS
-from rejoinder.ledger.windows import Leaving
+from rejoinder.ledger.windows import Leaving, Window
 from rejoinder.runtime.call import Call
+from rejoinder.runtime.looks import ALL, Looks, Seen
 from rejoinder.v1 import ledger_pb2, ledger_pb2_grpc
 
 #: Pieces of evidence of one call.
@@ -46,6 +48,10 @@ CATCH_UP_S, LOOK_S = 5.0, 0.02
 MOST_S = 1e11
 #: Partitions in one cut: the database nests a condition for each.
 MAX_PARTITIONS = 500
+#: Looks that one call tells.
+MOST_LOOKS = 1_000
+#: Who asks for the same again within so many seconds looks once; our own services' readers are told of so often.
+AGAIN_S, READER_S = 60.0, 3_600.0
 #: Between two sweeps of the stores beyond the ledger for users who are to be forgotten.
 SWEEP_S = 1.0
 
@@ -59,12 +65,14 @@ class Period:
 
 
 class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
-    """ledger: read and asked here, projected elsewhere. append: makes an erasure durable on the log."""
+    """ledger: read and asked here, projected elsewhere. append: makes an erasure durable on the log. looks: whoever is
+    given words stands there first."""
 
-    def __init__(self, ledger: Ledger, log: Readable, append: Append) -> None:
+    def __init__(self, ledger: Ledger, log: Readable, append: Append, looks: Looks) -> None:
         self._ledger = ledger
         self._log = log
         self._append = append
+        self._looks = looks
 
     async def Trace(self, request: ledger_pb2.TraceRequest, call: Call) -> ledger_pb2.TraceResponse:
         if not request.id:
@@ -76,6 +84,8 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
             # Whoever was given a ticket a moment ago asks for it before the ledger has read it.
             await self._caught_up(await self._marked(("erasures", *EVENTS)), call)
             nodes = await asyncio.to_thread(asked)
+        tenant = request.tenant or DEFAULT_TENANT
+        await self._looks.record(call.principal, Seen("trace", tenant, [request.id]), AGAIN_S)
         out = ledger_pb2.TraceResponse()
         for node in nodes:
             encoded = out.nodes.add(kind=node.kind, id=node.id, digest=node.digest, state=node.state)
@@ -124,10 +134,16 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
         for name in ("conversation_id", "interaction_id", "version", "before"):
             check_name(name, getattr(request, name), 2 * MAX_NAME_CHARS)
         wanted = from_proto(request, Wanted)
-        return await asyncio.to_thread(self._answers, replace(wanted, tenant=wanted.tenant or DEFAULT_TENANT))
+        wanted = replace(wanted, tenant=wanted.tenant or DEFAULT_TENANT)
+        found, behind = await asyncio.to_thread(self._ledger.answers, wanted)
+        if found:
+            ids = [each.interaction.interaction_id for each in found]
+            users = {(wanted.tenant, each.interaction.user_id) for each in found}
+            users |= {(wanted.tenant, heard.feedback.user_id) for each in found for heard in each.feedback}
+            await self._looks.record(call.principal, Seen("answers", wanted.tenant, ids, users), AGAIN_S)
+        return await asyncio.to_thread(self._answers, found, behind)
 
-    def _answers(self, wanted: Wanted) -> ledger_pb2.ListAnswersResponse:
-        found, behind = self._ledger.answers(wanted)
+    def _answers(self, found: Sequence[Listed], behind: str) -> ledger_pb2.ListAnswersResponse:
         out = ledger_pb2.ListAnswersResponse(next=behind)
         for answer in found:
             item = out.answers.add(interaction=to_proto(answer.interaction), unheard=answer.unheard)
@@ -144,6 +160,8 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
         if not 1 <= request.limit <= MAX_EVIDENCE:
             raise InvalidArgument(f"limit must be from 1 to {MAX_EVIDENCE}", field="limit", value=request.limit)
         found = await asyncio.to_thread(self._ledger.evidence, request.reader, request.acknowledged, request.limit)
+        if found:
+            await self._read_on(call, "evidence")
         return ledger_pb2.ReadEvidenceResponse(
             items=[
                 ledger_pb2.EvidenceItem(
@@ -163,6 +181,7 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
             raise InvalidArgument(f"references must be from 1 to {MAX_EVIDENCE}", field="references")
         asked = {from_proto(reference, EvidenceReference) for reference in request.references}
         ordered = sorted(asked, key=lambda reference: (reference.number, reference.tenant))
+        await self._read_on(call, "evidence")
         return await asyncio.to_thread(self._fetched, request.reader, ordered)
 
     def _fetched(self, reader: str, references: Sequence[EvidenceReference]) -> ledger_pb2.FetchEvidenceResponse:
@@ -229,9 +248,29 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
         )
         head.as_of.FromMicroseconds(round(window.manifest.as_of * 1_000_000))
         yield ledger_pb2.BuildWindowResponse(head=head)
+        # Whoever wants the head alone reads no words.
+        if not request.number:
+            await self._read_on(call, "window")
+        elif window.evidence:
+            await self._looks.record(
+                call.principal, Seen("window", ALL, users=_users(window), count=len(window.evidence))
+            )
         for at in range(0, len(window.evidence), WINDOW_PAGE):
             pieces = [to_proto(e, ledger_pb2.WindowEvidence()) for e in window.evidence[at : at + WINDOW_PAGE]]
             yield ledger_pb2.BuildWindowResponse(evidence=pieces)
+
+    async def ListLooks(self, request: ledger_pb2.ListLooksRequest, call: Call) -> ledger_pb2.ListLooksResponse:
+        for name in ("id", "user_id"):
+            check_name(name, getattr(request, name), 2 * MAX_NAME_CHARS)
+        if not 1 <= request.limit <= MOST_LOOKS:
+            raise InvalidArgument(f"limit must be from 1 to {MOST_LOOKS}", field="limit", value=request.limit)
+        found = await self._looks.last(request.limit, request.tenant or DEFAULT_TENANT, request.id, request.user_id)
+        told = [to_proto(look.brief(LOOK_NAMES), ledger_pb2.Look()) for look in found]
+        return ledger_pb2.ListLooksResponse(looks=told)
+
+    async def _read_on(self, call: Call, what: str) -> None:
+        """A service of ours reads, and will read on: recorded at the beginning and each hour."""
+        await self._looks.record(call.principal, Seen(what, ALL, users=None, count=None), READER_S)
 
     async def _marked(self, kinds: Sequence[str] = JUDGED) -> Mark:
         """What the log holds now."""
@@ -253,6 +292,12 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
             for topic in topics & self._log.topics.keys()
             for part, end in self._log.end_offsets(topic).items()
         }
+
+
+def _users(window: Window) -> set[tuple[str, str]]:
+    """Whose words a window holds."""
+    said = [(piece, part) for piece in window.evidence for part in (piece.feedback, piece.interaction, piece.other)]
+    return {(piece.tenant, part.user_id) for piece, part in said if part is not None}
 
 
 def _cut(text: str) -> Cut:

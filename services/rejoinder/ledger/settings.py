@@ -194,6 +194,12 @@ class ErasureTheme(Theme):
     """Seconds after a request within which records of before may still arrive: a spool's age and 5 minutes."""
 
 
+class LooksTheme(Theme):
+    file: Path | None = None
+    """Who was given users' words: a JSON line each, on disk before they leave; without it none leave. It names answers
+    and users under the key of erasures, and must outlive the process. Unset: `looks.jsonl` beside `store.path`."""
+
+
 class LedgerProcess(Theme):
     server: ServerSettings = ServerSettings(port=50055)
     """The chassis."""
@@ -205,6 +211,12 @@ class LedgerProcess(Theme):
     """What decides the ledger's content: a rebuilt ledger agrees only under the same rules."""
     erasure: ErasureTheme = ErasureTheme()
     """How users are forgotten."""
+    looks: LooksTheme = LooksTheme()
+    """The record of looks at users' words."""
+
+    @property
+    def looks_file(self) -> Path:
+        return self.looks.file or self.store.path.with_name("looks.jsonl")
 
     def where(self) -> Where:
         """Where the ledger lies."""

@@ -13,11 +13,13 @@ ROLES = frozenset({"app", "internal", "admin", "auditor"})
 
 @dataclass(frozen=True)
 class Principal:
-    """A caller as authenticated. tenants: those it may name, None = every one."""
+    """A caller as authenticated. tenants: those it may name, None = every one. issuer: of the token that names it, ""
+    where our own list does."""
 
     name: str
     roles: frozenset[str]
     tenants: frozenset[str] | None = None
+    issuer: str = ""
 
     def check_tenant(self, tenant: str) -> None:
         """Raises ForeignTenant unless this caller may speak for the tenant ("" is the tenant "default")."""
@@ -25,6 +27,7 @@ class Principal:
             raise ForeignTenant("the caller may not name this tenant")
 
 
+#: Whoever is trusted unasked.
 LOCAL = Principal("local", ROLES)
 
 

@@ -1,5 +1,5 @@
-"""What happens around every call, in this order: trace, authenticate, role, size, parse, tenant, slot, deadline,
-method; then status and metrics. A method raises classes of `core.errors`; only here they become a status.
+"""What happens around every call, in this order: trace, authenticate, role, rate, size, parse, tenant, slot,
+deadline, method; then status and metrics. A method raises classes of `core.errors`; only here they become a status.
 
 The bytes of a request are parsed here and not by gRPC, because a parse error there reaches the client as UNKNOWN
 with the parser's text.
@@ -23,6 +23,8 @@ from rejoinder.runtime.admission import Admission
 from rejoinder.runtime.auth import Listed, Open, check_role, check_tenants
 from rejoinder.runtime.call import Call
 from rejoinder.runtime.logging import EventLog
+from rejoinder.runtime.rates import Rates
+from rejoinder.runtime.roles import HEALTH
 from rejoinder.runtime.status import as_known, status_of
 from rejoinder.runtime.tracing import Tracer
 
@@ -36,6 +38,7 @@ class Interceptors:
         self,
         *,
         auth: Open | Listed,
+        rates: Rates,
         admission: Admission,
         tracer: Tracer,
         metrics: Metrics,
@@ -45,6 +48,7 @@ class Interceptors:
         max_call_s: float,
     ) -> None:
         self._auth = auth
+        self._rates = rates
         self._admission = admission
         self._tracer = tracer
         self._metrics = metrics
@@ -94,6 +98,8 @@ class Interceptors:
             with self._tracer.span(method, _value(metadata, "traceparent")) as traceparent:
                 caller = self._auth.authenticate(metadata, _peers(context))
                 check_role(caller, method)
+                if self._rates.limits and method not in HEALTH:
+                    self._rates.take(caller, context.peer())
                 request = self._parsed(parse, raw)
                 check_tenants(caller, request)
                 with self._admission.slot():

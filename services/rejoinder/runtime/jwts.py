@@ -129,7 +129,7 @@ class Verifier:
         tenants = frozenset(_names(said, "tenants")) if said is not None else frozenset({"default"})
         if not tenants:
             raise Unauthenticated("the token names no tenant")
-        return Principal(subject, roles, None if "*" in tenants else tenants)
+        return Principal(subject, roles, None if "*" in tenants else tenants, self._settings.issuer)
 
 
 def _check_header(header: Mapping[str, Any]) -> None:

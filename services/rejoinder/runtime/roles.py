@@ -8,6 +8,9 @@ _ADMIN = frozenset({"admin"})
 _READ = frozenset({"app", "internal", "admin", "auditor"})
 _AUDIT = frozenset({"auditor", "admin"})
 
+#: Asked by load balancers and probes, who know no limits.
+HEALTH = frozenset(f"/inference.GRPCInferenceService/{name}" for name in ("ServerLive", "ServerReady", "ModelReady"))
+
 ROLES_OF = {
     "/inference.GRPCInferenceService/ServerLive": _READ,
     "/inference.GRPCInferenceService/ServerReady": _READ,
@@ -25,6 +28,7 @@ ROLES_OF = {
     "/rejoinder.v1.LedgerService/GetSatisfaction": _READ,
     "/rejoinder.v1.LedgerService/GetParity": _READ,
     "/rejoinder.v1.LedgerService/ListAnswers": _AUDIT,
+    "/rejoinder.v1.LedgerService/ListLooks": _AUDIT,
     "/rejoinder.v1.LedgerService/ReadEvidence": _INTERNAL,
     "/rejoinder.v1.LedgerService/FetchEvidence": _INTERNAL,
     "/rejoinder.v1.LedgerService/ReadJudged": _INTERNAL,

@@ -27,6 +27,7 @@ from rejoinder.runtime.exporter import Exporter, busy
 from rejoinder.runtime.files import put_whole
 from rejoinder.runtime.interceptors import Handlers, Interceptors
 from rejoinder.runtime.logging import EventLog
+from rejoinder.runtime.rates import Rates
 from rejoinder.runtime.settings import ServerSettings
 from rejoinder.runtime.tls import server_credentials
 from rejoinder.runtime.tracing import tracer
@@ -208,6 +209,7 @@ class Server:
         settings, chassis = self._settings, self._chassis
         return Interceptors(
             auth=self._auth,
+            rates=Rates(settings.rate, chassis.clock, chassis.metrics),
             admission=self._admission,
             tracer=tracer(),
             metrics=chassis.metrics,

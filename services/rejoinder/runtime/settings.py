@@ -108,6 +108,24 @@ class AuthSettings(Theme):
     """True gives every caller every role beyond loopback too: for a network in which all are trusted."""
 
 
+class RateSettings(Theme):
+    """Calls of each caller, of this process alone: N replicas let N times as many pass, and a restart begins anew. A
+    refused one is told when to come again. Health and reflection are never limited."""
+
+    principal_per_s: float | None = Field(default=None, gt=0)
+    """Calls a second of each caller that showed credentials (name and issuer), in the long run; unset, any number."""
+    address_per_s: float | None = Field(default=None, gt=0)
+    """Calls a second of each address (IPv6: each /64) whose caller showed none: everybody at an open server, our own
+    processes too, and pages at gateway and console. Behind a proxy all have one; unset, any number."""
+    burst_s: float = Field(default=10.0, gt=0)
+    """Seconds' worth that may come at once after a pause."""
+    exempt_roles: tuple[Literal["app", "internal", "admin", "auditor"], ...] = ("internal",)
+    """Whoever showed one of these roles is not limited: our own processes speak for everybody's calls."""
+    most_names: int = Field(default=100_000, ge=1)
+    """Callers, and as many addresses, that are remembered, some 300 bytes each; the longest silent go first and begin
+    with a full bucket."""
+
+
 class ServerSettings(Theme):
     host: str = "127.0.0.1"
     """Address to listen on; the default keeps a laptop's services off the network."""
@@ -133,6 +151,7 @@ class ServerSettings(Theme):
     """True prints messages of libraries as they are. They may quote a request: for a machine without users' data."""
     tls: TlsSettings = TlsSettings()
     auth: AuthSettings = AuthSettings()
+    rate: RateSettings = RateSettings()
 
 
 T = TypeVar("T", bound=Theme)

@@ -27,6 +27,7 @@ class ErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ERROR_REASON_QUEUE_FULL: _ClassVar[ErrorReason]
     ERROR_REASON_QUOTA: _ClassVar[ErrorReason]
     ERROR_REASON_DISK_FULL: _ClassVar[ErrorReason]
+    ERROR_REASON_RATE_LIMIT_EXCEEDED: _ClassVar[ErrorReason]
     ERROR_REASON_UNAVAILABLE: _ClassVar[ErrorReason]
     ERROR_REASON_LOADING: _ClassVar[ErrorReason]
     ERROR_REASON_DRAINING: _ClassVar[ErrorReason]
@@ -67,6 +68,7 @@ ERROR_REASON_RESOURCE_EXHAUSTED: ErrorReason
 ERROR_REASON_QUEUE_FULL: ErrorReason
 ERROR_REASON_QUOTA: ErrorReason
 ERROR_REASON_DISK_FULL: ErrorReason
+ERROR_REASON_RATE_LIMIT_EXCEEDED: ErrorReason
 ERROR_REASON_UNAVAILABLE: ErrorReason
 ERROR_REASON_LOADING: ErrorReason
 ERROR_REASON_DRAINING: ErrorReason

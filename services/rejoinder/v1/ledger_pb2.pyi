@@ -415,3 +415,41 @@ class BuildWindowResponse(_message.Message):
     head: WindowHead
     evidence: _containers.RepeatedCompositeFieldContainer[WindowEvidence]
     def __init__(self, head: _Optional[_Union[WindowHead, _Mapping]] = ..., evidence: _Optional[_Iterable[_Union[WindowEvidence, _Mapping]]] = ...) -> None: ...
+
+class ListLooksRequest(_message.Message):
+    __slots__ = ("tenant", "id", "user_id", "limit")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    USER_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    id: str
+    user_id: str
+    limit: int
+    def __init__(self, tenant: _Optional[str] = ..., id: _Optional[str] = ..., user_id: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class Look(_message.Message):
+    __slots__ = ("at", "principal", "tenant", "what", "by", "count", "ids", "users")
+    AT_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    at: _timestamp_pb2.Timestamp
+    principal: str
+    tenant: str
+    what: str
+    by: str
+    count: int
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    users: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., principal: _Optional[str] = ..., tenant: _Optional[str] = ..., what: _Optional[str] = ..., by: _Optional[str] = ..., count: _Optional[int] = ..., ids: _Optional[_Iterable[str]] = ..., users: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListLooksResponse(_message.Message):
+    __slots__ = ("looks",)
+    LOOKS_FIELD_NUMBER: _ClassVar[int]
+    looks: _containers.RepeatedCompositeFieldContainer[Look]
+    def __init__(self, looks: _Optional[_Iterable[_Union[Look, _Mapping]]] = ...) -> None: ...

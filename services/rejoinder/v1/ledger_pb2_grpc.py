@@ -85,6 +85,11 @@ class LedgerServiceStub:
                 request_serializer=rejoinder_dot_v1_dot_ledger__pb2.BuildWindowRequest.SerializeToString,
                 response_deserializer=rejoinder_dot_v1_dot_ledger__pb2.BuildWindowResponse.FromString,
                 _registered_method=True)
+        self.ListLooks = channel.unary_unary(
+                '/rejoinder.v1.LedgerService/ListLooks',
+                request_serializer=rejoinder_dot_v1_dot_ledger__pb2.ListLooksRequest.SerializeToString,
+                response_deserializer=rejoinder_dot_v1_dot_ledger__pb2.ListLooksResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -122,7 +127,7 @@ class LedgerServiceServicer:
 
     def ListAnswers(self, request, context):
         """Answers of one tenant with what users did about them and what was concluded from it, newest first: users' words, for
-        people who look. Who shows them keeps a record of who looked. Role: auditor or admin. May be retried.
+        people who look. Who asked is recorded before they leave. Role: auditor or admin. May be retried.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -167,6 +172,14 @@ class LedgerServiceServicer:
         again it is made again, but for what was erased since. Role: internal. May be retried until its first message.
         Fails with FAILED_PRECONDITION (the ledger has not read up to the cut), LOG_REPLACED, WINDOW_EXPIRED, CLAIM_TAKEN
         (the number has another cut), ABORTED (somebody was erased meanwhile: try again).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLooks(self, request, context):
+        """Who was given users' words by this process, and by whoever writes to the same file, newest first: people at each
+        call, our own services once an hour while they read. Role: auditor or admin. May be retried.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -224,6 +237,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.BuildWindow,
                     request_deserializer=rejoinder_dot_v1_dot_ledger__pb2.BuildWindowRequest.FromString,
                     response_serializer=rejoinder_dot_v1_dot_ledger__pb2.BuildWindowResponse.SerializeToString,
+            ),
+            'ListLooks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLooks,
+                    request_deserializer=rejoinder_dot_v1_dot_ledger__pb2.ListLooksRequest.FromString,
+                    response_serializer=rejoinder_dot_v1_dot_ledger__pb2.ListLooksResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -497,6 +515,33 @@ class LedgerService:
             '/rejoinder.v1.LedgerService/BuildWindow',
             rejoinder_dot_v1_dot_ledger__pb2.BuildWindowRequest.SerializeToString,
             rejoinder_dot_v1_dot_ledger__pb2.BuildWindowResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLooks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rejoinder.v1.LedgerService/ListLooks',
+            rejoinder_dot_v1_dot_ledger__pb2.ListLooksRequest.SerializeToString,
+            rejoinder_dot_v1_dot_ledger__pb2.ListLooksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -130,6 +130,7 @@ class Town:
             "STORE__URL": database.url,
             "STORE__PASSWORD_FILE": str(database.password_file),
             "ERASURE__KEY_FILE": str(folder / "key"),
+            "LOOKS__FILE": str(folder / "looks.jsonl"),
             **(ledger or {}),
         }
         self.ledger = self.process("ledger", "ledger", LEDGER, store)

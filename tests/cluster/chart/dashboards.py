@@ -55,6 +55,11 @@ BOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
             Panel(
                 "Errors, by reason", "reqps", _rates(("rpc_errors_total", "process, reason", "{{process}} {{reason}}"))
             ),
+            Panel(
+                "Calls refused for a rate",
+                "reqps",
+                _rates(("rpc_limited_total", "process, by", "{{process}} by {{by}}")),
+            ),
             Panel("Calls at work", "short", ((_by(_of("rpc_in_flight"), "process"), "{{process}}"),)),
             Panel(
                 "Calls cut off at drains",

@@ -70,6 +70,7 @@ SAID: dict[tuple[str, ...], Mapping[str, Any]] = {
     },
     # One definition for all: each process's is made of the same class.
     ("jwt", "settings"): {"$ref": "#/$defs/feedback.JwtSettings"},
+    ("auth", "rate"): {"$ref": "#/$defs/feedback.RateSettings"},
     ("issuerRef", "kind"): {"enum": ["Issuer", "ClusterIssuer"]},
     ("certManager", "duration"): _SECONDS,
     ("certManager", "renewBefore"): _SECONDS,

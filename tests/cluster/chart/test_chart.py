@@ -326,6 +326,8 @@ REFUSED = {
     "an issuer without keys": ('auth.jwt.settings={"issuer":"i","audience":"a"}', "needs one of"),
     "a symmetric algorithm": ('auth.jwt.settings={"algorithms":["HS256"]}', "algorithms"),
     "a misspelt setting of the issuer": ('auth.jwt.settings={"audienc":"a"}', "audienc"),
+    "a misspelt rate": ('auth.rate={"principals_per_s":5}', "principals_per_s"),
+    "a rate of nothing": ('auth.rate={"principal_per_s":0}', "principal_per_s"),
     "keys at two places": (
         'auth.jwt={"cluster":true,"configMap":"c","settings":{"issuer":"i","audience":"a"}}',
         "needs one of",

@@ -152,6 +152,26 @@ def test_an_issuers_keys_are_read_where_they_are_mounted_or_served(tmp_path: Pat
         assert loaded(rendered("default"), process, tmp_path).server.auth.jwt.issuer == ""
 
 
+def test_who_was_given_words_is_recorded_on_a_volume_that_can_be_written(tmp_path: Path) -> None:
+    for more in ((), ("ledger.persistence.enabled=false",)):
+        objects = rendered("default", *more)
+        file = loaded(objects, "ledger", tmp_path).looks_file
+        (pod,) = [pod for _, pod in pods(objects) if component(pod) == "ledger"]
+        mounts = {each["mountPath"]: each for each in pod["spec"]["containers"][0]["volumeMounts"]}
+        assert not mounts[str(file.parent)].get("readOnly")
+
+
+def test_a_rate_is_every_process_s_and_its_own_settings_win(tmp_path: Path) -> None:
+    limited = rendered("default", 'auth.rate={"principal_per_s":50,"address_per_s":5}',
+                       'gateway.settings={"server":{"rate":{"principal_per_s":9}}}')  # fmt: skip
+    for process in processes(limited):
+        if process == "migrate":
+            continue
+        rate = loaded(limited, process, tmp_path).server.rate
+        assert (rate.principal_per_s, rate.address_per_s) == (9 if process == "gateway" else 50, 5)
+        assert loaded(rendered("default"), process, tmp_path).server.rate.principal_per_s is None
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "embedded"])
 def test_every_file_that_settings_name_is_mounted(name: str, tmp_path: Path) -> None:
     objects = rendered(name)

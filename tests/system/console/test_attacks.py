@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from rejoinder.cli.main import main
 from rejoinder.clients import Connection, FeedbackClient, LedgerClient
 from rejoinder.clients.ledger import AnswersWanted
 from rejoinder.core.errors import ForeignTenant, RoleMissing
@@ -140,6 +141,29 @@ def test_no_word_is_left_in_a_log_a_metric_or_the_record_of_looks(world: World) 
         assert "Celsius" not in place
         assert not any(secret in place for secret, _, _ in TOKENS.values())
     assert {json.loads(line)["principal"] for line in looks.splitlines()} == {"ann", "odo"}
+
+
+def test_an_auditor_is_told_by_one_command_who_looked_and_an_application_is_not(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(name: str) -> tuple[int, dict]:
+        token = tmp_path / name
+        token.write_text(TOKENS[name][0])
+        with pytest.raises(SystemExit) as ended:
+            main(["looks", "--address", world.at["ledger"], "--token-file", str(token), "--limit", "1000", "--json"])
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), json.loads(said.out or said.err)
+
+    status, found = told("odo")
+    assert status == 0
+    # One file on this machine: what the console showed, and what the ledger gave it and others.
+    assert {(look["principal"], look["by"]) for look in found["looks"]} == {
+        (name, by) for name in ("ann", "odo") for by in ("console", "ledger")
+    }
+    status, refused = told("app")
+    assert (status, refused["error"]["reason"]) == (2, "ROLE_MISSING")
+    status, refused = told("eve")
+    assert (status, refused["error"]["reason"]) == (2, "FOREIGN_TENANT")
 
 
 def test_with_the_ledger_gone_the_console_says_so_and_only_reads(world: World) -> None:

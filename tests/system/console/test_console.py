@@ -273,7 +273,8 @@ def test_no_word_of_a_user_is_in_any_log_and_each_look_is_recorded(world: World)
     for words in ("Celsius", "Aare", "landlord", "monad"):
         assert words not in logs
     looks = [json.loads(line) for line in (world.data / "looks.jsonl").read_text().splitlines()]
-    assert {look["what"] for look in looks} == {"answers", "answer", "pairs", "trace"}
+    assert {look["what"] for look in looks if look["by"] == "console"} == {"answers", "answer", "pairs", "trace"}
+    assert {"answers", "trace", "evidence"} <= {look["what"] for look in looks if look["by"] == "ledger"}
     assert {look["principal"] for look in looks} == {"local"}
     assert "Celsius" not in (world.data / "looks.jsonl").read_text()
     assert yaml.safe_load((world.data / "run" / "console.yaml").read_text())["looks"]["file"].endswith("looks.jsonl")

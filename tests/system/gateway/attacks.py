@@ -23,6 +23,7 @@ SHOWN, OTHER = "shown-interaction", "somebody-elses-interaction"
 #: Callers of the gateway, as its file has them.
 PRINCIPALS = """
 - {principal: chat, token: app-token, roles: [app], tenants: [acme]}
+- {principal: hasty, token: admin-token, roles: [admin]}
 - {principal: reader, token: auditor-token, roles: [auditor], tenants: ["*"]}
 """
 
@@ -64,6 +65,7 @@ def said(**more: Any) -> bytes:
     return json.dumps({"model": "assist", "messages": [{"role": "user", "content": WORDS}], **more}).encode()
 
 
+HASTY = {"authorization": "Bearer admin-token"}
 APP = {"authorization": "Bearer app-token", "content-type": "application/json"}
 
 
@@ -109,6 +111,10 @@ def table(folder: Path, now: float) -> list[Attack]:
                request("POST", "/v1/feedback", APP,
                        json.dumps({"events": [{"tenant": "beta", "interaction_id": "i", **rating}]}).encode()), 200,
                "REJECTED/FOREIGN_TENANT"),
+        Attack("more calls than its rate lets by", request("GET", "/v1/models", HASTY), 429, "rate_limit_exceeded"),
+        Attack("more of them elsewhere", request("GET", "/v1/models/assist", HASTY), 429, "rate_limit_exceeded"),
+        Attack("more of them with a body that is too large",
+               request("GET", "/v1/models", HASTY, b"x" * (BODY_BYTES + 1)), 429, "rate_limit_exceeded"),
         Attack("a version by its name chooses an arm", chat(said(model="assist-base")), 404, "model_not_found"),
         Attack("a page without a token", page([]), 401, "invalid_api_key"),
         Attack("a token under another key", page([token(folder, now, secret="another secret of a test")]), 401,

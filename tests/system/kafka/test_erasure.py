@@ -167,6 +167,7 @@ def test_a_user_who_was_erased_is_in_no_byte_of_brokers_database_and_folders(
         "STORE__SPOOLS": str(tmp_path / "spool"),
         "STORE__SNAPSHOTS": str(tmp_path / "snapshots"),
         "ERASURE__KEY_FILE": str(tmp_path / "key"),
+        "LOOKS__FILE": str(tmp_path / "looks.jsonl"),
         "ERASURE__GRACE_S": "0",
     }
     for name, value in environment.items():

@@ -63,6 +63,7 @@ def pair(tmp_path: Path, store: dict[str, str]) -> Iterator[Pair]:
         "LOG__OWNER": f"127.0.0.1:{feedback.port}",
         **store,
         "ERASURE__KEY_FILE": str(tmp_path / "key"),
+        "LOOKS__FILE": str(tmp_path / "looks.jsonl"),
     }
     ledger = Process([sys.executable, "-m", "rejoinder.ledger"], tmp_path, "ledger", settings)
     ledger.start()

@@ -10,7 +10,6 @@ from urllib.parse import quote, urlencode
 
 from rejoinder.clients.ledger import AnswersWanted, HeardFeedback, ListedAnswer
 from rejoinder.console.desk import ACT, Visit
-from rejoinder.console.looks import Looks
 from rejoinder.console.pages.part import part
 from rejoinder.console.render import Shown
 from rejoinder.console.sources import Sources
@@ -20,6 +19,7 @@ from rejoinder.core.human import EXTRACTOR
 from rejoinder.core.ids import uuid7
 from rejoinder.core.rubric import RUBRIC, Rubric
 from rejoinder.core.types import Comment, FollowUp, Interaction, Label, Polarity, Reason, Role, Signal
+from rejoinder.runtime.looks import Looks, Seen
 
 #: What may be asked for, by the word in the address.
 POLARITIES = {"dsat": Polarity.DSAT, "sat": Polarity.SAT, "none": Polarity.NONE, "all": Polarity.UNSPECIFIED}
@@ -74,7 +74,7 @@ class Answers:
         onward = ""
         if found.value is not None:
             views = [_view(each) for each in found.value.answers]
-            await self._looked(visit, "answers", views)
+            await self._looked(visit, "answers", found.value.answers)
             onward = urlencode({"says": chosen, "version": version, "before": found.value.next})
             onward = onward if found.value.next else ""
         values = {"found": found, "views": views, "says": chosen, "version": version, "onward": onward}
@@ -86,7 +86,7 @@ class Answers:
         views: list[AnswerView] = []
         if found.value is not None:
             views = [_view(each) for each in found.value]
-            await self._looked(visit, "answer", views)
+            await self._looked(visit, "answer", found.value)
         return Shown(
             "answer.html",
             {
@@ -170,10 +170,14 @@ class Answers:
             raise NotFound("no such answer is known to this tenant")
         return found.answers
 
-    async def _looked(self, visit: Visit, what: str, views: Sequence[AnswerView]) -> None:
-        if views:
-            ids = [view.answer.interaction_id for view in views]
-            await self._looks.record(visit.caller.name, visit.tenant, what, ids)
+    async def _looked(self, visit: Visit, what: str, listed: Sequence[ListedAnswer]) -> None:
+        if listed:
+            ids = [each.interaction.interaction_id for each in listed if each.interaction is not None]
+            said = [
+                part for each in listed for part in (each.interaction, *(h.feedback for h in each.feedback)) if part
+            ]
+            users = {(visit.tenant, part.user_id) for part in said}
+            await self._looks.record(visit.caller.name, Seen(what, visit.tenant, ids, users))
 
 
 def _view(listed: ListedAnswer) -> AnswerView:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rejoinder.console.desk import ACT, Visit
-from rejoinder.console.looks import Looks
 from rejoinder.console.pages.part import part
 from rejoinder.console.render import Shown
 from rejoinder.console.sources import Files, Sources
@@ -16,6 +15,7 @@ from rejoinder.core.errors import InvalidArgument, NotFound
 from rejoinder.core.types import Preference, Role
 from rejoinder.registry.datasets import read
 from rejoinder.registry.reviews import VERDICTS, Review, pair_digest
+from rejoinder.runtime.looks import Looks, Seen
 
 PAGE = 10
 SIDES = ("pairs", "gate", "evaluation")
@@ -56,7 +56,8 @@ class Pairs:
         found = await part(self._sources.look(lambda files: _browse(files, visit.tenant, number, side, page)))
         if found.value is not None and found.value.views:
             ids = [view.digest for view in found.value.views]
-            await self._looks.record(visit.caller.name, visit.tenant, "pairs", ids)
+            users = {(visit.tenant, view.pair.user_id) for view in found.value.views}
+            await self._looks.record(visit.caller.name, Seen("pairs", visit.tenant, ids, users))
         pages = -(-found.value.total // PAGE) if found.value is not None else 0
         values = {"found": found, "side": side, "sides": SIDES, "page": page, "pages": pages}
         return Shown("pairs.html", {**values, "may_review": visit.may(ACT), "done": visit.query.get("done", "")})

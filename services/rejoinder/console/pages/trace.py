@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from rejoinder.console.desk import Visit
-from rejoinder.console.looks import Looks
 from rejoinder.console.pages.part import Part, part
 from rejoinder.console.render import Shown
 from rejoinder.console.sources import Sources
 from rejoinder.core.errors import PASSING, NotFound
+from rejoinder.runtime.looks import Looks, Seen
 
 
 class Trace:
@@ -24,7 +24,7 @@ class Trace:
             found = await part(self._sources.ledger.trace(name, visit.tenant), (*PASSING, NotFound))
         if found.value:
             # What was typed may be anything; what was found is an id.
-            ids = [found.value[0].id]
-            await self._looks.record(visit.caller.name, visit.tenant, "trace", ids)
+            seen = Seen("trace", visit.tenant, [found.value[0].id])
+            await self._looks.record(visit.caller.name, seen)
         status = {"": 200, "NOT_FOUND": 404}.get(found.why, 503)
         return Shown("trace.html", {"name": name, "found": found}, status)
