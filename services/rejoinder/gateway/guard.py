@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
@@ -140,18 +141,34 @@ class Guard:
         self.state = Draining("the gateway is shutting down", retry_after_s=1.0)
 
     def route(
-        self, name: str, handler: Handler, roles: frozenset[str], max_bytes: int = 0, anonymous: bool = False
+        self,
+        name: str,
+        handler: Handler,
+        roles: frozenset[str],
+        max_bytes: int = 0,
+        anonymous: bool = False,
+        packed: bool = False,
+        refusal: Refusal | None = None,
     ) -> Guarded:
         """The handler as an ASGI application. roles: who may call it. max_bytes: of a body, 0 = none is taken.
-        anonymous: True lets callers without credentials through, for the handler to judge."""
-        return Guarded(self, name, handler, roles, max_bytes, anonymous)
+        anonymous: True lets callers without credentials through, for the handler to judge. packed: True takes bodies as
+        gzip too, unpacked under the same limit. refusal: this route's own way to tell an error."""
+        return Guarded(self, name, handler, roles, max_bytes, anonymous, packed, refusal or self.refusal)
 
 
 class Guarded:
     """One guarded route."""
 
     def __init__(
-        self, guard: Guard, name: str, handler: Handler, roles: frozenset[str], max_bytes: int, anonymous: bool
+        self,
+        guard: Guard,
+        name: str,
+        handler: Handler,
+        roles: frozenset[str],
+        max_bytes: int,
+        anonymous: bool,
+        packed: bool,
+        refusal: Refusal,
     ) -> None:
         self._guard = guard
         self._name = name
@@ -159,6 +176,8 @@ class Guarded:
         self._roles = roles
         self._max_bytes = max_bytes
         self._anonymous = anonymous
+        self._packed = packed
+        self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         guard = self._guard
@@ -219,8 +238,9 @@ class Guarded:
         said = headers.get("content-length", "")
         if said.isdigit() and int(said) > self._max_bytes:
             raise BodyTooLarge("body", int(said), self._max_bytes)
-        if headers.get("content-encoding", "identity") != "identity":
-            raise UnsupportedMedia("compressed bodies are not taken", field="content-encoding")
+        coding = headers.get("content-encoding", "identity").strip().lower()
+        if coding != "identity" and not (self._packed and coding == "gzip"):
+            raise UnsupportedMedia("this coding of a body is not taken", field="content-encoding")
         parts = bytearray()
         try:
             async with asyncio.timeout(self._guard.body_s):
@@ -232,7 +252,7 @@ class Guarded:
                     if len(parts) > self._max_bytes:
                         raise BodyTooLarge("body", len(parts), self._max_bytes)
                     if not message.get("more_body", False):
-                        return bytes(parts)
+                        return bytes(parts) if coding == "identity" else unpacked(parts, self._max_bytes)
         except TimeoutError:
             raise BodyTooSlow(f"the body did not come within {self._guard.body_s:g} s") from None
 
@@ -277,7 +297,7 @@ class Guarded:
         if not out.body_read:
             # Whatever else it sends is not waited for.
             headers.append(("connection", "close"))
-        media, body = self._guard.refusal(error)
+        media, body = self._refusal(error)
         await out.begin(http_status(error), [*headers, ("content-type", media)])
         await out.part(body)
         if isinstance(error, BodyTooLarge):
@@ -324,6 +344,21 @@ def check_framing(headers: Headers, most_bytes: int) -> None:
         raise HeadTooLarge("headers", size, most_bytes)
     if "transfer-encoding" in headers and "content-length" in headers:
         raise BadEncoding("a request has a length or is chunked, not both", field="transfer-encoding")
+
+
+def unpacked(data: bytes | bytearray, most_bytes: int) -> bytes:
+    """What gzip holds: never more than the limit is in memory. Raises BodyTooLarge, BadEncoding."""
+    # One member, as every client writes it: behind its end nothing may stand.
+    member = zlib.decompressobj(wbits=31)
+    try:
+        out = member.decompress(bytes(data), most_bytes + 1)
+    except zlib.error:
+        raise BadEncoding("the body is no gzip", field="content-encoding") from None
+    if len(out) > most_bytes:
+        raise BodyTooLarge("body", len(out), most_bytes)
+    if not member.eof or member.unused_data:
+        raise BadEncoding("the body is no gzip", field="content-encoding")
+    return out
 
 
 def json_object(call: HttpCall, media: tuple[str, ...] = ("application/json",)) -> dict[str, Any]:

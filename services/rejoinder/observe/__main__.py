@@ -1,36 +1,61 @@
-"""The observer: `python -m rejoinder.observe --settings FILE`. It answers health and metrics, nothing else."""
+"""The observer: `python -m rejoinder.observe --settings FILE`. Over gRPC it answers health, nothing else."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 import threading
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from rejoinder.observe.letters import Letters
 from rejoinder.observe.observer import Manner, Observer
 from rejoinder.observe.settings import ObserveSettings
 from rejoinder.observe.sink import ServiceSink
 from rejoinder.observe.topics import open_topics
+from rejoinder.observe.web import open_web
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
-from rejoinder.stream.kafka.foreign import Start
 
 
 async def build(settings: ObserveSettings, chassis: Chassis) -> Room:
+    parts: list[_Part] = []
+    try:
+        if settings.http.port is not None:
+            web = await open_web(settings, chassis)
+            parts.append(_Part(web.server.run, web.close))
+        if settings.topics:
+            parts.append(await _topics(settings, chassis))
+    except BaseException:
+        await _close(parts)
+        raise
+    return Room(background=[part.run for part in parts], close=partial(_close, parts))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One way in. run: until it is told to stop. close: after it."""
+
+    run: Callable[[asyncio.Event], Awaitable[None]]
+    close: Callable[[], Awaitable[None]]
+
+
+async def _close(parts: Sequence[_Part]) -> None:
+    for part in parts:
+        await part.close()
+
+
+async def _topics(settings: ObserveSettings, chassis: Chassis) -> _Part:
+    # The library takes a moment, and not everybody has brokers.
+    from rejoinder.stream.kafka.foreign import Start
+
     # What a person must mend is told before anybody is asked for anything.
     mappers, start, key = settings.mappers(), settings.start(), settings.key()
     topics = await asyncio.to_thread(open_topics, settings)
     sink = await asyncio.to_thread(ServiceSink, settings.into)
     letters = Letters(key, settings.into.tenant, chassis.clock)
-    read, faults = settings.read, settings.faults
-    manner = Manner(
-        poll_s=read.poll_s,
-        batch=read.batch,
-        look_s=read.look_s,
-        backoff_max_s=settings.into.backoff_max_s,
-        stops=faults.unmapped == "stop",
-        poison_limit=faults.poison_limit,
-    )
+    read = settings.read
     ending = threading.Event()
 
     def observe() -> None:
@@ -44,7 +69,7 @@ async def build(settings: ObserveSettings, chassis: Chassis) -> Room:
                 ids=topics.ids,
                 letters=letters,
                 order=settings.keeping(),
-                manner=manner,
+                manner=_manner(settings),
                 clock=chassis.clock,
                 metrics=chassis.metrics,
                 log=chassis.log,
@@ -53,24 +78,37 @@ async def build(settings: ObserveSettings, chassis: Chassis) -> Room:
         finally:
             member.close()
 
-    async def observing(stop: asyncio.Event) -> None:
-        async def told() -> None:
-            await stop.wait()
-            ending.set()
-
-        telling = asyncio.create_task(told())
-        try:
-            await asyncio.to_thread(observe)
-        finally:
-            ending.set()
-            telling.cancel()
-
     async def close() -> None:
         ending.set()
         await asyncio.to_thread(sink.close)
         await asyncio.to_thread(topics.close)
 
-    return Room(background=(observing,), close=close)
+    return _Part(partial(_on_a_thread, observe, ending), close)
+
+
+def _manner(settings: ObserveSettings) -> Manner:
+    read, faults = settings.read, settings.faults
+    return Manner(
+        poll_s=read.poll_s,
+        batch=read.batch,
+        look_s=read.look_s,
+        backoff_max_s=settings.into.backoff_max_s,
+        stops=faults.unmapped == "stop",
+        poison_limit=faults.poison_limit,
+    )
+
+
+async def _on_a_thread(work: Callable[[], None], ending: threading.Event, stop: asyncio.Event) -> None:
+    async def told() -> None:
+        await stop.wait()
+        ending.set()
+
+    telling = asyncio.create_task(told())
+    try:
+        await asyncio.to_thread(work)
+    finally:
+        ending.set()
+        telling.cancel()
 
 
 def main(argv: list[str] | None = None) -> int:

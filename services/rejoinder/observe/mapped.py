@@ -8,6 +8,7 @@ follow-up before it counted once (F07).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -92,6 +93,11 @@ class Found:
     events: tuple[Event, ...] = ()
     said: Said | None = None
     skipped: bool = False
+
+
+def held(value: Any) -> str:
+    """The name of a record that lies nowhere: what it holds."""
+    return derived_id("record", json.dumps(value, sort_keys=True))
 
 
 class Mapper:

@@ -23,8 +23,7 @@ from rejoinder.observe.mapped import Event, Mapper, Place
 from rejoinder.observe.paths import Unmapped
 from rejoinder.observe.turns import Conversations, Order
 from rejoinder.runtime.logging import EventLog
-from rejoinder.stream.kafka.foreign import Position
-from rejoinder.stream.port import NewRecord, Partition, Rebalanced, Record
+from rejoinder.stream.port import NewRecord, Partition, Position, Rebalanced, Record
 
 #: First pause; doubled up to the setting.
 _BACKOFF_S = 0.1

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from rejoinder.core.errors import BadFile
-from rejoinder.core.ids import derived_id
 from rejoinder.observe.conversation import Conversation
 from rejoinder.observe.formats import FORMATS
 from rejoinder.observe.formats.fields import Unfit
-from rejoinder.observe.mapped import Event, Mapper, Place
+from rejoinder.observe.mapped import Event, Mapper, Place, held
 from rejoinder.observe.turns import Conversations, Order
 
 #: Longer lines are refused unread: no conversation is that long, and a hostile file must not fill the memory.
@@ -80,9 +79,8 @@ def mapped(
     reading.format = "map"
     whole = Conversations(Order(settle_s=0.0, context_s=math.inf, max_turns=sys.maxsize, max_bytes=sys.maxsize))
     for number, value in _objects(path, reading, on_bytes):
-        held = derived_id("record", json.dumps(value, sort_keys=True))
         try:
-            found = mapper.read(value, Place(mapper.source, held, 0, number))
+            found = mapper.read(value, Place(mapper.source, held(value), 0, number))
         except Unfit as cause:
             reading.refuse(number, str(cause))
             continue

@@ -1,15 +1,16 @@
-"""What can be turned on the observer: whose topics are read, how their records are understood, where they go."""
+"""What can be turned on the observer: what is read, how its records are understood, where they go."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.keyfile import read_key
 from rejoinder.core.types import Consent
+from rejoinder.gateway.settings import HttpTheme
 from rejoinder.observe.events import ImportAs
 from rejoinder.observe.fieldmap import FieldMap
 from rejoinder.observe.formats import fields
@@ -19,6 +20,9 @@ from rejoinder.runtime.callertheme import CallerTheme
 from rejoinder.runtime.kafkatheme import BrokersTheme, KafkaGuestTheme
 from rejoinder.runtime.settings import ServerSettings, Theme
 
+#: The source of turns that are posted to /v1/turns itself.
+TURNS = "turns"
+
 
 class TopicTheme(Theme):
     topic: str = Field(min_length=1)
@@ -27,6 +31,27 @@ class TopicTheme(Theme):
     """The topic's id as `--check` prints it: another one is LOG_REPLACED, also where brokers forgot the positions."""
     map: dict[str, Any]
     """The field map (see README.md of this room)."""
+
+
+class PostTheme(Theme):
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    """Its address is /v1/turns/NAME, and its own ids are unique under it: one for each application."""
+    map: dict[str, Any] | None = None
+    """The field map of its turns; unset: that of `http.map`."""
+
+
+class PostsTheme(HttpTheme):
+    port: int | None = Field(default=None, ge=0, le=65535)  # type: ignore[assignment]
+    """HTTP port for turns and reactions that applications post; 0 takes a free one and says which in the log, unset
+    opens none. Callers: those of `server.auth`, role app."""
+    map: dict[str, Any] = Field(default_factory=lambda: {"preset": "openai", "no_train": "no_train"})
+    """The field map of a posted turn (see README.md of this room); `form: turns` needs a log to read again."""
+    sources: tuple[PostTheme, ...] = ()
+    """Applications with an address of their own beside /v1/turns."""
+    max_bytes: int = Field(default=8 << 20, ge=1024)
+    """Body of a request, unpacked; more is refused with 413."""
+    max_items: int = Field(default=1000, ge=1, le=10_000)
+    """Turns, reactions or spans of a request; more are refused."""
 
 
 class ReadTheme(Theme):
@@ -89,22 +114,47 @@ class ObserveSettings(Theme):
     server: ServerSettings = ServerSettings(port=50070)
     """The chassis; it answers health and metrics, nothing else."""
     brokers: BrokersTheme = BrokersTheme()
-    topics: list[TopicTheme] = Field(min_length=1)
+    topics: list[TopicTheme] = Field(default_factory=list)
     """The topics that are read, each with its map."""
+    http: PostsTheme = PostsTheme()
+    """Turns that applications post."""
     read: ReadTheme = ReadTheme()
     into: IntoTheme = IntoTheme()
     order: OrderTheme = OrderTheme()
     faults: FaultsTheme = FaultsTheme()
 
+    @model_validator(mode="after")
+    def _something(self) -> ObserveSettings:
+        if not self.topics and self.http.port is None:
+            raise ValueError("nothing is read: set topics or http.port")
+        return self
+
+    def target(self, name: str) -> ImportAs:
+        """Whose events they become. name: of what they are read from, in which the caller's own ids are unique."""
+        consent = Consent.UNSPECIFIED if self.into.train else Consent.NO_TRAIN
+        return ImportAs(self.into.tenant, self.into.policy, f"observe:{name}", consent)
+
     def mappers(self) -> dict[str, Mapper]:
         """Topic → how its records are understood. Raises BadSettings that names the field of a bad map."""
-        consent = Consent.UNSPECIFIED if self.into.train else Consent.NO_TRAIN
         out: dict[str, Mapper] = {}
         for number, theme in enumerate(self.topics):
             if theme.topic in out:
                 raise BadSettings(f"topics.{number}: {theme.topic} is named twice", field=f"topics.{number}.topic")
-            target = ImportAs(self.into.tenant, self.into.policy, f"observe:{theme.topic}", consent)
-            out[theme.topic] = Mapper(FieldMap(theme.map, f"topics.{number}.map"), target)
+            out[theme.topic] = Mapper(FieldMap(theme.map, f"topics.{number}.map"), self.target(theme.topic))
+        return out
+
+    def posted(self) -> dict[str, Mapper]:
+        """Source → how a turn that is posted to it is understood. Raises BadSettings likewise."""
+        themes = {"http.map": PostTheme(name=TURNS)}
+        themes |= {f"http.sources.{number}.map": theme for number, theme in enumerate(self.http.sources)}
+        out: dict[str, Mapper] = {}
+        for where, theme in themes.items():
+            of = FieldMap(self.http.map if theme.map is None else theme.map, where)
+            if of.form == "turns":
+                raise BadSettings(f"{where}.form: turns needs a log that can be read again", field=f"{where}.form")
+            if theme.name in out:
+                raise BadSettings(f"{where}: {theme.name} is named twice", field=where)
+            out[theme.name] = Mapper(of, self.target(theme.name))
         return out
 
     def start(self) -> str | float:

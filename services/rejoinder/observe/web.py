@@ -1,0 +1,76 @@
+"""The observer's HTTP port: the gateway's server, guard and refusals around the routes of this room."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from rejoinder.gateway.errors import NoRoute, WrongMethod
+from rejoinder.gateway.frame import framed
+from rejoinder.gateway.guard import Guard, as_json
+from rejoinder.gateway.server import HttpServer, bind
+from rejoinder.observe.posted import Posted, Taking
+from rejoinder.observe.settings import TURNS, ObserveSettings
+from rejoinder.observe.sink import CallSink
+from rejoinder.runtime.admission import Admission
+from rejoinder.runtime.auth import authenticator
+from rejoinder.runtime.server import Chassis
+from rejoinder.runtime.tracing import tracer
+
+_APP = frozenset({"app", "internal"})
+#: Of every response: nothing here is a page.
+_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"content-security-policy", b"default-src 'none'"))
+
+
+@dataclass(frozen=True)
+class Web:
+    """owns: the socket, the channel to the feedback service, who may call."""
+
+    server: HttpServer
+    sink: CallSink
+    guard: Guard
+
+    async def close(self) -> None:
+        self.server.close()
+        self.guard.auth.close()
+        await self.sink.close()
+
+
+async def open_web(settings: ObserveSettings, chassis: Chassis) -> Web:
+    """Bound, not yet serving. Raises PortBusy, BadSettings."""
+    server, http, log = settings.server, settings.http, chassis.log
+    mappers = settings.posted()
+    sock = bind(http.host, http.port or 0)
+    failed = partial(log.error, "credentials_not_read")
+    guard = Guard(
+        auth=await asyncio.to_thread(authenticator, server.auth, http.host, failed, chassis.clock),
+        admission=Admission(server.max_in_flight, server.retry_after_s, chassis.metrics),
+        tracer=tracer(),
+        metrics=chassis.metrics,
+        clock=chassis.clock,
+        log=log,
+        head_bytes=http.head_bytes,
+        body_s=http.body_s,
+        max_call_s=server.max_call_s,
+    )
+    sink = CallSink(settings.into)
+    taking = Taking(sink, chassis.clock, chassis.metrics)
+    posted = Posted(taking, mappers, TURNS, settings.into.tenant, http.max_items)
+    unread = partial(log.error, "certificate_not_read")
+    web = HttpServer(sock, _app(guard, posted, http.max_bytes), guard, http, server.tls, server.grace_s, unread)
+    log.info("http_bound", host=http.host, port=web.port)
+    return Web(web, sink, guard)
+
+
+def _app(guard: Guard, posted: Posted, max_bytes: int) -> ASGIApp:
+    turns = guard.route("POST /v1/turns", posted.turns, _APP, max_bytes, packed=True)
+    feedback = guard.route("POST /v1/feedback", posted.reactions, _APP, max_bytes)
+    routes = [
+        *(Route(path, turns, methods=["POST"]) for path in ("/v1/turns", "/v1/turns/{source}")),
+        Route("/v1/feedback", feedback, methods=["POST"]),
+    ]
+    return framed(routes, guard, _HEADERS, as_json, NoRoute("no such URL"), WrongMethod("the URL has another method"))
