@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from rejoinder.observe.follow import FileMember, placed
 from rejoinder.observe.letters import Letters
 from rejoinder.observe.observer import Manner, Observer
+from rejoinder.observe.positions import Positions
 from rejoinder.observe.settings import ObserveSettings
 from rejoinder.observe.sink import ServiceSink
 from rejoinder.observe.topics import open_topics
@@ -27,6 +30,8 @@ async def build(settings: ObserveSettings, chassis: Chassis) -> Room:
             parts.append(_Part(web.server.run, web.close))
         if settings.topics:
             parts.append(await _topics(settings, chassis))
+        if settings.files.follow:
+            parts.append(await _files(settings, chassis))
     except BaseException:
         await _close(parts)
         raise
@@ -86,6 +91,44 @@ async def _topics(settings: ObserveSettings, chassis: Chassis) -> _Part:
     return _Part(partial(_on_a_thread, observe, ending), close)
 
 
+async def _files(settings: ObserveSettings, chassis: Chassis) -> _Part:
+    mappers, key, files = settings.followed(), settings.key(), settings.files
+    sink = await asyncio.to_thread(ServiceSink, settings.into)
+    letters = Letters(key, settings.into.tenant, chassis.clock)
+    positions = await asyncio.to_thread(Positions, files.state)
+    ending = threading.Event()
+
+    def follow() -> None:
+        named = {theme.name: theme.paths for theme in files.follow}
+        member = FileMember(
+            named, positions, files.max_line_bytes, files.look_s, files.most, chassis.clock, chassis.log, ending.wait
+        )
+        try:
+            Observer(
+                member=member,
+                sink=sink,
+                mappers=mappers,
+                ids={name: f"file:{name}" for name in mappers},
+                letters=letters,
+                order=settings.keeping(),
+                manner=_manner(settings),
+                clock=chassis.clock,
+                metrics=chassis.metrics,
+                log=chassis.log,
+                wait=ending.wait,
+                placed=placed,
+                lag="observe_lag_bytes",
+            ).run(ending.is_set)
+        finally:
+            member.close()
+
+    async def close() -> None:
+        ending.set()
+        await asyncio.to_thread(sink.close)
+
+    return _Part(partial(_on_a_thread, follow, ending), close)
+
+
 def _manner(settings: ObserveSettings) -> Manner:
     read, faults = settings.read, settings.faults
     return Manner(
@@ -111,8 +154,8 @@ async def _on_a_thread(work: Callable[[], None], ending: threading.Event, stop: 
         telling.cancel()
 
 
-def main(argv: list[str] | None = None) -> int:
-    return run("observe", ObserveSettings, build, argv)
+def main(argv: list[str] | None = None, env: Mapping[str, str] = os.environ) -> int:
+    return run("observe", ObserveSettings, build, argv, env)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from rejoinder.core.ids import answer_digest, derived_id, digest_of
 from rejoinder.core.types import (
@@ -100,6 +100,16 @@ def held(value: Any) -> str:
     return derived_id("record", json.dumps(value, sort_keys=True))
 
 
+class Reads(Protocol):
+    """How records are understood: a `Mapper`, or a `formatted.Formatted`."""
+
+    @property
+    def form(self) -> str: ...
+    def read(self, record: Any, place: Place) -> Found: ...
+    def user_of(self, record: Any) -> str:
+        """Whom a record is about, "" where it does not say."""
+
+
 class Mapper:
     """One source's records as events. owns: nothing."""
 
@@ -121,6 +131,14 @@ class Mapper:
                 return Found(said=self._said(record, place))
         events = tuple(self._reactions(record, place, self._about(record)))
         return Found(events, skipped=not events)
+
+    @property
+    def form(self) -> str:
+        return self.map.form
+
+    def user_of(self, record: Any) -> str:
+        """Whom a record is about, "" where the map has nobody. Raises Unmapped."""
+        return self.map.identity("user", record)
 
     def answered(self, said: Said, history: tuple[Said, ...], whole: bool) -> Interaction:
         """The interaction of an assistant's turn. history: what stood before it, oldest first; whole: from the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,8 +14,9 @@ from rejoinder.core.types import Consent
 from rejoinder.gateway.settings import HttpTheme
 from rejoinder.observe.events import ImportAs
 from rejoinder.observe.fieldmap import FieldMap
-from rejoinder.observe.formats import fields
-from rejoinder.observe.mapped import Mapper
+from rejoinder.observe.formats import FORMATS, fields
+from rejoinder.observe.formatted import Formatted
+from rejoinder.observe.mapped import Mapper, Reads
 from rejoinder.observe.turns import Order
 from rejoinder.runtime.callertheme import CallerTheme
 from rejoinder.runtime.kafkatheme import BrokersTheme, KafkaGuestTheme
@@ -22,6 +24,8 @@ from rejoinder.runtime.settings import ServerSettings, Theme
 
 #: The source of turns that are posted to /v1/turns itself.
 TURNS = "turns"
+#: What a source may be called.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 
 class TopicTheme(Theme):
@@ -34,7 +38,7 @@ class TopicTheme(Theme):
 
 
 class PostTheme(Theme):
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    name: str = Field(pattern=NAME)
     """Its address is /v1/turns/NAME, and its own ids are unique under it: one for each application."""
     map: dict[str, Any] | None = None
     """The field map of its turns; unset: that of `http.map`."""
@@ -52,6 +56,30 @@ class PostsTheme(HttpTheme):
     """Body of a request, unpacked; more is refused with 413."""
     max_items: int = Field(default=1000, ge=1, le=10_000)
     """Turns, reactions or spans of a request; more are refused."""
+
+
+class FollowTheme(Theme):
+    name: str = Field(default="files", pattern=NAME)
+    """What dead letters and the ids of lines without one of their own are called by."""
+    paths: tuple[str, ...] = Field(min_length=1)
+    """Files, or patterns (`logs/*.jsonl`): JSON Lines. What a rotation puts beside them is followed too."""
+    format: str = "auto"
+    """The format of `rejoinder import` that its lines have; auto looks at each."""
+    map: dict[str, Any] | None = None
+    """A field map instead (see README.md of this room)."""
+
+
+class FilesTheme(Theme):
+    follow: tuple[FollowTheme, ...] = ()
+    """What is followed."""
+    state: Path = Path("rejoinder-data/observe")
+    """Folder for the positions: beside the files, it is all that this process remembers of them."""
+    look_s: float = Field(default=1.0, gt=0)
+    """Seconds between two looks at which files there are."""
+    max_line_bytes: int = Field(default=16 << 20, ge=1024)
+    """A longer line is put aside unread: bounds the memory of one."""
+    most: int = Field(default=500, ge=1)
+    """Files that are followed at once, each held open; with more the process ends."""
 
 
 class ReadTheme(Theme):
@@ -118,6 +146,8 @@ class ObserveSettings(Theme):
     """The topics that are read, each with its map."""
     http: PostsTheme = PostsTheme()
     """Turns that applications post."""
+    files: FilesTheme = FilesTheme()
+    """Files that applications write."""
     read: ReadTheme = ReadTheme()
     into: IntoTheme = IntoTheme()
     order: OrderTheme = OrderTheme()
@@ -125,8 +155,8 @@ class ObserveSettings(Theme):
 
     @model_validator(mode="after")
     def _something(self) -> ObserveSettings:
-        if not self.topics and self.http.port is None:
-            raise ValueError("nothing is read: set topics or http.port")
+        if not self.topics and self.http.port is None and not self.files.follow:
+            raise ValueError("nothing is read: set topics, http.port or files.follow")
         return self
 
     def target(self, name: str) -> ImportAs:
@@ -156,6 +186,28 @@ class ObserveSettings(Theme):
                 raise BadSettings(f"{where}: {theme.name} is named twice", field=where)
             out[theme.name] = Mapper(of, self.target(theme.name))
         return out
+
+    def followed(self) -> dict[str, Reads]:
+        """Source → how the lines of its files are understood. Raises BadSettings likewise."""
+        out: dict[str, Reads] = {}
+        for number, theme in enumerate(self.files.follow):
+            where = f"files.follow.{number}"
+            if theme.name in out:
+                raise BadSettings(f"{where}: {theme.name} is named twice", field=f"{where}.name")
+            if theme.map is None:
+                if theme.format not in ("auto", *FORMATS):
+                    known = ", ".join(("auto", *FORMATS))
+                    raise BadSettings(f"{where}.format must be one of {known}", field=f"{where}.format")
+                out[theme.name] = Formatted(theme.format, self._imported)
+                continue
+            of = FieldMap(theme.map, f"{where}.map")
+            if of.form == "turns":
+                raise BadSettings(f"{where}.map.form: turns needs a topic, or an import", field=f"{where}.map.form")
+            out[theme.name] = Mapper(of, self.target(theme.name))
+        return out
+
+    def _imported(self, format_name: str) -> ImportAs:
+        return replace(self.target(""), source=f"import:{format_name}")
 
     def start(self) -> str | float:
         """ "earliest", "latest" or seconds since the epoch. Raises BadSettings."""
