@@ -36,7 +36,8 @@ class Formatted:
         """Raises Unfit."""
         row = row_of(record, self._name)
         target = self._target(row.name)
-        return Found(tuple(event for conversation in row.make(record) for event in events_of(conversation, target)))
+        events = tuple(event for one in row.make(record) for event in events_of(one, target))
+        return Found(events, skipped=not events)
 
     def user_of(self, record: Any) -> str:
         """Several people may speak in it: nobody that a dead letter would be about."""
