@@ -76,7 +76,12 @@ class Taking:
     ) -> list[Told]:
         """deadline: of the clock's monotonic(). None among the records is one that could not be read. Raises where the
         log took nothing, or a part that is known the next time."""
-        found = [self._read(record, mapper) for record in records]
+        return await self.deliver([self._read(record, mapper) for record in records], tenant, caller, deadline)
+
+    async def deliver(
+        self, found: Sequence[Sequence[Event] | Told], tenant: str, caller: Principal, deadline: float
+    ) -> list[Told]:
+        """found: the events of each record, or why it has none."""
         events = [
             replace(event, tenant=tenant, principal=caller.name)
             for one in found
@@ -105,6 +110,10 @@ class Taking:
     def count(self, outcome: str, by: int = 1) -> None:
         self._metrics["observe_records_total"].labels(outcome).inc(by)
 
+    def unmapped(self, cause: str) -> None:
+        self.count("unmapped")
+        self._metrics["observe_unmapped_total"].labels(cause).inc()
+
     def _read(self, record: Any, mapper: Mapper) -> tuple[Event, ...] | Told:
         try:
             if record is None:
@@ -112,8 +121,7 @@ class Taking:
             found = mapper.read(record, Place(mapper.source, held(record), 0, 0))
         except Unfit as fault:
             cause = "not_json" if record is None else getattr(fault, "cause", "unusable")
-            self.count("unmapped")
-            self._metrics["observe_unmapped_total"].labels(cause).inc()
+            self.unmapped(cause)
             return Told("REJECTED", REASONS.get(cause, "INVALID_ARGUMENT"), getattr(fault, "field", ""))
         self.count("skipped" if found.skipped else "mapped")
         return Told("SKIPPED") if found.skipped else found.events

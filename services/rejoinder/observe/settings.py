@@ -52,10 +52,13 @@ class PostsTheme(HttpTheme):
     """The field map of a posted turn (see README.md of this room); `form: turns` needs a log to read again."""
     sources: tuple[PostTheme, ...] = ()
     """Applications with an address of their own beside /v1/turns."""
-    max_bytes: int = Field(default=8 << 20, ge=1024)
+    spans: str = Field(default=TURNS, pattern=NAME)
+    """What spans sent to /v1/traces are taken for: an answer that is also posted, under the same id, to the source of
+    this name is the same answer."""
+    max_bytes: int = Field(default=16 << 20, ge=1024)
     """Body of a request, unpacked; more is refused with 413."""
     max_items: int = Field(default=1000, ge=1, le=10_000)
-    """Turns, reactions or spans of a request; more are refused."""
+    """Turns or reactions of a request; more are refused. Spans come as their exporter batches them."""
 
 
 class FollowTheme(Theme):

@@ -16,9 +16,11 @@ from typing import Any
 
 import httpx
 import pytest
+from google.rpc import status_pb2
 from rejoinder.cli.supervisor import free_ports
 
 from tests.chaos.harness import Killer, Process, Traffic, wait_until
+from tests.observe.test_traced import as_protobuf, request, span
 from tests.system.observe.world import Ingest
 
 pytestmark = pytest.mark.system
@@ -31,6 +33,7 @@ PRINCIPALS = """
 """
 JSON = {"content-type": "application/json"}
 APP = {**JSON, "authorization": "Bearer app-token"}
+SPANS = {**APP, "content-type": "application/x-protobuf"}
 MAX_BYTES = 20_000
 
 
@@ -48,7 +51,9 @@ class World:
         return self.client.post(f"{self.url}{path}", content=data, headers=headers)
 
 
-def started(folder: Path, **environment: str) -> World:
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("posted")
     ingest = Ingest(folder)
     (folder / "principals.yaml").write_text(PRINCIPALS)
     port = free_ports(1)[0]
@@ -58,23 +63,15 @@ def started(folder: Path, **environment: str) -> World:
         "HTTP__MAX_ITEMS": "50",
         "INTO__FEEDBACK": ingest.address,
         "SERVER__AUTH__FILE": str(folder / "principals.yaml"),
-        **environment,
+        "SERVER__MAX_IN_FLIGHT": "2",
     }
     process = Process([sys.executable, "-m", "rejoinder.observe"], folder, "observe", given)
     try:
         process.start()
-    except BaseException:
+        yield World(ingest, process, f"http://127.0.0.1:{port}")
+    finally:
+        process.close()
         ingest.process.close()
-        raise
-    return World(ingest, process, f"http://127.0.0.1:{port}")
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = started(tmp_path_factory.mktemp("posted"), SERVER__MAX_IN_FLIGHT="2")
-    yield made
-    made.process.close()
-    made.ingest.process.close()
 
 
 def turn(name: str, **more: Any) -> dict[str, Any]:
@@ -107,23 +104,17 @@ class Application:
             assert float(told.headers["retry-after"]) > 0
 
 
-def test_killed_under_traffic_what_was_acknowledged_is_there_once(tmp_path: Path) -> None:
+def test_killed_under_traffic_what_was_acknowledged_is_there_once(world: World) -> None:
     """F06, F07: the observer with kill -9 at seeded moments; its callers try again under the same ids."""
-    world = started(tmp_path)
     application = Application(world)
-    try:
-        with Traffic(2, application.say) as traffic:
-            for _ in Killer(world.process, lambda: len(application.acknowledged), traffic, seed=3).run(2):
-                pass
-            traffic.check()
-        stored = Counter(event.interaction_id for event in world.ingest.events("interactions", "acme"))
-        assert set(application.acknowledged) - set(stored) == set()
-        assert {name: count for name, count in stored.items() if count > 1} == {}
-        assert set(stored) <= set(application.tries)
-        assert world.process.terminate() == 0
-    finally:
-        world.process.close()
-        world.ingest.process.close()
+    with Traffic(2, application.say) as traffic:
+        for _ in Killer(world.process, lambda: len(application.acknowledged), traffic, seed=3).run(2):
+            pass
+        traffic.check()
+    stored = Counter(event.interaction_id for event in world.ingest.events("interactions", "acme"))
+    assert set(application.acknowledged) - set(stored) == set()
+    assert {name: count for name, count in stored.items() if count > 1} == {}
+    assert set(stored) <= set(application.tries)
 
 
 def test_no_room_is_429_no_service_is_503_and_both_say_when_to_come_back(world: World) -> None:
@@ -192,6 +183,15 @@ def hostile() -> list[tuple[str, str, bytes, dict[str, str], int, str]]:
         ("an id with a line end", "/v1/turns", json.dumps(turn("h\nx")).encode(), APP, 400, "bad_encoding"),
         ("a line that is no JSON", "/v1/turns", WORDS.encode(), lines, 200, "UNREADABLE"),
         ("a number without end", "/v1/turns", b'{"messages": 1e999}\n', lines, 200, "UNREADABLE"),
+        ("spans that are none", "/v1/traces", b"\xff" * 9, SPANS, 400, "3"),
+        ("spans nested without end", "/v1/traces", b"\x0a\x80\x01" * 6_000, SPANS, 400, "3"),
+        ("a bomb of spans", "/v1/traces", gzip.compress(b"\0" * 15_000_000), {**SPANS, "content-encoding": "gzip"}, 413,
+         "3"),
+        ("spans of nobody", "/v1/traces", b"", {"content-type": "application/x-protobuf"}, 401, "16"),
+        ("spans of another kind", "/v1/traces", b"", {**APP, "content-type": "text/plain"}, 415, "3"),
+        ("spans that are a list", "/v1/traces", b"[]", APP, 400, "3"),
+        ("a span of NaN", "/v1/traces", b'{"resourceSpans": NaN}', APP, 400, "3"),
+        ("spans of the wrong kind", "/v1/traces", b'{"resourceSpans": {"scopeSpans": []}}', APP, 400, "3"),
         ("feedback of another tenant", "/v1/feedback",
          json.dumps({"events": [{"tenant": "beta", "copy": {}}]}).encode(), APP, 200, "FOREIGN_TENANT"),
         ("feedback of no kind", "/v1/feedback", json.dumps({"events": [{"said": WORDS}]}).encode(), APP, 200,
@@ -205,10 +205,29 @@ def test_a_hostile_request_is_refused_and_nothing_is_written(world: World, row: 
     before = world.ingest.count("interactions", "acme")
     told = world.post(path, body, headers)
     assert told.status_code == status
-    said = told.json()
-    assert (said["error"]["code"] if "error" in said else said["results"][0]["reason"]) == code
+    assert _code(told) == code
     assert world.ingest.count("interactions", "acme") == before
     assert WORDS not in told.text
+
+
+def _code(told: httpx.Response) -> str:
+    """OpenAI's, an item's reason, or the number in a google.rpc.Status."""
+    if told.headers["content-type"] == "application/x-protobuf":
+        return str(status_pb2.Status.FromString(told.content).code)
+    said = told.json()
+    if "error" in said:
+        return str(said["error"]["code"])
+    return str(said["results"][0]["reason"] if "results" in said else said["code"])
+
+
+def test_an_exporter_that_packs_its_spans_is_understood_and_once_is_enough(world: World) -> None:
+    spans = request(span("spanned", [{"role": "user", "content": WORDS}], WORDS))
+    for media, data in (("application/json", spans), ("application/x-protobuf", as_protobuf(spans))):
+        told = world.post("/v1/traces", gzip.compress(data), {**APP, "content-type": media, "content-encoding": "gzip"})
+        assert (told.status_code, told.headers["content-type"]) == (200, media)
+        assert told.content in (b"{}", b"")
+    answers = world.ingest.events("interactions", "acme")
+    assert [answer.interaction_id for answer in answers].count("spanned") == 1
 
 
 def test_after_all_of_them_it_serves_and_no_line_of_its_log_holds_what_people_said(world: World) -> None:
