@@ -211,6 +211,8 @@ class Guarded:
         caller = self._caller(headers)
         body = await self._body(headers, receive)
         out.body_read = True
+        if _coding(headers) == "gzip":
+            body = unpacked(body, self._max_bytes)
         call = HttpCall(headers, body, scope.get("path_params", {}), caller, deadline, _url(scope))
         with self._guard.admission.slot():
             try:
@@ -238,8 +240,7 @@ class Guarded:
         said = headers.get("content-length", "")
         if said.isdigit() and int(said) > self._max_bytes:
             raise BodyTooLarge("body", int(said), self._max_bytes)
-        coding = headers.get("content-encoding", "identity").strip().lower()
-        if coding != "identity" and not (self._packed and coding == "gzip"):
+        if _coding(headers) not in (("identity", "gzip") if self._packed else ("identity",)):
             raise UnsupportedMedia("this coding of a body is not taken", field="content-encoding")
         parts = bytearray()
         try:
@@ -252,7 +253,7 @@ class Guarded:
                     if len(parts) > self._max_bytes:
                         raise BodyTooLarge("body", len(parts), self._max_bytes)
                     if not message.get("more_body", False):
-                        return bytes(parts) if coding == "identity" else unpacked(parts, self._max_bytes)
+                        return bytes(parts)
         except TimeoutError:
             raise BodyTooSlow(f"the body did not come within {self._guard.body_s:g} s") from None
 
@@ -300,7 +301,7 @@ class Guarded:
         media, body = self._refusal(error)
         await out.begin(http_status(error), [*headers, ("content-type", media)])
         await out.part(body)
-        if isinstance(error, BodyTooLarge):
+        if not out.body_read and not isinstance(error, BodyTooSlow):
             await _linger(receive)
         await out.end()
 
@@ -346,12 +347,16 @@ def check_framing(headers: Headers, most_bytes: int) -> None:
         raise BadEncoding("a request has a length or is chunked, not both", field="transfer-encoding")
 
 
-def unpacked(data: bytes | bytearray, most_bytes: int) -> bytes:
+def _coding(headers: Headers) -> str:
+    return headers.get("content-encoding", "identity").strip().lower()
+
+
+def unpacked(data: bytes, most_bytes: int) -> bytes:
     """What gzip holds: never more than the limit is in memory. Raises BodyTooLarge, BadEncoding."""
     # One member, as every client writes it: behind its end nothing may stand.
     member = zlib.decompressobj(wbits=31)
     try:
-        out = member.decompress(bytes(data), most_bytes + 1)
+        out = member.decompress(data, most_bytes + 1)
     except zlib.error:
         raise BadEncoding("the body is no gzip", field="content-encoding") from None
     if len(out) > most_bytes:
