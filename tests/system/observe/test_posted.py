@@ -6,11 +6,13 @@ import gzip
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +22,7 @@ from rejoinder.cli.supervisor import free_ports
 
 from tests.chaos.harness import Killer, Process, Traffic, wait_until
 from tests.observe.test_traced import as_protobuf, request, span
+from tests.system.observe import world as world_
 from tests.system.observe.world import Ingest
 
 pytestmark = pytest.mark.system
@@ -34,6 +37,11 @@ JSON = {"content-type": "application/json"}
 APP = {**JSON, "authorization": "Bearer app-token"}
 SPANS = {**APP, "content-type": "application/x-protobuf"}
 MAX_BYTES = 20_000
+EXAMPLES = Path(world_.__file__).parents[3] / "services" / "rejoinder" / "observe" / "examples"
+
+
+def client() -> httpx.Client:
+    return httpx.Client(timeout=60, verify=False)
 
 
 @dataclass
@@ -43,7 +51,7 @@ class World:
     ingest: Ingest
     process: Process
     url: str
-    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60, verify=False))
+    client: httpx.Client = field(default_factory=client)
 
     def post(self, path: str, body: Any, headers: dict[str, str] = APP) -> httpx.Response:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -110,6 +118,9 @@ def test_killed_under_traffic_what_was_acknowledged_is_there_once(world: World) 
         for _ in Killer(world.process, lambda: len(application.acknowledged), traffic, seed=3).run(2):
             pass
         traffic.check()
+    # Connections that the killed ones left are nobody's any more.
+    world.client.close()
+    world.client = client()
     stored = Counter(event.interaction_id for event in world.ingest.events("interactions", "acme"))
     assert set(application.acknowledged) - set(stored) == set()
     assert {name: count for name, count in stored.items() if count > 1} == {}
@@ -217,6 +228,16 @@ def _code(told: httpx.Response) -> str:
     if "error" in said:
         return str(said["error"]["code"])
     return str(said["results"][0]["reason"] if "results" in said else said["code"])
+
+
+def test_the_example_posts_a_turn_and_a_thumb(world: World) -> None:
+    script = EXAMPLES / "post.py"
+    command = [sys.executable, str(script), world.url, "app-token"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert said.count("'outcome': 'RECORDED'") == 2
+    (thumb,) = [e for e in world.ingest.events("feedback", "acme") if e.interaction_id == "answer-7"]
+    assert thumb.kind.number == 0
+    assert any(e.interaction_id == "answer-7" for e in world.ingest.events("interactions", "acme"))
 
 
 def test_an_exporter_that_packs_its_spans_is_understood_and_once_is_enough(world: World) -> None:
