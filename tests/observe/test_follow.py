@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from rejoinder.core.clock import ManualClock
-from rejoinder.core.errors import BadFile, BadSettings, FailedPrecondition
+from rejoinder.core.errors import BadFile, BadSettings, FailedPrecondition, Unavailable
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.types import Interaction, RecordOutcome
 from rejoinder.observe.events import ImportAs, events_of
@@ -42,9 +42,12 @@ class Log:
         self.events: dict[str, Event] = {}
         self.came: Counter[str] = Counter()
         self.letters: list[NewRecord] = []
+        self.away = False
 
     def record(self, topic: str, events: Sequence[Event]) -> Sequence[tuple[RecordOutcome, str]]:
         out = []
+        if self.away:
+            raise Unavailable("as a test wants it")
         for event in events:
             self.came[event.event_id] += 1
             known = self.events.setdefault(event.event_id, event)
@@ -64,7 +67,14 @@ class Follower:
     """The observer over files, a turn at a time. owns: the member."""
 
     def __init__(
-        self, folder: Path, log: Log, *paths: str, reads: Reads = OPENAI, batch: int = 500, **more: Any
+        self,
+        folder: Path,
+        log: Log,
+        *paths: str,
+        reads: Reads = OPENAI,
+        batch: int = 500,
+        works: type[Observer] = Observer,
+        **more: Any,
     ) -> None:
         self.clock = ManualClock(0.0)
         self.metrics = Metrics()
@@ -73,7 +83,7 @@ class Follower:
         named = {"files": [str(folder / path) for path in paths]}
         state = Positions(folder / "state")
         self.member = FileMember(named, state, clock=self.clock, log=self.lines.log, wait=lambda s: None, **given)
-        self._observer = Observer(
+        self._observer = works(
             member=self.member,
             sink=log,
             mappers={"files": reads},
@@ -325,6 +335,29 @@ def test_at_seeded_moments_of_writing_rotating_and_restarting_each_line_counts_o
     follower.close()
     assert not log.letters
     assert Counter(log.answers) == Counter(f"a{n}" for n in range(written))
+
+
+class Hasty(Observer):
+    """The control: commits before the log has it."""
+
+    def _deliver(self) -> None:
+        self._commit()
+        super()._deliver()
+
+
+@pytest.mark.parametrize(("works", "lost"), [(Observer, 0), (Hasty, 2)])
+def test_killed_while_the_log_is_away_nothing_is_lost_and_who_commits_too_early_is_found_out(
+    tmp_path: Path, works: type[Observer], lost: int
+) -> None:
+    log = Log()
+    append(tmp_path / "app.jsonl", line(0) + line(1))
+    log.away = True
+    with following(tmp_path, log, works=works) as one, pytest.raises(Unavailable):
+        one.turns()
+    log.away = False
+    with following(tmp_path, log) as one:
+        one.turns()
+    assert len(log.answers) == 2 - lost
 
 
 def test_positions_belong_to_one_process_and_are_ours(tmp_path: Path) -> None:
