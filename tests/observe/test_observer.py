@@ -18,8 +18,7 @@ from rejoinder.observe.letters import Letters
 from rejoinder.observe.mapped import Event, Mapper
 from rejoinder.observe.observer import Manner, Observer
 from rejoinder.observe.turns import Order
-from rejoinder.stream.kafka.foreign import Position
-from rejoinder.stream.port import NewRecord, Partition, Rebalanced, Record
+from rejoinder.stream.port import NewRecord, Partition, Position, Rebalanced, Record
 
 from tests.system.ingest.serving import Lines
 

@@ -70,7 +70,7 @@
 {{- if and $v.gateway.enabled (not $v.policy.enabled) (not (dig "upstream" "kind" "" $v.gateway.settings)) -}}
 {{- $wrong = append $wrong "gateway.enabled needs policy.enabled or gateway.settings.upstream" -}}
 {{- end -}}
-{{- if and $v.observe.enabled (not $v.observe.settings.topics) -}}
+{{- if and $v.observe.enabled (not $v.observe.settings.topics) (or $v.observe.keda.enabled (not $v.observe.http.enabled)) -}}
 {{- $wrong = append $wrong "observe.settings.topics is empty" -}}
 {{- end -}}
 {{- if and $v.signals.keda.enabled (not $v.signals.keda.consumerGroup) -}}

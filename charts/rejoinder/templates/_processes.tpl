@@ -11,7 +11,11 @@ rerank: {port: 50054, kind: {{ .Values.rerank.spool.persistent | ternary "Statef
 ledger: {port: 50055, kind: StatefulSet, kafka: true, calls: [], public: false, rpc: true}
 signals: {port: 50056, kind: StatefulSet, kafka: true, calls: [ledger], public: false, rpc: false}
 rollouts: {port: 50057, kind: StatefulSet, kafka: true, calls: [ledger, policy], public: false, rpc: true}
+{{- if .Values.observe.http.enabled }}
+observe: {port: 50070, http: 8070, kind: StatefulSet, kafka: true, calls: [feedback], public: true, rpc: true}
+{{- else }}
 observe: {port: 50070, kind: StatefulSet, kafka: true, calls: [feedback], public: false, rpc: false}
+{{- end }}
 gateway: {port: 50058, http: 8080, kind: Deployment, kafka: false, calls: [policy, feedback, rerank], public: true, rpc: true}
 operator: {port: 50058, kind: Deployment, kafka: true, calls: [ledger, policy], public: false, rpc: false}
 {{- end -}}

@@ -245,6 +245,11 @@ into:
   {{- include "rejoinder.settings.caller" . | nindent 2 }}
 faults:
   key_file: /etc/rejoinder/erasure/key
+{{- with (index (include "rejoinder.processes" .root | fromYaml) "observe").http }}
+http:
+  host: 0.0.0.0
+  port: {{ . }}
+{{- end }}
 {{- end -}}
 
 {{- define "rejoinder.settings.gateway" -}}

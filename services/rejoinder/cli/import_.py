@@ -67,8 +67,8 @@ def command(
     no_signals: bool,
     as_json: bool,
 ) -> None:
-    """Read chat logs: OpenAssistant trees, hh-rlhf, ShareGPT, WildChat, OpenAI, evaluation files, or by a field map;
-    plain or gzip.
+    """Read chat logs: OpenAssistant trees, hh-rlhf, ShareGPT, WildChat, OpenAI, evaluation files, Langfuse, or by
+    a field map; JSON Lines, one JSON array or CSV, plain or gzip.
 
     The same file twice records nothing twice.
     """

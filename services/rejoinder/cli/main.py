@@ -17,7 +17,7 @@ COMMANDS = {
     "demo": ("rejoinder.cli.demo", "The whole loop with simulated people, and a report"),
     "up": ("rejoinder.cli.up", "Run every service on this machine"),
     "import": ("rejoinder.cli.import_", "Read chat logs into a data folder or a running service"),
-    "observe": ("rejoinder.cli.observe", "Read a Kafka topic that your application fills already"),
+    "observe": ("rejoinder.cli.observe", "Read topics, files and posted turns of applications, continuously"),
     "satisfaction": ("rejoinder.cli.satisfaction", "How satisfied people are, by version, reason, source or day"),
     "signals": ("rejoinder.cli.signals", "Read follow-ups as SAT/DSAT; evaluate on labelled turns; audit your own"),
     "trace": ("rejoinder.cli.trace", "From an answer, event, version, round or ticket to everything behind it"),

@@ -72,6 +72,7 @@ METRICS = (
     Metric("observe_events_total", "counter", "Events handed to ingest, by topic and outcome.", ("topic", "outcome")),
     Metric("observe_refused_total", "counter", "Events that ingest refused, by reason.", ("reason",)),
     Metric("observe_lag_records", "gauge", "Records of the assigned partitions that were not read yet."),
+    Metric("observe_lag_bytes", "gauge", "Bytes of the followed files that were not read yet."),
     Metric("observe_waiting_records", "gauge", "Messages that wait for others of their conversation."),
     Metric("observe_hurried_total", "counter", "Messages settled or forgotten early, because too much was kept."),
     Metric("observe_pauses_total", "counter", "Turns that were tried again later, by reason.", ("reason",)),

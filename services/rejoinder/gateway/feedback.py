@@ -37,8 +37,8 @@ _MAX_TOKENS = 64
 _FIELDS = frozenset({"tokens", "token", "events"})
 _KINDS = frozenset(field.name for field in events_pb2.Feedback.DESCRIPTOR.oneofs_by_name["kind"].fields)
 _OF_ALL = frozenset({"event_id", "interaction_id", "attempt_id", "occurred_at"}) | _KINDS
-#: What a caller with credentials may say besides.
-_OF_CALLERS = frozenset({"tenant", "user_id", "conversation_id", "turn", "answer_digest", "consent"})
+#: What a caller with credentials may say: that, and whom it is about.
+OF_CALLERS = _OF_ALL | {"tenant", "user_id", "conversation_id", "turn", "answer_digest", "consent"}
 
 
 class Log(Protocol):
@@ -110,7 +110,7 @@ class Collect:
             if shown:
                 return _of_page(event_of(item, _OF_ALL), shown)
             assert caller is not None
-            event = event_of(item, _OF_ALL | _OF_CALLERS)
+            event = event_of(item, OF_CALLERS)
             caller.check_tenant(event.tenant)
             return event if event.source else replace(event, source="front")
         except _Refused as refused:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
@@ -158,11 +159,15 @@ class Guard:
         max_bytes: int = 0,
         anonymous: bool = False,
         known: Known = nobody,
+        packed: bool = False,
+        refusal: Refusal | None = None,
     ) -> Guarded:
         """The handler as an ASGI application. roles: who may call it. max_bytes: of a body, 0 = none is taken.
         anonymous: True lets callers without credentials through, for the handler to judge. known: whose rate counts
-        then, where something else than credentials says who it is."""
-        return Guarded(self, name, handler, roles, max_bytes, anonymous, known)
+        then, where something else than credentials says who it is. packed: True takes bodies as gzip too, unpacked
+        under the same limit. refusal: this route's own way to tell an error."""
+        refusal = refusal or self.refusal
+        return Guarded(self, name, handler, roles, max_bytes, anonymous, known, packed, refusal)
 
 
 class Guarded:
@@ -177,6 +182,8 @@ class Guarded:
         max_bytes: int,
         anonymous: bool,
         known: Known,
+        packed: bool,
+        refusal: Refusal,
     ) -> None:
         self._guard = guard
         self._name = name
@@ -185,6 +192,8 @@ class Guarded:
         self._max_bytes = max_bytes
         self._anonymous = anonymous
         self._known = known
+        self._packed = packed
+        self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         guard = self._guard
@@ -221,6 +230,8 @@ class Guarded:
             self._guard.rates.take(caller or self._known(headers), peer[0] if peer else "")
         body = await self._body(headers, receive)
         out.body_read = True
+        if _coding(headers) == "gzip":
+            body = unpacked(body, self._max_bytes)
         call = HttpCall(headers, body, scope.get("path_params", {}), caller, deadline, _url(scope))
         with self._guard.admission.slot():
             try:
@@ -248,8 +259,8 @@ class Guarded:
         said = headers.get("content-length", "")
         if said.isdigit() and int(said) > self._max_bytes:
             raise BodyTooLarge("body", int(said), self._max_bytes)
-        if headers.get("content-encoding", "identity") != "identity":
-            raise UnsupportedMedia("compressed bodies are not taken", field="content-encoding")
+        if _coding(headers) not in (("identity", "gzip") if self._packed else ("identity",)):
+            raise UnsupportedMedia("this coding of a body is not taken", field="content-encoding")
         parts = bytearray()
         try:
             async with asyncio.timeout(self._guard.body_s):
@@ -306,10 +317,10 @@ class Guarded:
         if not out.body_read:
             # Whatever else it sends is not waited for.
             headers.append(("connection", "close"))
-        media, body = self._guard.refusal(error)
+        media, body = self._refusal(error)
         await out.begin(http_status(error), [*headers, ("content-type", media)])
         await out.part(body)
-        if isinstance(error, BodyTooLarge):
+        if not out.body_read and not isinstance(error, BodyTooSlow):
             await _linger(receive)
         await out.end()
 
@@ -353,6 +364,25 @@ def check_framing(headers: Headers, most_bytes: int) -> None:
         raise HeadTooLarge("headers", size, most_bytes)
     if "transfer-encoding" in headers and "content-length" in headers:
         raise BadEncoding("a request has a length or is chunked, not both", field="transfer-encoding")
+
+
+def _coding(headers: Headers) -> str:
+    return headers.get("content-encoding", "identity").strip().lower()
+
+
+def unpacked(data: bytes, most_bytes: int) -> bytes:
+    """What gzip holds: never more than the limit is in memory. Raises BodyTooLarge, BadEncoding."""
+    # One member, as every client writes it: behind its end nothing may stand.
+    member = zlib.decompressobj(wbits=31)
+    try:
+        out = member.decompress(data, most_bytes + 1)
+    except zlib.error:
+        raise BadEncoding("the body is no gzip", field="content-encoding") from None
+    if len(out) > most_bytes:
+        raise BodyTooLarge("body", len(out), most_bytes)
+    if not member.eof or member.unused_data:
+        raise BadEncoding("the body is no gzip", field="content-encoding")
+    return out
 
 
 def json_object(call: HttpCall, media: tuple[str, ...] = ("application/json",)) -> dict[str, Any]:

@@ -1,11 +1,13 @@
-"""A conversation as every format is read into: a tree of turns, because people regenerate and annotators rank."""
+"""What formats are read into. A conversation is a tree of turns, because people regenerate and annotators rank; a log
+of calls holds exchanges, and what people thought of them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rejoinder.core.types import Rating, Role
+from rejoinder.core.types import Kind, Message, Rating, Role
 
 
 @dataclass(frozen=True)
@@ -42,3 +44,31 @@ def chain(turns: Sequence[Turn]) -> tuple[Turn, ...]:
     for number, turn in enumerate(turns):
         made.append(replace(turn, id=turn.id or str(number), parent=made[-1].id if made else ""))
     return tuple(made)
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One answered request. messages: with what stood before it, oldest first: those answers have records of their own.
+
+    id: of the answer, "" where the log has none; attempt: which try at it, where a log has several.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    response: str
+    attempt: str = ""
+    conversation: str = ""
+    user: str = ""
+    model: str = ""
+    at: float | None = None
+
+
+@dataclass(frozen=True)
+class Reacted:
+    """What somebody thought of an answer. about, attempt: which."""
+
+    id: str
+    about: str
+    attempt: str
+    kind: Kind
+    at: float | None = None

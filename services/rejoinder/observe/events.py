@@ -2,15 +2,19 @@
 
 Ids are digests of where a turn came from, so importing a file twice records nothing twice (U01). Absence stays absence:
 an assistant turn that nobody answered gets no feedback (F08).
+
+An exchange is one interaction, and the follow-up that its history ends with. What has an id of the caller's own is
+called by it, in its source. A follow-up found in a history is called by conversation and history, so that an answer
+that was generated twice has its follow-up before it counted once (F07).
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rejoinder.core.ids import derived_id
+from rejoinder.core.ids import answer_digest, derived_id, digest_of
 from rejoinder.core.types import (
     AttemptStatus,
     Choice,
@@ -23,7 +27,10 @@ from rejoinder.core.types import (
     Role,
     Served,
 )
-from rejoinder.observe.conversation import Conversation, Turn
+from rejoinder.observe.conversation import Conversation, Exchange, Reacted, Turn
+
+#: A follow-up that is read out of the next request was said before that request's answer was there.
+BEFORE_S = 0.001
 
 
 @dataclass(frozen=True)
@@ -36,8 +43,77 @@ class ImportAs:
     consent: Consent = Consent.UNSPECIFIED
 
 
-def events_of(conversation: Conversation, target: ImportAs) -> Iterator[Interaction | Feedback]:
+def events_of(read: Conversation | Exchange | Reacted, target: ImportAs) -> Iterator[Interaction | Feedback]:
     """Interactions first, each with its feedback behind it; parents before children."""
+    if isinstance(read, Exchange):
+        yield from exchanged(read, target)
+    elif isinstance(read, Reacted):
+        yield _reacted(read, target)
+    else:
+        yield from _conversed(read, target)
+
+
+def exchanged(
+    one: Exchange, target: ImportAs, placed: Callable[[str], str] | None = None, accepted_at: float | None = None
+) -> Iterator[Interaction | Feedback]:
+    """placed: what an event is called that has no id of the caller's own, by what it is; None: by what it holds.
+    accepted_at: when their log took it."""
+    history = digest_of([[m.role.value, m.content] for m in one.messages])
+    called = placed or (lambda what: named(target, what, one.conversation, history, answer_digest(one.response)))
+    interaction_id = one.id or called("answer")
+    event_id = named(target, "answer", *(part for part in (one.id, one.attempt) if part)) if one.id else interaction_id
+    yield Interaction(
+        tenant=target.tenant,
+        event_id=event_id,
+        interaction_id=interaction_id,
+        attempt_id=one.attempt,
+        conversation_id=one.conversation,
+        user_id=one.user,
+        messages=one.messages,
+        response=one.response,
+        served=Served(policy=target.policy, version=one.model),
+        status=AttemptStatus.COMPLETED,
+        occurred_at=one.at,
+        accepted_at=accepted_at,
+        consent=target.consent,
+        source=target.source,
+    )
+    answers = [n for n, message in enumerate(one.messages) if message.role is Role.ASSISTANT]
+    said = [m.content for m in one.messages[answers[-1] + 1 :] if m.role is Role.USER] if answers else []
+    if said:
+        yield Feedback(
+            tenant=target.tenant,
+            event_id=named(target, "follow_up", one.conversation, history) if one.conversation else called("follow_up"),
+            conversation_id=one.conversation,
+            answer_digest=answer_digest(one.messages[answers[-1]].content),
+            user_id=one.user,
+            occurred_at=None if one.at is None else one.at - BEFORE_S,
+            accepted_at=None if accepted_at is None else accepted_at - BEFORE_S,
+            consent=target.consent,
+            source=target.source,
+            kind=FollowUp("\n\n".join(said)),
+        )
+
+
+def named(target: ImportAs, *parts: str) -> str:
+    """The id of an event that its caller's own ids name."""
+    return derived_id("observe", target.source, *parts)
+
+
+def _reacted(one: Reacted, target: ImportAs) -> Feedback:
+    return Feedback(
+        tenant=target.tenant,
+        event_id=named(target, "reacted", one.id),
+        interaction_id=one.about,
+        attempt_id=one.attempt,
+        occurred_at=one.at,
+        consent=target.consent,
+        source=target.source,
+        kind=one.kind,
+    )
+
+
+def _conversed(conversation: Conversation, target: ImportAs) -> Iterator[Interaction | Feedback]:
     turns = {turn.id: turn for turn in conversation.turns}
     paths = _paths(conversation)
     for turn in conversation.turns:

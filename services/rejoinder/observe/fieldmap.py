@@ -7,7 +7,6 @@ expression (paths.py). README.md has the table of fields.
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -145,12 +144,9 @@ class FieldMap:
 def number(found: Any, name: str) -> float:
     """A finite number; true is 1, and text that is a number is one. Raises Unmapped."""
     try:
-        value = float(found) if isinstance(found, (bool, int, float, str)) else math.nan
-    except (ValueError, OverflowError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise Unmapped("unusable", name)
-    return value
+        return fields.number(found, name)
+    except fields.Unfit:
+        raise Unmapped("unusable", name) from None
 
 
 def _with_preset(values: dict[str, Any], where: str) -> dict[str, Any]:

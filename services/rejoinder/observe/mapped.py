@@ -8,11 +8,13 @@ follow-up before it counted once (F07).
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
-from rejoinder.core.ids import answer_digest, derived_id, digest_of
+from rejoinder.core.ids import answer_digest, derived_id
 from rejoinder.core.types import (
     Abandon,
     AttemptStatus,
@@ -34,16 +36,14 @@ from rejoinder.core.types import (
     Role,
     Served,
 )
-from rejoinder.observe.conversation import Conversation, Turn, chain
-from rejoinder.observe.events import ImportAs, events_of
+from rejoinder.observe.conversation import Conversation, Exchange, Turn, chain
+from rejoinder.observe.events import ImportAs, events_of, exchanged, named
 from rejoinder.observe.fieldmap import KINDS, FieldMap, Reaction, number
 from rejoinder.observe.formats import fields
 from rejoinder.observe.paths import Unmapped
 
 Event = Interaction | Feedback
 
-#: A follow-up that is read out of the next request was said before that request's answer was there.
-_BEFORE_S = 0.001
 _CHOICES = {
     "this": Choice.THIS,
     "other": Choice.OTHER,
@@ -94,6 +94,21 @@ class Found:
     skipped: bool = False
 
 
+def held(value: Any) -> str:
+    """The name of a record that lies nowhere: what it holds."""
+    return derived_id("record", json.dumps(value, sort_keys=True))
+
+
+class Reads(Protocol):
+    """How records are understood: a `Mapper`, or a `formatted.Formatted`."""
+
+    @property
+    def form(self) -> str: ...
+    def read(self, record: Any, place: Place) -> Found: ...
+    def user_of(self, record: Any) -> str:
+        """Whom a record is about, "" where it does not say."""
+
+
 class Mapper:
     """One source's records as events. owns: nothing."""
 
@@ -115,6 +130,14 @@ class Mapper:
                 return Found(said=self._said(record, place))
         events = tuple(self._reactions(record, place, self._about(record)))
         return Found(events, skipped=not events)
+
+    @property
+    def form(self) -> str:
+        return self.map.form
+
+    def user_of(self, record: Any) -> str:
+        """Whom a record is about, "" where the map has nobody. Raises Unmapped."""
+        return self.map.identity("user", record)
 
     def answered(self, said: Said, history: tuple[Said, ...], whole: bool) -> Interaction:
         """The interaction of an assistant's turn. history: what stood before it, oldest first; whole: from the
@@ -155,34 +178,20 @@ class Mapper:
         conversation, user = (self.map.identity(name, record) for name in ("conversation", "user"))
         messages = tuple(self._messages(record))
         self.map.need("response", record)
-        own, consent = self.map.identity("id", record), self._consent(record)
-        interaction_id = own or self._placed("answer", place)
-        at = self.map.moment("at", record)
-        yield Interaction(
-            tenant=self._as.tenant,
-            event_id=self._id("answer", interaction_id) if own else interaction_id,
-            interaction_id=interaction_id,
-            conversation_id=conversation,
-            user_id=user,
+        one = Exchange(
+            id=self.map.identity("id", record),
             messages=messages,
             response=self.map.content("response", record),
-            served=Served(policy=self._as.policy, version=self.map.identity("model", record)),
-            status=AttemptStatus.COMPLETED,
-            occurred_at=at,
-            accepted_at=place.at,
-            consent=consent,
-            source=self._as.source,
+            conversation=conversation,
+            user=user,
+            model=self.map.identity("model", record),
+            at=self.map.moment("at", record),
         )
-        answers = [n for n, message in enumerate(messages) if message.role is Role.ASSISTANT]
-        said = [m.content for m in messages[answers[-1] + 1 :] if m.role is Role.USER] if answers else []
-        if said:
-            about = {"answer_digest": answer_digest(messages[answers[-1]].content), "conversation_id": conversation}
-            digest = digest_of([[m.role.value, m.content] for m in messages])
-            event_id = self._id("follow_up", conversation, digest) if conversation else self._placed("follow_up", place)
-            before = None if at is None else at - _BEFORE_S
-            taken = replace(place, at=None if place.at is None else place.at - _BEFORE_S)
-            yield self._feedback(event_id, FollowUp("\n\n".join(said)), taken, before, user, consent, about)
-        yield from self._reactions(record, place, {"interaction_id": interaction_id, "conversation_id": conversation})
+        target = replace(self._as, consent=self._consent(record))
+        events = tuple(exchanged(one, target, partial(self._placed, place=place), place.at))
+        yield from events
+        about = {"interaction_id": events[0].interaction_id, "conversation_id": conversation}
+        yield from self._reactions(record, place, about)
 
     def _messages(self, record: Any) -> Iterator[Message]:
         found = self.map.need("messages", record)
@@ -302,7 +311,7 @@ class Mapper:
         return Consent.NO_TRAIN if self.map.find("no_train", record) else self._as.consent
 
     def _id(self, *parts: str) -> str:
-        return derived_id("observe", self._as.source, *parts)
+        return named(self._as, *parts)
 
     def _placed(self, name: str, place: Place) -> str:
         return derived_id("observed-at", place.origin, str(place.partition), str(place.offset), name)

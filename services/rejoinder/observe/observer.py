@@ -19,12 +19,11 @@ from rejoinder.core.metrics import Metrics
 from rejoinder.core.types import Feedback, Interaction, RecordOutcome
 from rejoinder.observe.formats.fields import Unfit
 from rejoinder.observe.letters import Letters
-from rejoinder.observe.mapped import Event, Mapper, Place
+from rejoinder.observe.mapped import Event, Mapper, Place, Reads
 from rejoinder.observe.paths import Unmapped
 from rejoinder.observe.turns import Conversations, Order
 from rejoinder.runtime.logging import EventLog
-from rejoinder.stream.kafka.foreign import Position
-from rejoinder.stream.port import NewRecord, Partition, Rebalanced, Record
+from rejoinder.stream.port import NewRecord, Partition, Position, Rebalanced, Record
 
 #: First pause; doubled up to the setting.
 _BACKOFF_S = 0.1
@@ -92,14 +91,15 @@ class Batch:
 class Observer:
     """owns: the batch in hand, the messages of open conversations and what it knows of positions; one thread's.
 
-    mappers, ids: by topic. wait: sleeps so many seconds, or less when asked to stop.
+    mappers, ids: by topic. placed: what a record without an id of its own is called by. lag: the gauge of what was not
+    read yet, in the member's own unit. wait: sleeps so many seconds, or less when asked to stop.
     """
 
     def __init__(
         self,
         member: Member,
         sink: Sink,
-        mappers: Mapping[str, Mapper],
+        mappers: Mapping[str, Reads],
         ids: Mapping[str, str],
         letters: Letters,
         order: Order,
@@ -108,6 +108,8 @@ class Observer:
         metrics: Metrics,
         log: EventLog,
         wait: Callable[[float], object],
+        placed: Callable[[Record, float], Place] | None = None,
+        lag: str = "observe_lag_records",
     ) -> None:
         self._member = member
         self._sink = sink
@@ -120,7 +122,9 @@ class Observer:
         self._metrics = metrics
         self._log = log
         self._wait = wait
-        self._turns = {topic for topic, mapper in mappers.items() if mapper.map.form == "turns"}
+        self._placed = placed or (lambda record, now: place_of(record, ids[record.topic], now))
+        self._lag = metrics[lag]
+        self._turns = {topic for topic, mapper in mappers.items() if mapper.form == "turns"}
         self._conversations = Conversations(order)
         self._batch = Batch()
         self._mine: frozenset[Partition] = frozenset()
@@ -198,7 +202,7 @@ class Observer:
         wall, ends, positions = self._clock.now(), self._member.ends(), self._member.positions()
         self._looked_at = now
         behind = {p: max(0, end - positions.get(p, self._from.get(p, 0))) for p, end in ends.items()}
-        self._metrics["observe_lag_records"].set(sum(behind.values()))
+        self._lag.set(sum(behind.values()))
         for partition, left in behind.items():
             if not left and partition in positions:
                 self._read_to[partition] = max(wall, self._read_to.get(partition, 0.0))
@@ -235,13 +239,14 @@ class Observer:
             return
         mapper = self._mappers[record.topic]
         try:
-            found = mapper.read(parsed(record.value), self._place(record))
+            found = mapper.read(parsed(record.value), self._placed(record, self._clock.now()))
         except Unfit as fault:
             if not context:
                 self._unmapped(record, fault)
             return
         self._unmapped_in_row = 0 if not found.skipped else self._unmapped_in_row
         if found.said is not None:
+            assert isinstance(mapper, Mapper)
             new = self._conversations.add(found.said, mapper, record, context)
             self._count("context" if context else "mapped" if new else "repeated")
         elif not context:
@@ -258,9 +263,6 @@ class Observer:
                 self._batch.dead.append(Dead(settled.tag, "EMPTY_FIELD"))
             self._batch.events += [(event, settled.tag) for event in settled.events]
         self._metrics["observe_waiting_records"].set(len(self._conversations))
-
-    def _place(self, record: Record) -> Place:
-        return place_of(record, self._ids[record.topic], self._clock.now())
 
     def _unmapped(self, record: Record, fault: Unfit) -> None:
         cause, name = getattr(fault, "cause", "unusable"), getattr(fault, "field", "")
@@ -331,7 +333,7 @@ class Observer:
     def _letter(self, dead: Dead) -> NewRecord:
         record = dead.record
         try:
-            user = self._mappers[record.topic].map.identity("user", parsed(record.value))
+            user = self._mappers[record.topic].user_of(parsed(record.value))
         except Unfit:
             user = ""
         return self._letters.record(record, self._ids[record.topic], dead.reason, user)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    # One answered request of an OpenAI-compatible server: request and response bodies, or both in one object.
+    # One answered request of an OpenAI-compatible server: request and response bodies, both in one object, or messages
+    # with the answer beside them.
     "openai": {
         "form": "exchange",
         "messages": "request.messages || messages",
-        "response": "response.choices[0].message || choices[0].message",
+        "response": "response.choices[0].message || choices[0].message || answer",
         "id": "response.id || id",
         "conversation": "request.metadata.conversation_id || metadata.conversation_id || conversation_id",
         "user": "request.user || request.metadata.user_id || user || user_id",

@@ -1,4 +1,5 @@
-"""Files of conversations, a line at a time: JSON Lines (plain or gzip) or one JSON array; bad lines are counted.
+"""Files of conversations, a line at a time: JSON Lines, one JSON array or a table (`.csv`), plain or gzip; bad lines
+are counted.
 
 A file that cannot be read to its end is refused before its first conversation, so that nothing is taken of it: once
 through for the bytes, once for what they say.
@@ -6,6 +7,7 @@ through for the bytes, once for what they say.
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import math
@@ -19,11 +21,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from rejoinder.core.errors import BadFile
-from rejoinder.core.ids import derived_id
-from rejoinder.observe.conversation import Conversation
+from rejoinder.observe.conversation import Conversation, Exchange, Reacted
 from rejoinder.observe.formats import FORMATS
 from rejoinder.observe.formats.fields import Unfit
-from rejoinder.observe.mapped import Event, Mapper, Place
+from rejoinder.observe.mapped import Event, Mapper, Place, held
 from rejoinder.observe.turns import Conversations, Order
 
 #: Longer lines are refused unread: no conversation is that long, and a hostile file must not fill the memory.
@@ -48,8 +49,9 @@ class Reading:
 
 def conversations(
     path: Path, reading: Reading, format_name: str = "auto", on_bytes: Callable[[int], None] = lambda n: None
-) -> Iterator[Conversation]:
-    """The conversations of a file. Raises BadFile when it cannot be opened or holds no record of a known format.
+) -> Iterator[Conversation | Exchange | Reacted]:
+    """The conversations of a file, or its exchanges and reactions. Raises BadFile when it cannot be opened or holds no
+    record of a known format.
 
     on_bytes: told how many bytes of the file were read, for a progress bar (compressed bytes for gzip).
     """
@@ -80,9 +82,8 @@ def mapped(
     reading.format = "map"
     whole = Conversations(Order(settle_s=0.0, context_s=math.inf, max_turns=sys.maxsize, max_bytes=sys.maxsize))
     for number, value in _objects(path, reading, on_bytes):
-        held = derived_id("record", json.dumps(value, sort_keys=True))
         try:
-            found = mapper.read(value, Place(mapper.source, held, 0, number))
+            found = mapper.read(value, Place(mapper.source, held(value), 0, number))
         except Unfit as cause:
             reading.refuse(number, str(cause))
             continue
@@ -109,6 +110,9 @@ def _objects(path: Path, reading: Reading, on_bytes: Callable[[int], None]) -> I
         with _opened(path) as (_, file):
             _check_whole(file, path)
     with _opened(path) as (raw, file):
+        if _is_table(path):
+            yield from _table(file, path, reading, lambda: on_bytes(raw.tell() if raw.seekable() else 0))
+            return
         if _starts_an_array(file):
             yield from _array(file, path, reading)
             return
@@ -154,6 +158,30 @@ def _lines(file: IO[bytes], path: Path) -> Iterator[tuple[int, bytes]]:
         if len(line) > MAX_LINE_BYTES:
             raise BadFile(f"{path.name} line {number} is longer than {MAX_LINE_BYTES} bytes", file=path.name)
         yield number, line
+
+
+def _is_table(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith(".csv")
+
+
+def _table(
+    file: IO[bytes], path: Path, reading: Reading, told: Callable[[], None]
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows by the names of the first. A cell may hold line ends; a file's lines are each below the limit."""
+    # The library's own limit is for all of a process; a cell holds a whole conversation here.
+    csv.field_size_limit(MAX_LINE_BYTES)
+    lines = (line.decode("utf-8-sig" if number == 1 else "utf-8", "replace") for number, line in _lines(file, path))
+    rows = csv.DictReader(lines, strict=True)
+    try:
+        for row in rows:
+            told()
+            reading.lines += 1
+            if None in row or None in row.values():
+                reading.refuse(rows.line_num, "more or fewer cells than the first row")
+                continue
+            yield rows.line_num, dict(row)
+    except csv.Error:
+        raise BadFile(f"{path.name} line {rows.line_num} is no row of a table", file=path.name) from None
 
 
 def _starts_an_array(file: IO[bytes]) -> bool:

@@ -1,23 +1,31 @@
-"""What can be turned on the observer: whose topics are read, how their records are understood, where they go."""
+"""What can be turned on the observer: what is read, how its records are understood, where they go."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.keyfile import read_key
 from rejoinder.core.types import Consent
+from rejoinder.gateway.settings import HttpTheme
 from rejoinder.observe.events import ImportAs
 from rejoinder.observe.fieldmap import FieldMap
-from rejoinder.observe.formats import fields
-from rejoinder.observe.mapped import Mapper
+from rejoinder.observe.formats import FORMATS, fields
+from rejoinder.observe.formatted import Formatted
+from rejoinder.observe.mapped import Mapper, Reads
 from rejoinder.observe.turns import Order
 from rejoinder.runtime.callertheme import CallerTheme
 from rejoinder.runtime.kafkatheme import BrokersTheme, KafkaGuestTheme
 from rejoinder.runtime.settings import ServerSettings, Theme
+
+#: The source of turns that are posted to /v1/turns itself.
+TURNS = "turns"
+#: What a source may be called.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 
 
 class TopicTheme(Theme):
@@ -27,6 +35,54 @@ class TopicTheme(Theme):
     """The topic's id as `--check` prints it: another one is LOG_REPLACED, also where brokers forgot the positions."""
     map: dict[str, Any]
     """The field map (see README.md of this room)."""
+
+
+class PostTheme(Theme):
+    name: str = Field(pattern=NAME)
+    """Its address is /v1/turns/NAME, and its own ids are unique under it: one for each application."""
+    map: dict[str, Any] | None = None
+    """The field map of its turns; unset: that of `http.map`."""
+
+
+class PostsTheme(HttpTheme):
+    port: int | None = Field(default=None, ge=0, le=65535)  # type: ignore[assignment]
+    """HTTP port for turns and reactions that applications post; 0 takes a free one and says which in the log, unset
+    opens none. Callers: those of `server.auth`, role app."""
+    map: dict[str, Any] = Field(default_factory=lambda: {"preset": "openai", "no_train": "no_train"})
+    """The field map of a posted turn (see README.md of this room); `form: turns` needs a log to read again."""
+    sources: tuple[PostTheme, ...] = ()
+    """Applications with an address of their own beside /v1/turns."""
+    spans: str = Field(default=TURNS, pattern=NAME)
+    """What spans sent to /v1/traces are taken for: an answer that is also posted, under the same id, to the source of
+    this name is the same answer."""
+    max_bytes: int = Field(default=16 << 20, ge=1024)
+    """Body of a request, unpacked; more is refused with 413."""
+    max_items: int = Field(default=1000, ge=1, le=10_000)
+    """Turns or reactions of a request; more are refused. Spans come as their exporter batches them."""
+
+
+class FollowTheme(Theme):
+    name: str = Field(default="files", pattern=NAME)
+    """What dead letters and the ids of lines without one of their own are called by."""
+    paths: tuple[str, ...] = Field(min_length=1)
+    """Files, or patterns (`logs/*.jsonl`): JSON Lines. What a rotation puts beside them is followed too."""
+    format: str = "auto"
+    """The format of `rejoinder import` that its lines have; auto looks at each."""
+    map: dict[str, Any] | None = None
+    """A field map instead (see README.md of this room)."""
+
+
+class FilesTheme(Theme):
+    follow: tuple[FollowTheme, ...] = ()
+    """What is followed."""
+    state: Path = Path("rejoinder-data/observe")
+    """Folder for the positions: beside the files, it is all that this process remembers of them."""
+    look_s: float = Field(default=1.0, gt=0)
+    """Seconds between two looks at which files there are."""
+    max_line_bytes: int = Field(default=16 << 20, ge=1024)
+    """A longer line is put aside unread: bounds the memory of one."""
+    most: int = Field(default=500, ge=1)
+    """Files that are followed at once, each held open; with more the process ends."""
 
 
 class ReadTheme(Theme):
@@ -89,23 +145,72 @@ class ObserveSettings(Theme):
     server: ServerSettings = ServerSettings(port=50070)
     """The chassis; it answers health and metrics, nothing else."""
     brokers: BrokersTheme = BrokersTheme()
-    topics: list[TopicTheme] = Field(min_length=1)
+    topics: list[TopicTheme] = Field(default_factory=list)
     """The topics that are read, each with its map."""
+    http: PostsTheme = PostsTheme()
+    """Turns that applications post."""
+    files: FilesTheme = FilesTheme()
+    """Files that applications write."""
     read: ReadTheme = ReadTheme()
     into: IntoTheme = IntoTheme()
     order: OrderTheme = OrderTheme()
     faults: FaultsTheme = FaultsTheme()
 
+    @model_validator(mode="after")
+    def _something(self) -> ObserveSettings:
+        if not self.topics and self.http.port is None and not self.files.follow:
+            raise ValueError("nothing is read: set topics, http.port or files.follow")
+        return self
+
+    def target(self, name: str) -> ImportAs:
+        """Whose events they become. name: of what they are read from, in which the caller's own ids are unique."""
+        consent = Consent.UNSPECIFIED if self.into.train else Consent.NO_TRAIN
+        return ImportAs(self.into.tenant, self.into.policy, f"observe:{name}", consent)
+
     def mappers(self) -> dict[str, Mapper]:
         """Topic → how its records are understood. Raises BadSettings that names the field of a bad map."""
-        consent = Consent.UNSPECIFIED if self.into.train else Consent.NO_TRAIN
         out: dict[str, Mapper] = {}
         for number, theme in enumerate(self.topics):
             if theme.topic in out:
                 raise BadSettings(f"topics.{number}: {theme.topic} is named twice", field=f"topics.{number}.topic")
-            target = ImportAs(self.into.tenant, self.into.policy, f"observe:{theme.topic}", consent)
-            out[theme.topic] = Mapper(FieldMap(theme.map, f"topics.{number}.map"), target)
+            out[theme.topic] = Mapper(FieldMap(theme.map, f"topics.{number}.map"), self.target(theme.topic))
         return out
+
+    def posted(self) -> dict[str, Mapper]:
+        """Source → how a turn that is posted to it is understood. Raises BadSettings likewise."""
+        themes = {"http.map": PostTheme(name=TURNS)}
+        themes |= {f"http.sources.{number}.map": theme for number, theme in enumerate(self.http.sources)}
+        out: dict[str, Mapper] = {}
+        for where, theme in themes.items():
+            of = FieldMap(self.http.map if theme.map is None else theme.map, where)
+            if of.form == "turns":
+                raise BadSettings(f"{where}.form: turns needs a log that can be read again", field=f"{where}.form")
+            if theme.name in out:
+                raise BadSettings(f"{where}: {theme.name} is named twice", field=where)
+            out[theme.name] = Mapper(of, self.target(theme.name))
+        return out
+
+    def followed(self) -> dict[str, Reads]:
+        """Source → how the lines of its files are understood. Raises BadSettings likewise."""
+        out: dict[str, Reads] = {}
+        for number, theme in enumerate(self.files.follow):
+            where = f"files.follow.{number}"
+            if theme.name in out:
+                raise BadSettings(f"{where}: {theme.name} is named twice", field=f"{where}.name")
+            if theme.map is None:
+                if theme.format not in ("auto", *FORMATS):
+                    known = ", ".join(("auto", *FORMATS))
+                    raise BadSettings(f"{where}.format must be one of {known}", field=f"{where}.format")
+                out[theme.name] = Formatted(theme.format, self._imported)
+                continue
+            of = FieldMap(theme.map, f"{where}.map")
+            if of.form == "turns":
+                raise BadSettings(f"{where}.map.form: turns needs a topic, or an import", field=f"{where}.map.form")
+            out[theme.name] = Mapper(of, self.target(theme.name))
+        return out
+
+    def _imported(self, format_name: str) -> ImportAs:
+        return replace(self.target(""), source=f"import:{format_name}")
 
     def start(self) -> str | float:
         """ "earliest", "latest" or seconds since the epoch. Raises BadSettings."""

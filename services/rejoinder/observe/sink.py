@@ -1,11 +1,12 @@
-"""Where what was read goes: the feedback service for events, its log's owner or Kafka for dead letters."""
+"""Where what was read goes: the feedback service for events, its log's owner or Kafka for dead letters. What was posted
+goes to the service within its call's time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 from rejoinder.clients.connection import Connection, token_in
-from rejoinder.clients.feedback import FeedbackClient, RecordResult
+from rejoinder.clients.feedback import AsyncFeedbackClient, FeedbackClient, RecordResult
 from rejoinder.clients.owner import LogOwnerClient
 from rejoinder.core import codec
 from rejoinder.core.errors import (
@@ -16,7 +17,8 @@ from rejoinder.core.errors import (
     ResourceExhausted,
     TooLong,
 )
-from rejoinder.core.types import RecordOutcome
+from rejoinder.core.types import Feedback, Interaction, RecordOutcome
+from rejoinder.gateway.guard import TRACE
 from rejoinder.observe.mapped import Event
 from rejoinder.observe.settings import IntoTheme
 from rejoinder.stream.opening import kafka_log
@@ -98,6 +100,41 @@ class ServiceSink:
         self._client.close()
         self._owner.close()
         self._close()
+
+
+class CallSink:
+    """A `posted.Sink`. owns: its channel."""
+
+    def __init__(self, into: IntoTheme) -> None:
+        # Few tries: the caller tries again too, and knows its own patience.
+        connection = Connection(into.feedback, into.tls, token_in(into.token_file), tries=2, traceparent=TRACE.get)
+        self._client = AsyncFeedbackClient(connection)
+
+    async def record(self, events: Sequence[Event], deadline_s: float) -> list[tuple[RecordOutcome, str, str]]:
+        """events: of one kind. Raises what the service answers; what was taken by then is a duplicate the next time."""
+        answers = isinstance(events[0], Interaction)
+        send = self._client.record_interactions if answers else self._client.record_feedback
+        return await self._sent(send, events, deadline_s)  # type: ignore[arg-type]
+
+    async def _sent(
+        self,
+        send: Callable[[Sequence[Interaction | Feedback], float], Awaitable[list[RecordResult]]],
+        events: Sequence[Event],
+        deadline_s: float,
+    ) -> list[tuple[RecordOutcome, str, str]]:
+        """One that our format cannot hold is refused by itself, as ServiceSink does."""
+        try:
+            return [(result.outcome, result.reason, result.field) for result in await send(events, deadline_s)]
+        except (ArithmeticError, ValueError, InvalidArgument) as error:
+            if len(events) == 1:
+                reason = error.reason if isinstance(error, InvalidArgument) else InvalidArgument.reason
+                return [(RecordOutcome.REJECTED, reason, "")]
+            half = len(events) // 2
+            first = await self._sent(send, events[:half], deadline_s)
+            return [*first, *await self._sent(send, events[half:], deadline_s)]
+
+    async def close(self) -> None:
+        await self._client.close()
 
 
 def _parts(letters: Sequence[NewRecord]) -> Iterator[list[NewRecord]]:

@@ -33,6 +33,14 @@ class Identity(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Position:
+    """The group's position of a partition. since: the moment that was noted beside it, seconds, 0 for none."""
+
+    offset: int
+    since: float = 0.0
+
+
+@dataclass(frozen=True)
 class NewRecord:
     """A record to append. key: the ordering key (tenant + conversation), hashed to a partition.
 

@@ -157,7 +157,11 @@ BOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
             Panel(
                 "Observe: behind and waiting",
                 "short",
-                ((_by(_of("observe_lag_records"), ""), "behind"), (_by(_of("observe_waiting_records"), ""), "waiting")),
+                (
+                    (_by(_of("observe_lag_records"), ""), "behind"),
+                    (_by(_of("observe_lag_bytes"), ""), "bytes behind"),
+                    (_by(_of("observe_waiting_records"), ""), "waiting"),
+                ),
             ),
             Panel(
                 "Observe: handed to ingest, refused, hurried, paused",

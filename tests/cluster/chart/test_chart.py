@@ -289,6 +289,23 @@ def test_the_way_out_is_open_to(what: str) -> None:
     assert port in [each["port"] for rule in policy["spec"]["egress"] for each in rule["ports"]]
 
 
+def test_turns_are_posted_to_a_service_of_the_observer_once_that_is_asked_for() -> None:
+    for asked in (False, True):
+        topics = 'observe.settings={"topics":[{"topic":"t","map":{"preset":"flat"}}]}'
+        sets = ("observe.http.enabled=true",) if asked else (topics,)
+        objects = rendered("default", "observe.enabled=true", *sets)
+        ports = {
+            port["name"]: port["port"]
+            for service in of_kind(objects, "Service")
+            if component(service) == "observe"
+            for port in service["spec"]["ports"]
+        }
+        assert ports.get("http") == (8070 if asked else None)
+        (policy,) = [each for each in of_kind(objects, "NetworkPolicy") if component(each) == "observe"]
+        opened = [each["port"] for rule in policy["spec"]["ingress"] for each in rule["ports"]]
+        assert ("http" in opened) == asked
+
+
 def test_certificates_hold_the_names_that_are_called() -> None:
     objects = rendered("production")
     names = {component(each): each["spec"]["dnsNames"] for each in of_kind(objects, "Certificate")}
@@ -301,6 +318,7 @@ def test_certificates_hold_the_names_that_are_called() -> None:
 
 
 REFUSED = {
+    "an observer that reads nothing": ("observe.enabled=true", "observe.settings.topics is empty"),
     "a misspelt value": ("feedback.replica=3", "replica"),
     "a misspelt setting": ('policy.settings={"record":{"drain":1}}', "drain"),
     "a setting out of its range": ('policy.settings={"engine":{"max_batch":999}}', "max_batch"),

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rejoinder.core import codec
 from rejoinder.core.types import Role
+from rejoinder.observe.conversation import Conversation, Exchange
+from rejoinder.observe.events import ImportAs, events_of
 from rejoinder.observe.formats import FORMATS
 from rejoinder.observe.formats.fields import Unfit
 
@@ -51,6 +54,17 @@ SAMPLES: dict[str, Any] = {
         },
     },
     "sharegpt": {"id": "s1", "conversations": [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}]},
+    "langfuse": {
+        "id": "t1",
+        "timestamp": "2025-05-29T13:46:19.963Z",
+        "userId": "u1",
+        "sessionId": "s1",
+        "input": [{"role": "user", "content": "How warm is it?"}],
+        "output": {"role": "assistant", "content": "68 F"},
+        "scores": [
+            {"id": "sc1", "traceId": "t1", "name": "thumb", "value": 1, "dataType": "BOOLEAN", "source": "API"},
+        ],
+    },
     "dialogues": {"id": "d1", "messages": [{"role": "assistant", "text": "68 F"}], "followup": "no, in Celsius"},
 }
 json_values = st.recursive(
@@ -71,13 +85,15 @@ def test_a_sample_is_recognised_as_its_own_format_only(name: str) -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_turns_are_a_tree_in_reading_order(name: str) -> None:
-    for conversation in FORMATS[name].make(SAMPLES[name]):
+    read = list(FORMATS[name].make(SAMPLES[name]))
+    for conversation in (one for one in read if isinstance(one, Conversation)):
         seen = {""}
         for turn in conversation.turns:
             assert turn.parent in seen
             assert turn.id not in seen
             seen.add(turn.id)
         assert any(turn.role is Role.ASSISTANT for turn in conversation.turns)
+    assert any(isinstance(one, Conversation | Exchange) for one in read)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -90,4 +106,6 @@ def test_a_field_replaced_by_anything_is_read_or_refused_never_a_crash(name: str
     found = []
     with contextlib.suppress(Unfit):
         found = list(FORMATS[name].make(broken))
-    assert all(isinstance(turn.text, str) for conversation in found for turn in conversation.turns)
+    for one in found:
+        for event in events_of(one, ImportAs()):
+            codec.encode(event)

@@ -104,6 +104,16 @@ class Ingest:
             log.close()
             owner.close()
 
+    def appended(self, topic: str) -> int:
+        """How many records lie there, of all tenants."""
+        owner = LogOwnerClient(Connection(self.address))
+        log = FollowerLog(str(self.log_path), owner)
+        try:
+            return sum(log.end_offsets(topic).values())
+        finally:
+            log.close()
+            owner.close()
+
     def count(self, topic: str, tenant: str) -> int:
         return len(self.events(topic, tenant))
 

@@ -1,4 +1,5 @@
-"""The formats, one file each: `read(object) -> Conversation*` of one JSON object, `looks(object)` to recognise it.
+"""The formats, one file each: `read(object)` of one JSON object, `looks(object)` to recognise it. What is read are
+conversations; of logs of calls exchanges, and reactions to them (conversation.py).
 
 A row raises `Unfit` for an object that is none of its own; the reader counts and names such lines.
 """
@@ -6,7 +7,7 @@ A row raises `Unfit` for an object that is none of its own; the reader counts an
 from __future__ import annotations
 
 from rejoinder.core.table import Row, Table
-from rejoinder.observe.formats import dialogues, hh, oasst, openai, sharegpt
+from rejoinder.observe.formats import dialogues, hh, langfuse, oasst, openai, sharegpt
 
 FORMATS = Table(
     "format",
@@ -39,5 +40,11 @@ FORMATS = Table(
         dialogues.read,
         claim="messages with the follow-up beside them, or plain turns",
         traits={"looks": dialogues.looks},
+    ),
+    Row(
+        "langfuse",
+        langfuse.read,
+        claim="Langfuse exports: traces, generations, scores; JSON or CSV",
+        traits={"looks": langfuse.looks},
     ),
 )

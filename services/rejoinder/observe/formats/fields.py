@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,7 @@ ROLES = {
     "human": Role.USER,
     "prompter": Role.USER,
     "assistant": Role.ASSISTANT,
+    "ai": Role.ASSISTANT,
     "gpt": Role.ASSISTANT,
     "bot": Role.ASSISTANT,
     "chatgpt": Role.ASSISTANT,
@@ -72,6 +74,17 @@ def identity(value: Any) -> str:
         return ""
     named = str(value)
     return named if named.isascii() or named.encode("utf-8", "replace").decode("utf-8") == named else ""
+
+
+def number(value: Any, name: str) -> float:
+    """A finite number; true is 1, and text that is a number is one."""
+    try:
+        found = float(value) if isinstance(value, (bool, int, float, str)) else math.nan
+    except (ValueError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise Unfit(f"{name} is no number")
+    return found
 
 
 def role(value: Any) -> Role:

@@ -30,7 +30,7 @@ from rejoinder.stream.kafka.member import KafkaMember
 from rejoinder.stream.kafka.reader import Reader
 from rejoinder.stream.kafka.settings import KafkaSettings
 from rejoinder.stream.kafka.topics import described
-from rejoinder.stream.port import Partition, Rebalanced
+from rejoinder.stream.port import Partition, Position, Rebalanced
 
 _UNKNOWN = ke.UnknownTopicOrPartitionError.errno
 
@@ -40,14 +40,6 @@ class Start:
     """Where a group without a position begins. at: "earliest", "latest" or seconds since the epoch."""
 
     at: str | float = "earliest"
-
-
-@dataclass(frozen=True)
-class Position:
-    """The group's position of a partition. since: the moment that was noted beside it, seconds, 0 for none."""
-
-    offset: int
-    since: float = 0.0
 
 
 class ForeignTopics:
