@@ -12,8 +12,8 @@ from rejoinder.v1 import error_reason_pb2
 
 
 def family(cls: type[RejoinderError] = RejoinderError) -> list[type[RejoinderError]]:
-    # The gateway's own become HTTP, never a gRPC status; whether they are loaded is up to who ran before.
-    children = [each for each in cls.__subclasses__() if not each.__module__.startswith("rejoinder.gateway")]
+    # Those that rooms make of them for HTTP become no gRPC status; whether they are loaded is up to who ran before.
+    children = [each for each in cls.__subclasses__() if each.__module__ == RejoinderError.__module__]
     return [cls, *(below for child in children for below in family(child))]
 
 
