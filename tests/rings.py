@@ -38,11 +38,11 @@ def rings() -> tuple[Ring, ...]:
         if path.is_dir() and path.name not in (*OTHER_RINGS, "data") and not path.name.startswith((".", "_"))
     )
     return (
-        Ring("unit", tuple(rooms), 240, workers=2),
-        Ring("contract", ("tests/contracts",), 75),
-        Ring("system", ("tests/system", "tests/hostile"), 410),
-        Ring("chaos", ("tests/chaos",), 390),
-        Ring("cluster", ("tests/cluster",), 85),
+        Ring("unit", tuple(rooms), 235, workers=2),
+        Ring("contract", ("tests/contracts",), 80),
+        Ring("system", ("tests/system", "tests/hostile"), 425),
+        Ring("chaos", ("tests/chaos",), 370),
+        Ring("cluster", ("tests/cluster",), 90),
     )
 
 
