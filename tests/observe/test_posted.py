@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from starlette.datastructures import Headers
 from tests.observe.test_observer import Member, observer, record
 
 ASKED = [{"role": "user", "content": "How warm is it?"}]
+NAMED = {"x-rejoinder-tenant": "default"}
 HISTORY = [*ASKED, {"role": "assistant", "content": "68 F"}, {"role": "user", "content": "in Celsius please"}]
 
 
@@ -144,6 +146,27 @@ async def test_a_follow_up_that_two_histories_hold_is_no_fault_of_the_second() -
     assert told == ["RECORDED", "RECORDED"]
 
 
+async def test_a_reaction_by_a_map_is_told_what_became_of_it_itself() -> None:
+    log = Log()
+    of = {
+        "form": "reaction",
+        "id": "id",
+        "interaction": "about",
+        "answer": "answer",
+        "user": "user",
+        "at": "at",
+        "reactions": [{"kind": "rating", "number": "stars", "scale": [1, 5]}],
+    }
+    said = {"id": "s1", "about": "r1", "answer": "68 F", "user": "u", "at": 1_700_000_000, "stars": 1}
+    bodies = [said, said, {**said, "stars": 5}]
+    told = [rows(await posted(log, of).turns(call({"turns": [one]})))[0] for one in bodies]
+    assert [(one["outcome"], one.get("reason", "")) for one in told] == [
+        ("RECORDED", ""),
+        ("DUPLICATE", ""),
+        ("REJECTED", "EVENT_ID_CONFLICT"),
+    ]
+
+
 async def test_reactions_are_as_a_gateway_takes_them_and_without_an_id_the_body_is_it() -> None:
     log = Log()
     liked = {"interaction_id": "r1", "rating": {"number": 1, "scale_max": 1}}
@@ -154,6 +177,15 @@ async def test_reactions_are_as_a_gateway_takes_them_and_without_an_id_the_body_
     assert isinstance(event, Feedback)
     assert isinstance(event.kind, Rating)
     assert (event.interaction_id, event.source, event.tenant) == ("r1", "observe", "default")
+
+
+async def test_a_tenant_that_is_named_and_foreign_is_refused_though_it_is_the_usual_one() -> None:
+    theirs = Principal("shop", frozenset({"app"}), frozenset({"a"}))
+    of = posted(Log())
+    unnamed, named = call(turn("r1", ASKED, "68 F")), call(turn("r1", ASKED, "68 F"), headers=NAMED)
+    assert rows(await of.turns(replace(unnamed, caller=theirs)))[0]["outcome"] == "RECORDED"
+    with pytest.raises(ForeignTenant):
+        await of.turns(replace(named, caller=theirs))
 
 
 async def test_what_is_no_request_is_refused_before_anything_is_sent() -> None:

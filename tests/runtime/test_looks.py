@@ -102,6 +102,14 @@ async def test_what_comes_again_and_again_is_recorded_as_often_as_was_said(tmp_p
     assert len(lines(file)) == 5, "somebody else, something else, and whoever asks for a line each time"
 
 
+async def test_another_users_words_under_the_same_answer_are_another_look(tmp_path: Path) -> None:
+    made = looks(tmp_path / "looks.jsonl")
+    for users in ([("t", "ann")], [("t", "ann")], [("t", "ann"), ("t", "bob")], None):
+        await made.record("eve", Seen("answers", "t", ["i-1"], users), once_in_s=60.0)
+    assert len(lines(tmp_path / "looks.jsonl")) == 3
+    assert len(made.read(10, user="bob", tenant="t")) == 2
+
+
 async def test_a_look_that_was_not_recorded_is_recorded_at_the_next(tmp_path: Path) -> None:
     file = tmp_path / "looks.jsonl"
     made = looks(file)

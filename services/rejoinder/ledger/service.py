@@ -264,8 +264,9 @@ class LedgerService(ledger_pb2_grpc.LedgerServiceServicer):
             check_name(name, getattr(request, name), 2 * MAX_NAME_CHARS)
         if not 1 <= request.limit <= MOST_LOOKS:
             raise InvalidArgument(f"limit must be from 1 to {MOST_LOOKS}", field="limit", value=request.limit)
-        found = await self._looks.last(request.limit, request.tenant or DEFAULT_TENANT, request.id, request.user_id)
-        told = [to_proto(look.brief(LOOK_NAMES), ledger_pb2.Look()) for look in found]
+        tenant = request.tenant or DEFAULT_TENANT
+        found = await self._looks.last(request.limit, tenant, request.id, request.user_id, LOOK_NAMES)
+        told = [to_proto(look, ledger_pb2.Look()) for look in found]
         return ledger_pb2.ListLooksResponse(looks=told)
 
     async def _read_on(self, call: Call, what: str) -> None:

@@ -44,6 +44,12 @@ from rejoinder.observe.paths import Unmapped
 
 Event = Interaction | Feedback
 
+
+def found_in_a_history(event: Event) -> bool:
+    """Whether it is a follow-up, told by the words of the answer before it: two histories may hold the same one."""
+    return isinstance(event, Feedback) and isinstance(event.kind, FollowUp) and bool(event.answer_digest)
+
+
 _CHOICES = {
     "this": Choice.THIS,
     "other": Choice.OTHER,

@@ -19,7 +19,7 @@ from rejoinder.core.metrics import Metrics
 from rejoinder.core.types import Feedback, Interaction, RecordOutcome
 from rejoinder.observe.formats.fields import Unfit
 from rejoinder.observe.letters import Letters
-from rejoinder.observe.mapped import Event, Mapper, Place, Reads
+from rejoinder.observe.mapped import Event, Mapper, Place, Reads, found_in_a_history
 from rejoinder.observe.paths import Unmapped
 from rejoinder.observe.turns import Conversations, Order
 from rejoinder.runtime.logging import EventLog
@@ -312,9 +312,7 @@ class Observer:
         """Older than ids are known for: counted, and nothing more could be done with it. A follow-up that is found in
         two histories is the first's. Anything else is put aside."""
         self._metrics["observe_refused_total"].labels(reason).inc()
-        if reason == "EXPIRED" or (
-            reason == "EVENT_ID_CONFLICT" and isinstance(event, Feedback) and event.answer_digest
-        ):
+        if reason == "EXPIRED" or (reason == "EVENT_ID_CONFLICT" and found_in_a_history(event)):
             return
         self._refused_in_row += reason != "EVENT_ID_CONFLICT"
         if self._manner.stops or self._refused_in_row > self._manner.poison_limit:

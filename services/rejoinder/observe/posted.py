@@ -23,7 +23,7 @@ from rejoinder.gateway.errors import BadParameter
 from rejoinder.gateway.feedback import OF_CALLERS, event_of
 from rejoinder.gateway.guard import Answer, HttpCall, json_object, json_of
 from rejoinder.observe.formats.fields import Unfit
-from rejoinder.observe.mapped import Event, Mapper, Place, held
+from rejoinder.observe.mapped import Event, Mapper, Place, found_in_a_history, held
 from rejoinder.runtime.call import LOCAL, Principal
 
 #: Records as lines, each its own JSON.
@@ -184,7 +184,12 @@ def tenant_of(call: HttpCall, usual: str) -> str:
         raise BadEncoding("more than one x-rejoinder-tenant", field="x-rejoinder-tenant")
     tenant = (named[0] if named else "") or usual
     check_name("tenant", tenant)
-    if tenant == usual and caller.tenants is not None and usual not in caller.tenants and len(caller.tenants) == 1:
+    if (
+        not (named and named[0])
+        and caller.tenants is not None
+        and usual not in caller.tenants
+        and len(caller.tenants) == 1
+    ):
         tenant = next(iter(caller.tenants))
     caller.check_tenant(tenant)
     return tenant
@@ -237,13 +242,19 @@ def _digest(event: Feedback) -> str:
 
 def _worst(told: Sequence[tuple[Event, RecordOutcome, str, str]]) -> Told:
     """A turn's outcome. A follow-up that is found in two histories is the first's: that is no fault of the turn."""
-    identity = next((event.interaction_id for event, *_ in told if isinstance(event, Interaction)), "")
+    answers = [event for event, *_ in told if isinstance(event, Interaction)]
+    identity = answers[0].interaction_id if answers else ""
+
+    def leads(event: Event) -> bool:
+        # Beside its answer, what was found in a history may well be known already.
+        return not answers or isinstance(event, Interaction)
+
     worst = Told(RecordOutcome.RECORDED.value, id=identity)
     rank = 0
     for event, outcome, reason, field in told:
-        if reason == "EVENT_ID_CONFLICT" and isinstance(event, Feedback) and event.answer_digest:
+        if reason == "EVENT_ID_CONFLICT" and found_in_a_history(event):
             continue
-        if _WORSE.index(outcome) > rank and (outcome is RecordOutcome.REJECTED or isinstance(event, Interaction)):
+        if _WORSE.index(outcome) > rank and (outcome is RecordOutcome.REJECTED or leads(event)):
             rank = _WORSE.index(outcome)
             worst = Told(outcome.value, reason, field, identity)
     return worst

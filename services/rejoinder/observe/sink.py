@@ -14,6 +14,7 @@ from rejoinder.core.errors import (
     FailedPrecondition,
     InvalidArgument,
     PermissionDenied,
+    Quota,
     ResourceExhausted,
     TooLong,
 )
@@ -77,7 +78,7 @@ class ServiceSink:
         """One that our format cannot hold, or no request, is refused by itself: it must neither keep the others from
         being taken nor end each process that reads it."""
         try:
-            return [(result.outcome, result.reason) for result in send(events)]
+            return [(result.outcome, result.reason) for result in _all_admitted(send(events))]
         except (ArithmeticError, ValueError, InvalidArgument) as error:
             if len(events) == 1:
                 reason = error.reason if isinstance(error, InvalidArgument) else InvalidArgument.reason
@@ -102,6 +103,14 @@ class ServiceSink:
         self._close()
 
 
+def _all_admitted(results: Sequence[RecordResult]) -> Sequence[RecordResult]:
+    """Raises Quota where one is above a quota: that is told of each event, and no event's own fault. All are sent again
+    later; those that were taken are duplicates then, and not charged."""
+    if any(result.reason == Quota.reason for result in results):
+        raise Quota("events come faster than their quota", retry_after_s=1.0)
+    return results
+
+
 class CallSink:
     """A `posted.Sink`. owns: its channel."""
 
@@ -124,7 +133,8 @@ class CallSink:
     ) -> list[tuple[RecordOutcome, str, str]]:
         """One that our format cannot hold is refused by itself, as ServiceSink does."""
         try:
-            return [(result.outcome, result.reason, result.field) for result in await send(events, deadline_s)]
+            told = _all_admitted(await send(events, deadline_s))
+            return [(result.outcome, result.reason, result.field) for result in told]
         except (ArithmeticError, ValueError, InvalidArgument) as error:
             if len(events) == 1:
                 reason = error.reason if isinstance(error, InvalidArgument) else InvalidArgument.reason

@@ -15,7 +15,7 @@ import json
 import os
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,12 +81,16 @@ class Looks:
         self._by = by
         self._clock = clock
         self._log = log
-        self._known: OrderedDict[tuple[str, ...], float] = OrderedDict()
+        self._known: OrderedDict[bytes, float] = OrderedDict()
 
     async def record(self, principal: str, seen: Seen, once_in_s: float = 0.0) -> None:
         """As `write`, beside the event loop. once_in_s: seconds for which the same principal's look at the same things
         is covered by this line: a page that asks again and again, a worker that reads on."""
-        name = (principal, seen.tenant, seen.what, *seen.ids)
+        if seen.users is not None:
+            seen = replace(seen, users=sorted(set(seen.users)))
+        # Whose words they hold is part of it: an answer that was shown may have another's words under it by now.
+        said = repr((principal, seen.tenant, seen.what, tuple(seen.ids), seen.users))
+        name = hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest()
         if once_in_s and self._clock.monotonic() < self._known.get(name, 0.0):
             return
         await asyncio.to_thread(self.write, principal, seen)
@@ -108,12 +112,17 @@ class Looks:
         if self._log is not None:
             self._log.info("words_shown", principal=principal, what=seen.what, count=look.count)
 
-    async def last(self, most: int, tenant: str | None = None, id: str = "", user: str = "") -> list[Look]:
+    async def last(
+        self, most: int, tenant: str | None = None, id: str = "", user: str = "", names: int = MOST_NAMED
+    ) -> list[Look]:
         """As `read`, beside the event loop."""
-        return await asyncio.to_thread(self.read, most, tenant, id, user)
+        return await asyncio.to_thread(self.read, most, tenant, id, user, names)
 
-    def read(self, most: int, tenant: str | None = None, id: str = "", user: str = "") -> list[Look]:
-        """The newest first: of a tenant (None: of all), about a thing that was shown, about a user's words."""
+    def read(
+        self, most: int, tenant: str | None = None, id: str = "", user: str = "", names: int = MOST_NAMED
+    ) -> list[Look]:
+        """The newest first: of a tenant (None: of all), about a thing that was shown, about a user's words. names: how
+        many of the names of each."""
         asked = self._named(tenant or "", id) if id else ""
         subject = subject_of(self._key, tenant or "", user) if user else ""
         kept: deque[Look] = deque(maxlen=most)
@@ -124,7 +133,7 @@ class Looks:
                     if look is None or (tenant is not None and look.tenant not in (tenant, ALL)):
                         continue
                     if (not asked or asked in look.ids) and (not subject or subject in look.users or _all(look.users)):
-                        kept.append(look)
+                        kept.append(look.brief(names))
         except FileNotFoundError:
             return []
         return list(reversed(kept))
