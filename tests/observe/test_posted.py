@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from rejoinder.core.errors import BadEncoding, BadSettings, EmptyField, ForeignT
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.types import Feedback, FollowUp, Interaction, Rating, RecordOutcome
 from rejoinder.gateway.guard import Answer, HttpCall
+from rejoinder.observe import posted as posting
 from rejoinder.observe.events import ImportAs
 from rejoinder.observe.fieldmap import FieldMap
 from rejoinder.observe.mapped import Event, Mapper
@@ -202,6 +204,28 @@ async def test_what_is_no_request_is_refused_before_anything_is_sent() -> None:
         with pytest.raises(error):
             await posted(log).turns(request)
     assert not log.events
+
+
+async def test_lines_are_counted_before_one_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[Any] = []
+    monkeypatch.setattr(posting, "json_of", parsed.append)
+    with pytest.raises(TooLong, match="turns is 11 items, the limit is 10"):
+        await posted(Log()).turns(call(b"{}\n" * 11, LINES))
+    with pytest.raises(EmptyField):
+        await posted(Log()).turns(call(b"\n \n", LINES))
+    assert not parsed
+
+
+async def test_others_are_served_while_a_large_body_is_parsed() -> None:
+    large = turn("r1", [{"role": "user", "content": "x" * 300_000}], "68 F")
+    for handle, request in (
+        (posted(Log()).turns, call(large)),
+        (posted(Log()).turns, call(json.dumps(large).encode(), LINES)),
+        (posted(Log()).reactions, call({"events": [large]})),
+    ):
+        other = asyncio.ensure_future(asyncio.sleep(0))
+        await handle(request)
+        assert other.done()
 
 
 def test_settings_that_read_nothing_or_cannot_be_acknowledged_are_refused() -> None:

@@ -132,3 +132,76 @@ def test_words_that_are_no_messages_are_refused_without_being_told() -> None:
         with pytest.raises(Unfit) as raised:
             exchange_of(span(**{"gen_ai.input.messages": broken, "gen_ai.output.messages": ANSWER}))
         assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "be brief",
+        '[{"type": "text", "content": "be brief"}]',
+        '{"type": "text", "content": "be brief"}',
+        [{"type": "text", "content": "be brief"}],
+    ],
+)
+def test_instructions_are_the_systems_however_they_are_written_and_nobody_asked_with_them(given: Any) -> None:
+    said = {"gen_ai.system_instructions": given, "gen_ai.output.messages": ANSWER}
+    assert exchange_of(span(**said, **{"gen_ai.input.messages": PARTS[1:]})) == CHAT
+    assert exchange_of(span(**said)) is None
+
+
+def choice(content: Any) -> Exchange | None:
+    asked = ("gen_ai.user.message", {"gen_ai.event.content": "How warm is it?"})
+    return exchange_of(span(asked, ("gen_ai.choice", {"gen_ai.event.content": content})))
+
+
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [
+        ("Hello", "Hello"),
+        ('{"celsius": 20}', '{"celsius": 20}'),
+        ('{"index": 0, "message": {"role": "assistant", "content": "Hello"}}', "Hello"),
+        ({"index": 0, "message": {"content": "Hello"}}, "Hello"),
+        ('{"content": "Hello"}', "Hello"),
+    ],
+)
+def test_a_choice_is_the_answer_as_it_was_said(content: Any, answer: str) -> None:
+    found = choice(content)
+    assert found is not None
+    assert (found.response, found.messages) == (answer, (Message(Role.USER, "How warm is it?"),))
+
+
+def test_a_choice_that_calls_a_tool_answers_nobody() -> None:
+    assert choice('{"index": 0, "message": {"role": "assistant", "tool_calls": [{"id": "1"}]}}') is None
+
+
+@pytest.mark.parametrize("left", [1, 5, 40, -1])
+@pytest.mark.parametrize(("name", "messages"), [("gen_ai.input.messages", PARTS), ("gen_ai.output.messages", ANSWER)])
+def test_messages_that_a_limit_cut_are_nobodys_words(name: str, messages: Any, left: int) -> None:
+    said = {"gen_ai.input.messages": PARTS, "gen_ai.output.messages": ANSWER, name: json.dumps(messages)[:left]}
+    with pytest.raises(Unfit):
+        exchange_of(span(**said))
+
+
+def test_what_begins_as_messages_and_was_cut_is_refused_where_plain_text_may_stand() -> None:
+    for name, cut in (
+        ("gen_ai.prompt", json.dumps(PLAIN)[:60]),
+        ("gen_ai.completion", '[{"role": "assistant", "content": "20'),
+        ("gen_ai.system_instructions", '[{"type": "text", "content": "be'),
+    ):
+        with pytest.raises(Unfit):
+            exchange_of(span(**{"gen_ai.prompt": json.dumps(PLAIN), "gen_ai.completion": "20 C", name: cut}))
+    with pytest.raises(Unfit):
+        choice('{"index": 0, "message": {"content": "20')
+
+
+def test_an_operation_that_is_no_text_is_no_chat() -> None:
+    said = {"gen_ai.input.messages": PARTS, "gen_ai.output.messages": ANSWER}
+    assert exchange_of(span(**said, **{"gen_ai.operation.name": ["chat"]})) is None
+
+
+def test_half_a_character_in_a_tools_result_can_be_stored() -> None:
+    asked = r'[{"role": "user", "parts": [{"type": "text", "content": "x"}]}, {"role": "tool", "parts": [{"type":'
+    asked += r' "tool_call_response", "response": "\ud83d"}, {"type": "\ud83d"}]}]'
+    found = exchange_of(span(**{"gen_ai.input.messages": asked, "gen_ai.output.messages": ANSWER}))
+    assert found is not None
+    assert found.messages[1].content == "?\n[?]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from google.rpc import status_pb2
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.codec import body_digest
-from rejoinder.core.errors import BadEncoding, QueueFull
+from rejoinder.core.errors import BadEncoding, QueueFull, TooLong
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.types import Interaction
 from rejoinder.gateway.errors import UnsupportedMedia
@@ -23,9 +24,10 @@ from rejoinder.v1 import otlp_pb2
 from tests.observe.test_posted import ASKED, HISTORY, Log, call, posted, turn
 
 SECOND = 1_000_000_000
+REFUSED = {"rejectedSpans": "1", "errorMessage": "1 chats were not taken: INVALID_ARGUMENT"}
 
 
-def request(*spans: Mapping[str, Any]) -> bytes:
+def request(*spans: Any) -> bytes:
     """OTLP's JSON."""
     return json.dumps({"resourceSpans": [{"resource": {}, "scopeSpans": [{"spans": list(spans)}]}]}).encode()
 
@@ -133,6 +135,61 @@ async def test_what_was_not_taken_is_a_partial_success_and_what_is_no_chat_is_no
     assert (await traced(log).traces(call(b"", otlp.PROTOBUF))).content == b""
 
 
+def nested(depth: int) -> Any:
+    return [nested(depth - 1)] if depth else "x"
+
+
+async def test_one_odd_span_is_counted_and_the_others_are_taken() -> None:
+    good, odd = span("r1", ASKED, "68 F"), span("r2", ASKED, "x", 2)
+    late = {**span("r3", ASKED, "x", 3), "endTimeUnixNano": "1" + "0" * 400}
+    no_chat = span("r4", ASKED, "x", 4, **{"gen_ai.operation.name": ["chat"]})
+    cases = [
+        (span("r2", ASKED, "x", 2, **{"gen_ai.prompt": nested(40)}), True),
+        (span("r2", ASKED, "x", 2, **{"gen_ai.output.messages": '[{"role": "assistant", "parts": [{"ty'}), True),
+        (no_chat, False),
+    ]
+    for one, refused in cases:
+        for media, body in ((otlp.JSON, request(one, good)), (otlp.PROTOBUF, as_protobuf(request(one, good)))):
+            log = Log()
+            told = (await traced(log).traces(call(body, media))).content
+            if media == otlp.JSON:
+                assert told == ({"partialSuccess": REFUSED} if refused else {})
+            else:
+                answer = otlp_pb2.ExportTraceServiceResponse.FromString(told)
+                assert answer.partial_success.rejected_spans == refused
+            assert [event.interaction_id for event in log.events.values()] == ["r1"]
+    # What protobuf cannot hold.
+    log = Log()
+    odd["attributes"].append(7)
+    told = await traced(log).traces(call(request(7, odd, late, good), otlp.JSON))
+    assert told.content["partialSuccess"]["rejectedSpans"] == "2"
+    assert {event.interaction_id: event.occurred_at for event in log.events.values()} == {"r1": 1.7e9, "r3": None}
+
+
+async def test_a_request_of_more_spans_than_one_may_hold_is_refused_in_either_kind() -> None:
+    for count in (otlp.MAX_SPANS, otlp.MAX_SPANS + 1):
+        protobuf = otlp_pb2.ExportTraceServiceRequest()
+        for spans in (protobuf.resource_spans.add().scope_spans.add().spans for _ in range(2)):
+            spans.extend([otlp_pb2.Span()] * (count // 2))
+        spans.extend([otlp_pb2.Span()] * (count % 2))
+        one = [{"scopeSpans": [{"spans": [{}] * part}]} for part in (count // 2, count - count // 2)]
+        for media, body in (
+            (otlp.PROTOBUF, protobuf.SerializeToString()),
+            (otlp.JSON, json.dumps({"resourceSpans": one}).encode()),
+        ):
+            if count > otlp.MAX_SPANS:
+                with pytest.raises(TooLong, match="spans is 10001 items, the limit is 10000"):
+                    otlp.spans_of(body, media)
+            else:
+                assert len(otlp.spans_of(body, media)) == count
+
+
+async def test_others_are_served_while_spans_are_read() -> None:
+    other = asyncio.ensure_future(asyncio.sleep(0))
+    await traced(Log()).traces(call(request(span("r1", ASKED, "68 F")), otlp.JSON))
+    assert other.done()
+
+
 async def test_what_is_no_request_is_refused_and_the_refusal_is_a_status() -> None:
     deep: Any = "x"
     for _ in range(60):
@@ -142,8 +199,8 @@ async def test_what_is_no_request_is_refused_and_the_refusal_is_a_status() -> No
         (b"[]", otlp.JSON, BadEncoding),
         (b'{"resourceSpans": 1}', otlp.JSON, BadEncoding),
         (b'{"resourceSpans": [{"scopeSpans": [1]}]}', otlp.JSON, BadEncoding),
+        (b'{"resourceSpans": [{"scopeSpans": [{"spans": {}}]}]}', otlp.JSON, BadEncoding),
         (b"{}", "text/plain", UnsupportedMedia),
-        (request(span("r", ASKED, "x", **{"gen_ai.prompt": deep})), otlp.JSON, BadEncoding),
         (as_protobuf(request(span("r", ASKED, "x", **{"gen_ai.prompt": deep[0]}))), otlp.PROTOBUF, BadEncoding),
     ):
         with pytest.raises(error) as raised:

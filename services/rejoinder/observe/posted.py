@@ -9,9 +9,10 @@ no id of its own is called by what it holds: a caller that tries again is counte
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from rejoinder.core.clock import Clock
 from rejoinder.core.codec import body_digest
@@ -30,8 +31,12 @@ from rejoinder.runtime.call import LOCAL, Principal
 LINES = "application/x-ndjson"
 #: Why a record is not mapped → the reason that its sender is told.
 REASONS = {"not_json": "UNREADABLE", "missing": "EMPTY_FIELD"}
+#: Bodies above are parsed apart: what else is served does not wait for them.
+_AT_ONCE_BYTES = 256 * 1024
 #: How far an outcome is from what was wished: a turn's is the worst of its events'.
 _WORSE = (RecordOutcome.RECORDED, RecordOutcome.DUPLICATE, RecordOutcome.REJECTED)
+
+_T = TypeVar("_T")
 
 
 class Sink(Protocol):
@@ -145,8 +150,7 @@ class Posted:
         if mapper is None:
             raise NotFound("no such source: http.sources names them", field="source")
         tenant = tenant_of(call, self._tenant)
-        records, alone = _records(call)
-        _check_many("turns", records, self._max_items)
+        records, alone = await _apart(call, lambda: _records(call, self._max_items))
         told = await self._taking.take(records, mapper, tenant, call.caller or LOCAL, call.deadline)
         if alone and told[0].outcome == RecordOutcome.REJECTED.value:
             raise Refused(told[0].reason, told[0].field)
@@ -154,7 +158,7 @@ class Posted:
 
     async def reactions(self, call: HttpCall) -> Answer:
         """events.proto's Feedback in JSON, as a gateway takes it from a caller with credentials."""
-        said = json_object(call)
+        said = await _apart(call, lambda: json_object(call))
         items = said.get("events")
         if not isinstance(items, list) or set(said) != {"events"}:
             raise BadParameter("the body must be an object with one field, events, a list", "events", "invalid_type")
@@ -195,12 +199,21 @@ def tenant_of(call: HttpCall, usual: str) -> str:
     return tenant
 
 
-def _records(call: HttpCall) -> tuple[list[Any], bool]:
-    """The turns of a request, and whether it is one that came alone. A line that is no JSON object is None."""
+async def _apart(call: HttpCall, parse: Callable[[], _T]) -> _T:
+    return await asyncio.to_thread(parse) if len(call.body) > _AT_ONCE_BYTES else parse()
+
+
+def _records(call: HttpCall, most: int) -> tuple[list[Any], bool]:
+    """The turns of a request, and whether it is one that came alone. A line that is no JSON object is None. Raises
+    EmptyField, TooLong."""
     if call.headers.get("content-type", "").partition(";")[0].strip().lower() == LINES:
-        return [_line(line) for line in call.body.splitlines() if line.strip()], False
+        lines = [line for line in call.body.splitlines() if line.strip()]
+        # Before one is parsed.
+        _check_many("turns", lines, most)
+        return [_line(line) for line in lines], False
     said = json_object(call, ("application/json", LINES))
     if set(said) == {"turns"} and isinstance(said["turns"], list):
+        _check_many("turns", said["turns"], most)
         return [item if isinstance(item, dict) else None for item in said["turns"]], False
     return [said], True
 

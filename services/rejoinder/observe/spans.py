@@ -15,7 +15,7 @@ from typing import Any
 from rejoinder.core.types import Message, Role
 from rejoinder.observe.conversation import Exchange
 from rejoinder.observe.formats import fields
-from rejoinder.observe.formats.messages import answer_of, messages_of, parts_text
+from rejoinder.observe.formats.messages import answer_of, messages_of, parts_text, structured, whole
 from rejoinder.observe.otlp import Span
 
 #: Operations that answer somebody. An agent's own span repeats what its calls of a model hold.
@@ -62,7 +62,7 @@ def exchange_of(span: Span) -> Exchange | None:
 def _is_chat(said: Mapping[str, Any]) -> bool:
     operation, kind = said.get("gen_ai.operation.name"), said.get("openinference.span.kind")
     if operation is not None:
-        return operation in _OPERATIONS
+        return isinstance(operation, str) and operation in _OPERATIONS
     if kind is not None:
         return kind == "LLM"
     # OpenLLMetry's name for it.
@@ -74,16 +74,21 @@ def _asked(
     numbered: Mapping[str, Sequence[Mapping[str, Any]]],
     events: Sequence[tuple[str, Mapping[str, Any]]],
 ) -> tuple[Message, ...]:
-    whole = next((said[name] for name in ("gen_ai.input.messages", "gen_ai.prompt") if said.get(name)), None)
+    given = structured(said.get("gen_ai.input.messages"), "input") or whole(said.get("gen_ai.prompt"), "input")
     listed = numbered.get("gen_ai.prompt") or numbered.get("llm.input_messages") or _events(events)
-    messages = messages_of(whole if whole is not None else list(listed), "input")
-    instructions = said.get("gen_ai.system_instructions")
-    if not instructions:
-        return messages
-    if isinstance(instructions, str):
-        given = messages_of(f'[{{"role": "system", "parts": {instructions}}}]', "system_instructions")
-        return (*given, *messages)
-    return (Message(Role.SYSTEM, parts_text(instructions, "system_instructions")), *messages)
+    messages = messages_of(given or list(listed), "input")
+    instructions = _instructions(said.get("gen_ai.system_instructions"), "system_instructions")
+    return (Message(Role.SYSTEM, instructions), *messages) if instructions.strip() else messages
+
+
+def _instructions(value: Any, name: str) -> str:
+    """Parts by the conventions; some instrumentations write plain text."""
+    found = whole(value, name)
+    if not found:
+        return ""
+    if isinstance(found, str):
+        return fields.text(found, name)
+    return parts_text([found] if isinstance(found, Mapping) else found, name)
 
 
 def _answered(
@@ -91,9 +96,11 @@ def _answered(
     numbered: Mapping[str, Sequence[Mapping[str, Any]]],
     events: Sequence[tuple[str, Mapping[str, Any]]],
 ) -> Any:
-    for name in ("gen_ai.output.messages", "gen_ai.completion"):
-        if said.get(name):
-            return said[name]
+    messages = structured(said.get("gen_ai.output.messages"), "output")
+    if messages:
+        return messages
+    if whole(said.get("gen_ai.completion"), "output"):
+        return said["gen_ai.completion"]
     listed = numbered.get("gen_ai.completion") or numbered.get("llm.output_messages")
     if listed:
         return [{"role": "assistant", **listed[0]}]
@@ -101,7 +108,11 @@ def _answered(
     if chosen is None:
         return None
     content = chosen.get("gen_ai.event.content")
-    return f'{{"choices": [{content}]}}' if isinstance(content, str) else chosen
+    choice = whole(content, "output")
+    if isinstance(choice, Mapping) and isinstance(choice.get("message"), Mapping):
+        # A message without content calls a tool.
+        return {"role": "assistant", "content": None, **choice["message"]}
+    return chosen if content is None else content
 
 
 def _numbered(said: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -120,7 +131,7 @@ def _events(events: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, A
         of = _MESSAGE.fullmatch(name)
         if of is not None:
             inside = attributes.get("gen_ai.event.content", attributes.get("content"))
-            out += [{"role": of[1], "content": message.content} for message in messages_of(inside, "input")]
+            out += [{"role": of[1], "content": one.content} for one in messages_of(whole(inside, "input"), "input")]
     return out
 
 

@@ -1,11 +1,13 @@
 """`POST /v1/traces`: OTLP over HTTP, acknowledged when the log has the chats that its spans hold.
 
-Spans without a chat are taken and counted. Those whose chat was not taken are a partial success, as OTLP has it: an
-exporter does not send them again. 429 and 503 say when to come back: then it does, under the same ids.
+Spans without a chat are taken and counted. Those that cannot be read, or whose chat was not taken, are a partial
+success, as OTLP has it: an exporter does not send them again. 429 and 503 say when to come back: then it does, under
+the same ids.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 
@@ -39,20 +41,35 @@ class Traced:
         if media not in (otlp.PROTOBUF, otlp.JSON):
             raise UnsupportedMedia(f"content-type must be {otlp.PROTOBUF} or {otlp.JSON}", field="content-type")
         tenant = tenant_of(call, self._tenant)
-        found = [self._read(span) for span in otlp.spans_of(call.body, media)]
+        # Apart: a batch of spans takes as long as many a request.
+        found = await asyncio.to_thread(self._found, call.body, media)
+        for one in found:
+            self._count(one)
         told = await self._taking.deliver(found, tenant, call.caller or LOCAL, call.deadline)
         rejected = [one.reason for one in told if one.outcome == RecordOutcome.REJECTED.value]
         message = f"{len(rejected)} chats were not taken: {', '.join(sorted(set(rejected)))}" if rejected else ""
         return Answer(otlp.answer(len(rejected), message, media), media=media)
 
-    def _read(self, span: otlp.Span) -> Sequence[Event] | Told:
+    def _found(self, body: bytes, media: str) -> list[Sequence[Event] | Told]:
+        return [self._read(span) for span in otlp.spans_of(body, media)]
+
+    def _read(self, span: otlp.Span | None) -> Sequence[Event] | Told:
         try:
+            if span is None:
+                raise Unfit("no span")
             one = exchange_of(span)
-        except Unfit:
-            self._taking.unmapped("unusable")
+            return Told("SKIPPED") if one is None else tuple(exchanged(one, self._target))
+        except (Unfit, RejoinderError, RecursionError):
+            # Whatever is odd about it, the others of its batch are not.
             return Told(RecordOutcome.REJECTED.value, "INVALID_ARGUMENT")
-        self._taking.count("skipped" if one is None else "mapped")
-        return Told("SKIPPED") if one is None else tuple(exchanged(one, self._target))
+
+    def _count(self, one: Sequence[Event] | Told) -> None:
+        if not isinstance(one, Told):
+            self._taking.count("mapped")
+        elif one.outcome == RecordOutcome.REJECTED.value:
+            self._taking.unmapped("unusable")
+        else:
+            self._taking.count("skipped")
 
 
 def media_of(headers: Headers) -> str:

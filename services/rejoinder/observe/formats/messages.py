@@ -5,6 +5,7 @@ content as text, as OpenAI's parts or as the parts of OpenTelemetry's convention
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,24 @@ from rejoinder.observe.formats.fields import Unfit
 _LISTS = ("messages", "input_messages")
 _ASKED = ("input", "question", "query", "prompt", "text", "content")
 _ANSWERED = ("output", "answer", "response", "text", "content", "completion", "result")
+#: How JSON of messages begins: what begins so and is no JSON was cut, by a limit on what an attribute may hold.
+_BEGUN = re.compile(r'\s*(?:\[\s*)?\{\s*"(?:role|parts|content|message|type|index|finish_reason)"\s*:')
+
+
+def whole(value: Any, name: str) -> Any:
+    """JSON that was logged as a string, plain text as it is. Raises Unfit for messages that were cut."""
+    found = _parsed(value)
+    if isinstance(found, str) and _BEGUN.match(found):
+        raise Unfit(f"{name} was cut")
+    return found
+
+
+def structured(value: Any, name: str) -> Any:
+    """What is JSON or no string at all, never plain text. Raises Unfit for any other: it was cut."""
+    found = _parsed(value)
+    if isinstance(found, str) and found:
+        raise Unfit(f"{name} is no JSON")
+    return found
 
 
 def messages_of(value: Any, name: str) -> tuple[Message, ...]:
@@ -70,9 +89,9 @@ def parts_text(parts: Any, name: str) -> str:
             out.append(fields.text(part.get("content", part.get("text")), name))
         elif kind == "tool_call_response":
             said = part.get("response", part.get("result"))
-            out.append(said if isinstance(said, str) else json.dumps(said, sort_keys=True))
+            out.append(fields.text(said, name) if isinstance(said, str) else json.dumps(said, sort_keys=True))
         elif kind not in ("reasoning", "thinking", "tool_call"):
-            out.append(f"[{kind if isinstance(kind, str) else 'part'}]")
+            out.append(f"[{fields.text(kind, name) if isinstance(kind, str) else 'part'}]")
     return "\n".join(out)
 
 
