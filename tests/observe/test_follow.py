@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -219,6 +220,47 @@ def test_copied_and_truncated_what_was_not_read_is_found_in_the_copy(tmp_path: P
     wanted = ["a0", "a1", "a3", *(f"a{100 + n}" for n in range(2)), *(f"a{300 + n}" for n in range(30))]
     assert sorted(log.answers) == sorted(wanted)
     assert set(log.came.values()) == {1}
+
+
+LONG = line(0, "a0 " + "x" * 2000)
+
+
+def refill(path: Path, data: bytes) -> None:
+    """As copytruncate does; the new content is longer than the old one."""
+    path.with_name("app.jsonl.1").write_bytes(path.read_bytes())
+    os.truncate(path, 0)
+    append(path, data)
+
+
+def test_another_content_with_the_same_beginning_that_is_longer_by_now_is_read_whole(tmp_path: Path) -> None:
+    log, path = Log(), tmp_path / "app.jsonl"
+    append(path, LONG + line(1) + line(2))
+    with following(tmp_path, log) as one:
+        one.turns()
+        refill(path, LONG + b"".join(line(10 + n) for n in range(6)))
+        one.turns()
+    assert log.answers[1:] == ["a1", "a2", *(f"a{10 + n}" for n in range(6))]
+
+
+@pytest.mark.parametrize("when", ["rejoinder.observe.follow._first_line", "tests.observe.test_follow.Log.record"])
+def test_replaced_while_it_is_read_or_before_it_is_committed_both_contents_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    log, path = Log(), tmp_path / "app.jsonl"
+    append(path, LONG + line(1) + line(2))
+    works, done = resolve_name(when), []
+
+    def late(*given: Any) -> Any:
+        if not done:
+            done.append(True)
+            refill(path, LONG + b"".join(line(10 + n) for n in range(6)))
+        return works(*given)
+
+    monkeypatch.setattr(when, late)
+    with following(tmp_path, log) as one:
+        one.turns(8)
+    assert done
+    assert sorted(log.answers)[1:] == sorted(["a1", "a2", *(f"a{10 + n}" for n in range(6))])
 
 
 def test_a_copy_that_a_pattern_names_as_well_doubles_nothing(tmp_path: Path) -> None:

@@ -42,12 +42,14 @@ _REMEMBERED = 200
 
 @dataclass
 class _Open:
-    """A stream that is read. at: up to where; scanned: up to where no line's end was found behind it; tried: at which
-    size what stands there was looked at as an object without its line's end."""
+    """A stream that is read. at: up to where; tail: of what stood right before it when it was read; scanned: up to
+    where no line's end was found behind it; tried: at which size what stands there was looked at as an object without
+    its line's end."""
 
     stream: Stream
     fd: int
     at: int
+    tail: str
     scanned: int = 0
     tried: int = 0
     gone_at: float | None = None
@@ -126,7 +128,9 @@ class FileMember:
     def commit_at(self, positions: Mapping[Partition, Position]) -> None:
         for partition, at in positions.items():
             one = self._open[partition]
-            one.stream.offset, one.stream.tail = at.offset, _tail(one.fd, at.offset)
+            # As it was read: by now another content may stand there.
+            one.stream.tail = one.tail if at.offset == one.at else _tail(one.fd, at.offset)
+            one.stream.offset = at.offset
         self._write()
 
     def ends(self) -> Mapping[Partition, int]:
@@ -136,11 +140,16 @@ class FileMember:
         return {}
 
     def seek(self, partition: Partition, offset: int) -> None:
-        self._open[partition].move(offset)
+        one = self._open[partition]
+        tail = _tail(one.fd, offset)
+        if _is_same(one):
+            one.move(offset)
+            one.tail = tail
 
     def rewind(self) -> None:
         for one in self._open.values():
             one.move(one.stream.offset)
+            one.tail = one.stream.tail
 
     def close(self) -> None:
         for one in self._open.values():
@@ -207,8 +216,8 @@ class FileMember:
         self._serial += 1
         _extend_head(fd, stream)
         copies = [] if passed else [one for one in self._all() if one.source == source and _fits(fd, one)]
-        stream.offset = max((one.offset for one in copies if one.head_bytes), default=0)
-        stream.tail = _tail(fd, stream.offset)
+        stood = ((one.offset, one.tail) for one in copies if one.head_bytes)
+        stream.offset, stream.tail = max(stood, default=(0, ""))
         self._known.append(stream)
         return stream
 
@@ -217,13 +226,13 @@ class FileMember:
             raise FailedPrecondition("there are more files than files.most allows", source=stream.source)
         self._known.remove(stream)
         stream.path = path
-        self._open[stream.source, stream.serial] = _Open(stream, fd, stream.offset)
+        self._open[stream.source, stream.serial] = _Open(stream, fd, stream.offset, stream.tail)
         self._log.info("file_taken_up", source=stream.source, serial=stream.serial, offset=stream.offset)
 
     def _end_replaced(self) -> None:
         """Ends what was truncated or written anew in its place: its file is met again, as another one."""
         for one in list(self._open.values()):
-            if one.size < one.at or not _is_head(one.fd, one.stream):
+            if not _is_same(one):
                 self._let_end(one, "file_replaced")
             else:
                 _extend_head(one.fd, one.stream)
@@ -258,26 +267,40 @@ class FileMember:
     # -- What they say.
 
     def _read(self, one: _Open, most: int) -> list[Record]:
+        if most <= 0 or one.size == one.at:
+            return []
+        if not _is_same(one):
+            # The next look ends it.
+            self._looked_at = None
+            return []
         out: list[Record] = []
+        begun, offset, last = one.at, one.at, b""
         while len(out) < most and (lines := self._lines(one)):
+            key = _first_line(one.fd)
             for size, line in lines:
                 if len(out) >= most:
                     break
-                offset = one.at
+                offset, last = one.at, line
                 one.move(offset + size)
                 if line:
-                    key = _first_line(one.fd)
                     out.append(Record(one.stream.source, one.stream.serial, offset, key, line, (), 0.0))
+        if one.at == begun:
+            return out
+        at, tail = one.at, _tail(one.fd, one.at)
+        again = TOO_LONG if last == TOO_LONG else _bytes(one.fd, offset, at - offset).strip()
+        one.move(begun)
+        if again != last or not _is_same(one):
+            # Replaced meanwhile: nobody knows which content the lines are of. A copy has what is missed.
+            self._looked_at = None
+            return []
+        one.move(at)
+        one.tail = tail
         return out
 
     def _lines(self, one: _Open) -> list[tuple[int, bytes]]:
         """What stands from `at` on, as far as one look goes: bytes of each line with its end, and what it says."""
         size = one.size
-        if size < one.at or not _is_head(one.fd, one.stream):
-            # Another content: the next look finds it.
-            self._looked_at = None
-            return []
-        if size == one.at:
+        if size <= one.at:
             return []
         if size == one.scanned:
             return self._unended(one, size)
@@ -345,6 +368,11 @@ def _fits(fd: int, stream: Stream) -> bool:
     if os.fstat(fd).st_size < stream.offset or not _is_head(fd, stream):
         return False
     return _tail(fd, stream.offset) == stream.tail
+
+
+def _is_same(one: _Open) -> bool:
+    """Whether its file still holds the content that was read. Bytes read before this was found are of that one."""
+    return one.size >= one.at and _is_head(one.fd, one.stream) and _tail(one.fd, one.at) == one.tail
 
 
 def _is_head(fd: int, stream: Stream) -> bool:
