@@ -30,6 +30,8 @@ TOO_LONG = b"a line above the limit"
 _HEAD_BYTES, _TAIL_BYTES = 1024, 256
 #: Bytes of one look into a file.
 _CHUNK_BYTES = 256 * 1024
+#: Bytes of the lines of one poll, at most one line more.
+_BATCH_BYTES = 32 << 20
 #: Rotated away and packed: an import reads them.
 _PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 #: What stands between a file's name and what a rotation adds to it.
@@ -58,8 +60,8 @@ class _Open:
     def size(self) -> int:
         return os.fstat(self.fd).st_size
 
-    def move(self, at: int) -> None:
-        self.at, self.scanned, self.tried = at, 0, 0
+    def move(self, at: int, tail: str) -> None:
+        self.at, self.tail, self.scanned, self.tried = at, tail, 0, 0
 
 
 class FileMember:
@@ -108,10 +110,13 @@ class FileMember:
             return []
         records: list[Record] = []
         opened = list(self._open.values())
+        left = _BATCH_BYTES
         self._turn += 1
         for n in range(len(opened)):
             # Another first each time: a file that is written fast must not keep the others waiting.
-            records += self._read(opened[(n + self._turn) % len(opened)], max_records - len(records))
+            some = self._read(opened[(n + self._turn) % len(opened)], max_records - len(records), left)
+            left -= sum(len(record.value) for record in some)
+            records += some
         if not records:
             self._wait(timeout_s)
         return records
@@ -143,13 +148,11 @@ class FileMember:
         one = self._open[partition]
         tail = _tail(one.fd, offset)
         if _is_same(one):
-            one.move(offset)
-            one.tail = tail
+            one.move(offset, tail)
 
     def rewind(self) -> None:
         for one in self._open.values():
-            one.move(one.stream.offset)
-            one.tail = one.stream.tail
+            one.move(one.stream.offset, one.stream.tail)
 
     def close(self) -> None:
         for one in self._open.values():
@@ -242,7 +245,7 @@ class FileMember:
         for one in list(self._open.values()):
             if _where(one.stream) in found:
                 one.gone_at = None
-            elif one.gone_at is None or one.stream.offset < one.size:
+            elif one.gone_at is None or (one.stream.offset < one.size and one.tried != one.size):
                 one.gone_at = now
             elif now - one.gone_at > _GONE_S:
                 self._let_end(one, "file_gone")
@@ -266,35 +269,31 @@ class FileMember:
 
     # -- What they say.
 
-    def _read(self, one: _Open, most: int) -> list[Record]:
-        if most <= 0 or one.size == one.at:
-            return []
-        if not _is_same(one):
-            # The next look ends it.
-            self._looked_at = None
+    def _read(self, one: _Open, most: int, most_bytes: int) -> list[Record]:
+        """most_bytes: at most one line more."""
+        if most <= 0 or most_bytes <= 0 or one.size == one.at:
             return []
         out: list[Record] = []
-        begun, offset, last = one.at, one.at, b""
-        while len(out) < most and (lines := self._lines(one)):
+        same = _is_same(one)
+        while same and len(out) < most and most_bytes > 0 and (lines := self._lines(one)):
             key = _first_line(one.fd)
+            at, last, some = one.at, (one.at, b""), list[Record]()
             for size, line in lines:
-                if len(out) >= most:
+                if len(out) + len(some) >= most or most_bytes <= 0:
                     break
-                offset, last = one.at, line
-                one.move(offset + size)
+                last = at, line
                 if line:
-                    out.append(Record(one.stream.source, one.stream.serial, offset, key, line, (), 0.0))
-        if one.at == begun:
-            return out
-        at, tail = one.at, _tail(one.fd, one.at)
-        again = TOO_LONG if last == TOO_LONG else _bytes(one.fd, offset, at - offset).strip()
-        one.move(begun)
-        if again != last or not _is_same(one):
-            # Replaced meanwhile: nobody knows which content the lines are of. A copy has what is missed.
+                    some.append(Record(one.stream.source, one.stream.serial, at, key, line, (), 0.0))
+                at, most_bytes = at + size, most_bytes - len(line)
+            tail = _tail(one.fd, at)
+            # Replaced meanwhile, nobody knows which content these lines are of; a copy has what is missed.
+            same = _is_same(one) and _is_line(one.fd, at, *last)
+            if same:
+                one.move(at, tail)
+                out += some
+        if not same:
+            # The next look ends it.
             self._looked_at = None
-            return []
-        one.move(at)
-        one.tail = tail
         return out
 
     def _lines(self, one: _Open) -> list[tuple[int, bytes]]:
@@ -307,7 +306,9 @@ class FileMember:
         data = os.pread(one.fd, _CHUNK_BYTES, one.at)
         end = data.rfind(b"\n") + 1
         if end:
-            return [(len(line) + 1, line.strip()) for line in data[: end - 1].split(b"\n")]
+            limit = self._max_line_bytes
+            whole = data[: end - 1].split(b"\n")
+            return [(len(line) + 1, line.strip() if len(line) < limit else TOO_LONG) for line in whole]
         end = _line_end(one.fd, max(one.scanned, one.at + len(data)), size)
         if not end:
             one.scanned = size
@@ -318,9 +319,11 @@ class FileMember:
 
     def _unended(self, one: _Open, size: int) -> list[tuple[int, bytes]]:
         """A last line that did not grow since the look before. Half an object is never one."""
-        if one.tried == size or size - one.at > self._max_line_bytes:
+        if one.tried == size:
             return []
         one.tried = size
+        if size - one.at > self._max_line_bytes:
+            return []
         line = _bytes(one.fd, one.at, size - one.at)
         return [(len(line), line.strip())] if _is_object(line) else []
 
@@ -373,6 +376,11 @@ def _fits(fd: int, stream: Stream) -> bool:
 def _is_same(one: _Open) -> bool:
     """Whether its file still holds the content that was read. Bytes read before this was found are of that one."""
     return one.size >= one.at and _is_head(one.fd, one.stream) and _tail(one.fd, one.at) == one.tail
+
+
+def _is_line(fd: int, end: int, at: int, line: bytes) -> bool:
+    """Whether a line stands there still."""
+    return line == TOO_LONG or _bytes(fd, at, end - at).strip() == line
 
 
 def _is_head(fd: int, stream: Stream) -> bool:
