@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -27,7 +28,8 @@ from rejoinder.observe.observer import Manner, Observer
 from rejoinder.observe.positions import Positions
 from rejoinder.observe.settings import ObserveSettings
 from rejoinder.observe.turns import Order
-from rejoinder.stream.port import NewRecord
+from rejoinder.stream.headers import event_of
+from rejoinder.stream.port import NewRecord, Record
 
 from tests.observe.formats.test_contract import SAMPLES
 from tests.system.ingest.serving import Lines
@@ -87,7 +89,7 @@ class Follower:
             member=self.member,
             sink=log,
             mappers={"files": reads},
-            ids={"files": "file:files"},
+            ids={},
             letters=Letters(None, "default", self.clock),
             order=Order(),
             manner=Manner(batch=batch, poison_limit=5),
@@ -221,6 +223,47 @@ def test_copied_and_truncated_what_was_not_read_is_found_in_the_copy(tmp_path: P
     assert set(log.came.values()) == {1}
 
 
+LONG = line(0, "a0 " + "x" * 2000)
+
+
+def refill(path: Path, data: bytes) -> None:
+    """As copytruncate does; the new content is longer than the old one."""
+    path.with_name("app.jsonl.1").write_bytes(path.read_bytes())
+    os.truncate(path, 0)
+    append(path, data)
+
+
+def test_another_content_with_the_same_beginning_that_is_longer_by_now_is_read_whole(tmp_path: Path) -> None:
+    log, path = Log(), tmp_path / "app.jsonl"
+    append(path, LONG + line(1) + line(2))
+    with following(tmp_path, log) as one:
+        one.turns()
+        refill(path, LONG + b"".join(line(10 + n) for n in range(6)))
+        one.turns()
+    assert log.answers[1:] == ["a1", "a2", *(f"a{10 + n}" for n in range(6))]
+
+
+@pytest.mark.parametrize("when", ["rejoinder.observe.follow._first_line", "tests.observe.test_follow.Log.record"])
+def test_replaced_while_it_is_read_or_before_it_is_committed_both_contents_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    log, path = Log(), tmp_path / "app.jsonl"
+    append(path, LONG + line(1) + line(2))
+    works, done = resolve_name(when), []
+
+    def late(*given: Any) -> Any:
+        if not done:
+            done.append(True)
+            refill(path, LONG + b"".join(line(10 + n) for n in range(6)))
+        return works(*given)
+
+    monkeypatch.setattr(when, late)
+    with following(tmp_path, log) as one:
+        one.turns(8)
+    assert done
+    assert sorted(log.answers)[1:] == sorted(["a1", "a2", *(f"a{10 + n}" for n in range(6))])
+
+
 def test_a_copy_that_a_pattern_names_as_well_doubles_nothing(tmp_path: Path) -> None:
     log, path = Log(), tmp_path / "app.jsonl"
     append(path, line(0) + line(1))
@@ -273,6 +316,42 @@ def test_deleted_while_it_is_open_it_is_read_to_its_end_and_let_go(tmp_path: Pat
     assert log.answers == ["a0", "a1"]
 
 
+@pytest.mark.parametrize("last", [line(1)[:-9], line(1)[:-1], b"x" * 2000])
+def test_deleted_with_a_last_line_without_its_end_it_is_let_go(tmp_path: Path, last: bytes) -> None:
+    log, path = Log(), tmp_path / "app.jsonl"
+    append(path, line(0))
+    with following(tmp_path, log, max_line_bytes=1024) as one:
+        one.turns()
+        append(path, last)
+        path.unlink()
+        one.turns(30)
+        assert not one.member.assignment()
+    assert log.answers == (["a0", "a1"] if last == line(1)[:-1] else ["a0"])
+
+
+def test_a_poll_is_bounded_in_bytes_over_all_files(tmp_path: Path) -> None:
+    for name in "ab":
+        append(tmp_path / f"{name}.jsonl", (b"x" * (1 << 20) + b"\n") * 20)
+    with following(tmp_path, Log(), "*.jsonl", max_line_bytes=2 << 20) as one:
+        assert not one.member.poll(0.0)
+        assert [len(one.member.poll(0.0)) for _ in range(3)] == [32, 8, 0]
+
+
+def test_letters_of_two_machines_are_as_many_as_their_lines(tmp_path: Path) -> None:
+    """The same source, serial, offset and reason; and read anew, it is the same letter."""
+    ids = []
+    for folder, said in (("a", b"one\n"), ("b", b"two\n"), ("a", b"")):
+        log, at = Log(), tmp_path / folder
+        at.mkdir(exist_ok=True)
+        append(at / "app.jsonl", said)
+        (at / "state" / "positions.json").unlink(missing_ok=True)
+        with following(at, log) as one:
+            one.turns()
+        ids += [event_of(Record(m.topic, 0, 0, m.key, m.value, m.headers, 0.0)).event_id for m in log.letters]
+    assert ids[0] == ids[2] != ids[1]
+    assert len(ids) == 3
+
+
 def test_several_files_take_turns_and_each_keeps_its_order(tmp_path: Path) -> None:
     log = Log()
     for name in "abc":
@@ -296,6 +375,15 @@ def test_a_line_above_the_limit_is_put_aside_unread_and_the_next_is_taken(tmp_pa
         assert log.answers == ["a0", "a1", "a2"]
         assert len(log.letters) == 3
         assert "xxx" not in one.lines.text
+
+
+def test_a_short_limit_holds_for_lines_that_are_read_at_one_look(tmp_path: Path) -> None:
+    log, path = Log(), tmp_path / "app.jsonl"
+    append(path, line(0) + LONG + line(1))
+    with following(tmp_path, log, max_line_bytes=1024) as one:
+        one.turns()
+    assert log.answers == ["a0", "a1"]
+    assert len(log.letters) == 1
 
 
 def test_a_format_of_the_import_makes_the_events_that_the_import_makes(tmp_path: Path) -> None:

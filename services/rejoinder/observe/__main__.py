@@ -108,7 +108,7 @@ async def _files(settings: ObserveSettings, chassis: Chassis) -> _Part:
                 member=member,
                 sink=sink,
                 mappers=mappers,
-                ids={name: f"file:{name}" for name in mappers},
+                ids={},
                 letters=letters,
                 order=settings.keeping(),
                 manner=_manner(settings),

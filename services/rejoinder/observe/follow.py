@@ -30,6 +30,8 @@ TOO_LONG = b"a line above the limit"
 _HEAD_BYTES, _TAIL_BYTES = 1024, 256
 #: Bytes of one look into a file.
 _CHUNK_BYTES = 256 * 1024
+#: Bytes of the lines of one poll, at most one line more.
+_BATCH_BYTES = 32 << 20
 #: Rotated away and packed: an import reads them.
 _PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 #: What stands between a file's name and what a rotation adds to it.
@@ -42,12 +44,14 @@ _REMEMBERED = 200
 
 @dataclass
 class _Open:
-    """A stream that is read. at: up to where; scanned: up to where no line's end was found behind it; tried: at which
-    size what stands there was looked at as an object without its line's end."""
+    """A stream that is read. at: up to where; tail: of what stood right before it when it was read; scanned: up to
+    where no line's end was found behind it; tried: at which size what stands there was looked at as an object without
+    its line's end."""
 
     stream: Stream
     fd: int
     at: int
+    tail: str
     scanned: int = 0
     tried: int = 0
     gone_at: float | None = None
@@ -56,8 +60,8 @@ class _Open:
     def size(self) -> int:
         return os.fstat(self.fd).st_size
 
-    def move(self, at: int) -> None:
-        self.at, self.scanned, self.tried = at, 0, 0
+    def move(self, at: int, tail: str) -> None:
+        self.at, self.tail, self.scanned, self.tried = at, tail, 0, 0
 
 
 class FileMember:
@@ -106,10 +110,13 @@ class FileMember:
             return []
         records: list[Record] = []
         opened = list(self._open.values())
+        left = _BATCH_BYTES
         self._turn += 1
         for n in range(len(opened)):
             # Another first each time: a file that is written fast must not keep the others waiting.
-            records += self._read(opened[(n + self._turn) % len(opened)], max_records - len(records))
+            some = self._read(opened[(n + self._turn) % len(opened)], max_records - len(records), left)
+            left -= sum(len(record.value) for record in some)
+            records += some
         if not records:
             self._wait(timeout_s)
         return records
@@ -126,7 +133,9 @@ class FileMember:
     def commit_at(self, positions: Mapping[Partition, Position]) -> None:
         for partition, at in positions.items():
             one = self._open[partition]
-            one.stream.offset, one.stream.tail = at.offset, _tail(one.fd, at.offset)
+            # As it was read: by now another content may stand there.
+            one.stream.tail = one.tail if at.offset == one.at else _tail(one.fd, at.offset)
+            one.stream.offset = at.offset
         self._write()
 
     def ends(self) -> Mapping[Partition, int]:
@@ -136,11 +145,14 @@ class FileMember:
         return {}
 
     def seek(self, partition: Partition, offset: int) -> None:
-        self._open[partition].move(offset)
+        one = self._open[partition]
+        tail = _tail(one.fd, offset)
+        if _is_same(one):
+            one.move(offset, tail)
 
     def rewind(self) -> None:
         for one in self._open.values():
-            one.move(one.stream.offset)
+            one.move(one.stream.offset, one.stream.tail)
 
     def close(self) -> None:
         for one in self._open.values():
@@ -207,8 +219,8 @@ class FileMember:
         self._serial += 1
         _extend_head(fd, stream)
         copies = [] if passed else [one for one in self._all() if one.source == source and _fits(fd, one)]
-        stream.offset = max((one.offset for one in copies if one.head_bytes), default=0)
-        stream.tail = _tail(fd, stream.offset)
+        stood = ((one.offset, one.tail) for one in copies if one.head_bytes)
+        stream.offset, stream.tail = max(stood, default=(0, ""))
         self._known.append(stream)
         return stream
 
@@ -217,13 +229,13 @@ class FileMember:
             raise FailedPrecondition("there are more files than files.most allows", source=stream.source)
         self._known.remove(stream)
         stream.path = path
-        self._open[stream.source, stream.serial] = _Open(stream, fd, stream.offset)
+        self._open[stream.source, stream.serial] = _Open(stream, fd, stream.offset, stream.tail)
         self._log.info("file_taken_up", source=stream.source, serial=stream.serial, offset=stream.offset)
 
     def _end_replaced(self) -> None:
         """Ends what was truncated or written anew in its place: its file is met again, as another one."""
         for one in list(self._open.values()):
-            if one.size < one.at or not _is_head(one.fd, one.stream):
+            if not _is_same(one):
                 self._let_end(one, "file_replaced")
             else:
                 _extend_head(one.fd, one.stream)
@@ -233,7 +245,7 @@ class FileMember:
         for one in list(self._open.values()):
             if _where(one.stream) in found:
                 one.gone_at = None
-            elif one.gone_at is None or one.stream.offset < one.size:
+            elif one.gone_at is None or (one.stream.offset < one.size and one.tried != one.size):
                 one.gone_at = now
             elif now - one.gone_at > _GONE_S:
                 self._let_end(one, "file_gone")
@@ -257,34 +269,46 @@ class FileMember:
 
     # -- What they say.
 
-    def _read(self, one: _Open, most: int) -> list[Record]:
+    def _read(self, one: _Open, most: int, most_bytes: int) -> list[Record]:
+        """most_bytes: at most one line more."""
+        if most <= 0 or most_bytes <= 0 or one.size == one.at:
+            return []
         out: list[Record] = []
-        while len(out) < most and (lines := self._lines(one)):
+        same = _is_same(one)
+        while same and len(out) < most and most_bytes > 0 and (lines := self._lines(one)):
+            key = _first_line(one.fd)
+            at, last, some = one.at, (one.at, b""), list[Record]()
             for size, line in lines:
-                if len(out) >= most:
+                if len(out) + len(some) >= most or most_bytes <= 0:
                     break
-                offset = one.at
-                one.move(offset + size)
+                last = at, line
                 if line:
-                    key = _first_line(one.fd)
-                    out.append(Record(one.stream.source, one.stream.serial, offset, key, line, (), 0.0))
+                    some.append(Record(one.stream.source, one.stream.serial, at, key, line, (), 0.0))
+                at, most_bytes = at + size, most_bytes - len(line)
+            tail = _tail(one.fd, at)
+            # Replaced meanwhile, nobody knows which content these lines are of; a copy has what is missed.
+            same = _is_same(one) and _is_line(one.fd, at, *last)
+            if same:
+                one.move(at, tail)
+                out += some
+        if not same:
+            # The next look ends it.
+            self._looked_at = None
         return out
 
     def _lines(self, one: _Open) -> list[tuple[int, bytes]]:
         """What stands from `at` on, as far as one look goes: bytes of each line with its end, and what it says."""
         size = one.size
-        if size < one.at or not _is_head(one.fd, one.stream):
-            # Another content: the next look finds it.
-            self._looked_at = None
-            return []
-        if size == one.at:
+        if size <= one.at:
             return []
         if size == one.scanned:
             return self._unended(one, size)
         data = os.pread(one.fd, _CHUNK_BYTES, one.at)
         end = data.rfind(b"\n") + 1
         if end:
-            return [(len(line) + 1, line.strip()) for line in data[: end - 1].split(b"\n")]
+            limit = self._max_line_bytes
+            whole = data[: end - 1].split(b"\n")
+            return [(len(line) + 1, line.strip() if len(line) < limit else TOO_LONG) for line in whole]
         end = _line_end(one.fd, max(one.scanned, one.at + len(data)), size)
         if not end:
             one.scanned = size
@@ -295,9 +319,11 @@ class FileMember:
 
     def _unended(self, one: _Open, size: int) -> list[tuple[int, bytes]]:
         """A last line that did not grow since the look before. Half an object is never one."""
-        if one.tried == size or size - one.at > self._max_line_bytes:
+        if one.tried == size:
             return []
         one.tried = size
+        if size - one.at > self._max_line_bytes:
+            return []
         line = _bytes(one.fd, one.at, size - one.at)
         return [(len(line), line.strip())] if _is_object(line) else []
 
@@ -345,6 +371,16 @@ def _fits(fd: int, stream: Stream) -> bool:
     if os.fstat(fd).st_size < stream.offset or not _is_head(fd, stream):
         return False
     return _tail(fd, stream.offset) == stream.tail
+
+
+def _is_same(one: _Open) -> bool:
+    """Whether its file still holds the content that was read. Bytes read before this was found are of that one."""
+    return one.size >= one.at and _is_head(one.fd, one.stream) and _tail(one.fd, one.at) == one.tail
+
+
+def _is_line(fd: int, end: int, at: int, line: bytes) -> bool:
+    """Whether a line stands there still."""
+    return line == TOO_LONG or _bytes(fd, at, end - at).strip() == line
 
 
 def _is_head(fd: int, stream: Stream) -> bool:

@@ -27,7 +27,8 @@ class Letters:
         self._clock = clock
 
     def record(self, of: Record, origin: str, reason: str, user: str) -> NewRecord:
-        """origin: its topic's id. reason: an ErrorReason name. user: who it is about as far as the map finds it."""
+        """origin: its topic's id, a followed line's own. reason: an ErrorReason name. user: who it is about
+        as far as the map finds it."""
         subject = subject_of(self._key, self._tenant, user) if self._key is not None and user else ""
         now = self._clock.now()
         letter = DeadLetter(

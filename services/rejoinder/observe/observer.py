@@ -91,8 +91,9 @@ class Batch:
 class Observer:
     """owns: the batch in hand, the messages of open conversations and what it knows of positions; one thread's.
 
-    mappers, ids: by topic. placed: what a record without an id of its own is called by. lag: the gauge of what was not
-    read yet, in the member's own unit. wait: sleeps so many seconds, or less when asked to stop.
+    mappers, ids: by topic. placed: what a record without an id of its own is called by, by ids where it is None. lag:
+    the gauge of what was not read yet, in the member's own unit. wait: sleeps so many seconds, or less when asked to
+    stop.
     """
 
     def __init__(
@@ -114,7 +115,6 @@ class Observer:
         self._member = member
         self._sink = sink
         self._mappers = mappers
-        self._ids = ids
         self._letters = letters
         self._order = order
         self._manner = manner
@@ -334,7 +334,9 @@ class Observer:
             user = self._mappers[record.topic].user_of(parsed(record.value))
         except Unfit:
             user = ""
-        return self._letters.record(record, self._ids[record.topic], dead.reason, user)
+        # A followed file's serial says little: another machine has the same. The content is part of its place.
+        origin = self._placed(record, self._clock.now()).origin
+        return self._letters.record(record, origin, dead.reason, user)
 
     def _pause(self, asked_s: float | None, stopped: Callable[[], bool]) -> None:
         """As long as the service asks, or longer each time; the group hears from this member meanwhile."""
