@@ -6,7 +6,7 @@ UV := $(shell command -v uv || echo .venvs/uv/bin/uv)
 SEED ?= 0
 CONTROLS := permuted-followups swapped no-training sft
 # 1 to 6 were looked at while the recipe and the flow of people were chosen.
-SEEDS := 10 11 12
+SEEDS := 7 8 9
 
 ##@ Start
 help: ## This list
