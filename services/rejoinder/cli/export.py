@@ -10,6 +10,7 @@ import click
 from rejoinder.cli.datafolder import DataFolder, data_option
 from rejoinder.cli.looks import shown
 from rejoinder.cli.output import OutFile, json_option, print_json, progress
+from rejoinder.ledger.rows import DEFAULT_TENANT
 from rejoinder.rounds import recipe as recipes
 from rejoinder.runtime.looks import ALL, Seen
 
@@ -30,7 +31,7 @@ def command(data: Path, out: Path, recipe: str, side: str, evidence: str, as_jso
         opened.project()
         cut, counts = pairs_now(opened.ledger, evidence, recipes.load(recipe), told=told)
     rows = cut.sides[side]
-    users = {(pair.tenant or "default", pair.user_id) for pair in rows}
+    users = {(pair.tenant or DEFAULT_TENANT, pair.user_id) for pair in rows}
     shown(data, Seen("export", ALL, users=users, count=len(rows)))
     with out.open("w", encoding="utf-8") as file:
         for pair in rows:

@@ -21,7 +21,7 @@ from rejoinder.console.sources import TOKEN
 from rejoinder.core.errors import InvalidArgument, PermissionDenied, RejoinderError, RoleMissing, Unauthenticated
 from rejoinder.core.ids import check_name
 from rejoinder.gateway.errors import UnsupportedMedia
-from rejoinder.gateway.guard import Answer, Guard, Guarded, HttpCall
+from rejoinder.gateway.guard import Answer, Guard, Guarded, HttpCall, media_of
 from rejoinder.runtime.auth import Listed, Open
 from rejoinder.runtime.call import Principal
 
@@ -248,8 +248,7 @@ def _is_local(path: str) -> bool:
 
 
 def _form(call: HttpCall) -> dict[str, list[str]]:
-    given = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given != _FORM:
+    if media_of(call.headers) != _FORM:
         raise UnsupportedMedia(f"content-type must be {_FORM}", field="content-type")
     return _fields(call.body.decode("ascii", "replace"))
 

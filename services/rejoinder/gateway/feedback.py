@@ -25,7 +25,7 @@ from rejoinder.core.ids import derived_id
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.types import Comparison, Feedback
 from rejoinder.gateway.errors import BadParameter
-from rejoinder.gateway.guard import Answer, HttpCall, json_object, json_of
+from rejoinder.gateway.guard import Answer, HttpCall, json_object, json_of, media_of
 from rejoinder.gateway.tokens import Shown, Tokens
 from rejoinder.runtime.call import Principal
 from rejoinder.v1 import events_pb2
@@ -165,16 +165,21 @@ def _of_page(event: Feedback, shown: Sequence[Shown]) -> Feedback:
         source="browser",
     )
     where = (one.tenant, one.user_id, one.conversation_id, one.interaction_id)
+    given = ("given", event.event_id) if event.event_id else ("body", digest_said(plain))
+    return replace(plain, event_id=derived_id("browser", *where, *given))
+
+
+def digest_said(event: Feedback) -> str:
+    """By which an event without an id is called. Raises InvalidArgument for a number that is none."""
     try:
-        given = ("given", event.event_id) if event.event_id else ("body", body_digest(plain))
+        return body_digest(event)
     except ValueError:
         raise InvalidArgument("an event holds a number that is none", field=event.kind_name) from None
-    return replace(plain, event_id=derived_id("browser", *where, *given))
 
 
 def _said(call: HttpCall) -> dict[str, Any]:
     """The request as JSON, in whichever of the ways that a page can send it unasked."""
-    given = call.headers.get("content-type", "").partition(";")[0].strip().lower()
+    given = media_of(call.headers)
     if given == "application/x-www-form-urlencoded":
         said = _form(call.body)
     elif given == "text/plain":

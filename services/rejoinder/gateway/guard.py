@@ -385,13 +385,17 @@ def unpacked(data: bytes, most_bytes: int) -> bytes:
     return out
 
 
+def media_of(headers: Headers) -> str:
+    """The body's media type, in lower case and without its parameters; "" where none is said."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def json_object(call: HttpCall, media: tuple[str, ...] = ("application/json",)) -> dict[str, Any]:
     """The body as a JSON object. Raises UnsupportedMedia, BadEncoding.
 
     A page of another origin can send text but not JSON without being asked first: so what no page may do asks for it.
     """
-    given = call.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given not in media:
+    if media_of(call.headers) not in media:
         raise UnsupportedMedia(f"content-type must be {' or '.join(media)}", field="content-type")
     return json_of(call.body)
 

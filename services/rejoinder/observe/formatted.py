@@ -6,21 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rejoinder.core.table import Row
 from rejoinder.observe.events import ImportAs, events_of
-from rejoinder.observe.formats import FORMATS
+from rejoinder.observe.formats import FORMATS, format_of
 from rejoinder.observe.formats.fields import Unfit
 from rejoinder.observe.mapped import Found, Place
-
-
-def row_of(record: Any, name: str = "auto") -> Row:
-    """The format that is named, else the one that the record looks like. Raises Unfit."""
-    if name != "auto":
-        return FORMATS[name]
-    row = next((FORMATS[name] for name in FORMATS if FORMATS[name].traits["looks"](record)), None)
-    if row is None:
-        raise Unfit("no known format")
-    return row
 
 
 class Formatted:
@@ -34,7 +23,9 @@ class Formatted:
 
     def read(self, record: Any, place: Place) -> Found:
         """Raises Unfit."""
-        row = row_of(record, self._name)
+        row = format_of(record) if self._name == "auto" else FORMATS[self._name]
+        if row is None:
+            raise Unfit("no known format")
         target = self._target(row.name)
         events = tuple(event for one in row.make(record) for event in events_of(one, target))
         return Found(events, skipped=not events)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
+from rejoinder.core.disk import sync_folder
 from rejoinder.core.errors import BadFile, FailedPrecondition, Unavailable
 
 _VERSION = 1
@@ -67,7 +68,7 @@ class Positions:
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(self._path)
-            _flush_folder(self._path.parent)
+            sync_folder(self._path.parent)
         except OSError as error:
             raise Unavailable("the positions of followed files cannot be written", cause=error.strerror) from None
 
@@ -97,12 +98,3 @@ def _locked(path: Path) -> TextIO:
         lock.close()
         raise FailedPrecondition("another observer follows files with this folder", folder=path.parent) from None
     return lock
-
-
-def _flush_folder(folder: Path) -> None:
-    """A rename is on disk when its folder is."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -15,14 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
 from rejoinder.core.clock import Clock
-from rejoinder.core.codec import body_digest
 from rejoinder.core.errors import BadEncoding, EmptyField, InvalidArgument, NotFound, RejoinderError, TooLong
 from rejoinder.core.ids import check_name, derived_id
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.types import Feedback, Interaction, RecordOutcome
 from rejoinder.gateway.errors import BadParameter
-from rejoinder.gateway.feedback import OF_CALLERS, event_of
-from rejoinder.gateway.guard import Answer, HttpCall, json_object, json_of
+from rejoinder.gateway.feedback import OF_CALLERS, digest_said, event_of
+from rejoinder.gateway.guard import Answer, HttpCall, json_object, json_of, media_of
 from rejoinder.observe.formats.fields import Unfit
 from rejoinder.observe.mapped import Event, Mapper, Place, found_in_a_history, held
 from rejoinder.runtime.call import LOCAL, Principal
@@ -186,15 +185,10 @@ def tenant_of(call: HttpCall, usual: str) -> str:
     named = call.headers.getlist("x-rejoinder-tenant")
     if len(named) > 1:
         raise BadEncoding("more than one x-rejoinder-tenant", field="x-rejoinder-tenant")
-    tenant = (named[0] if named else "") or usual
+    tenant, theirs = named[0] if named else "", caller.tenants
+    if not tenant:
+        tenant = next(iter(theirs)) if theirs is not None and usual not in theirs and len(theirs) == 1 else usual
     check_name("tenant", tenant)
-    if (
-        not (named and named[0])
-        and caller.tenants is not None
-        and usual not in caller.tenants
-        and len(caller.tenants) == 1
-    ):
-        tenant = next(iter(caller.tenants))
     caller.check_tenant(tenant)
     return tenant
 
@@ -206,7 +200,7 @@ async def _apart(call: HttpCall, parse: Callable[[], _T]) -> _T:
 def _records(call: HttpCall, most: int) -> tuple[list[Any], bool]:
     """The turns of a request, and whether it is one that came alone. A line that is no JSON object is None. Raises
     EmptyField, TooLong."""
-    if call.headers.get("content-type", "").partition(";")[0].strip().lower() == LINES:
+    if media_of(call.headers) == LINES:
         lines = [line for line in call.body.splitlines() if line.strip()]
         # Before one is parsed.
         _check_many("turns", lines, most)
@@ -237,20 +231,13 @@ def _reaction(item: Any, tenant: str, caller: Principal) -> Feedback | dict[str,
         event = event_of(item, OF_CALLERS)
         if event.tenant:
             caller.check_tenant(event.tenant)
-        event = replace(event, tenant=event.tenant or tenant, source=event.source or "observe", principal=caller.name)
-        return event if event.event_id else replace(event, event_id=derived_id("posted", _digest(event)))
+        event = replace(event, tenant=event.tenant or tenant, source="observe", principal=caller.name)
+        return event if event.event_id else replace(event, event_id=derived_id("posted", digest_said(event)))
     except RejoinderError as error:
         given = item.get("event_id") if isinstance(item, Mapping) else ""
         named = given[:256] if isinstance(given, str) else ""
         reason, field = error.reason, error.metadata.get("field", "")
         return {"event_id": named, "outcome": RecordOutcome.REJECTED.value, "reason": reason, "field": field}
-
-
-def _digest(event: Feedback) -> str:
-    try:
-        return body_digest(event)
-    except ValueError:
-        raise InvalidArgument("an event holds a number that is none", field=event.kind_name) from None
 
 
 def _worst(told: Sequence[tuple[Event, RecordOutcome, str, str]]) -> Told:

@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from rejoinder.core.errors import BadFile
 from rejoinder.observe.conversation import Conversation, Exchange, Reacted
-from rejoinder.observe.formats import FORMATS
+from rejoinder.observe.formats import FORMATS, format_of
 from rejoinder.observe.formats.fields import Unfit
 from rejoinder.observe.mapped import Event, Mapper, Place, held
 from rejoinder.observe.turns import Conversations, Order
@@ -58,7 +58,7 @@ def conversations(
     row = FORMATS[format_name] if format_name != "auto" else None
     for number, value in _objects(path, reading, on_bytes):
         if row is None:
-            row = next((FORMATS[name] for name in FORMATS if FORMATS[name].traits["looks"](value)), None)
+            row = format_of(value)
             if row is None:
                 reading.refuse(number, "no known format")
                 continue

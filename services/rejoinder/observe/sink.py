@@ -3,7 +3,7 @@ goes to the service within its call's time."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 from rejoinder.clients.connection import Connection, token_in
 from rejoinder.clients.feedback import AsyncFeedbackClient, FeedbackClient, RecordResult
@@ -55,9 +55,10 @@ class ServiceSink:
         """Raises what the service answers; what was taken by then is a duplicate the next time. BadSettings for a token
         without role internal."""
         self._check_role()
-        return self._sent(
-            self._client.record_interactions if topic == "interactions" else self._client.record_feedback, events
-        )
+        send = self._client.record_interactions if topic == "interactions" else self._client.record_feedback
+        told = self._sent(send, events)
+        _check_admitted(reason for _, reason in told)
+        return told
 
     def _check_role(self) -> None:
         """Before the first event: to anybody else the service gives the moment of reading as `accepted_at`, without a
@@ -78,7 +79,7 @@ class ServiceSink:
         """One that our format cannot hold, or no request, is refused by itself: it must neither keep the others from
         being taken nor end each process that reads it."""
         try:
-            return [(result.outcome, result.reason) for result in _all_admitted(send(events))]
+            return [(result.outcome, result.reason) for result in send(events)]
         except (ArithmeticError, ValueError, InvalidArgument) as error:
             if len(events) == 1:
                 reason = error.reason if isinstance(error, InvalidArgument) else InvalidArgument.reason
@@ -103,12 +104,11 @@ class ServiceSink:
         self._close()
 
 
-def _all_admitted(results: Sequence[RecordResult]) -> Sequence[RecordResult]:
+def _check_admitted(reasons: Iterable[str]) -> None:
     """Raises Quota where one is above a quota: that is told of each event, and no event's own fault. All are sent again
     later; those that were taken are duplicates then, and not charged."""
-    if any(result.reason == Quota.reason for result in results):
+    if Quota.reason in reasons:
         raise Quota("events come faster than their quota", retry_after_s=1.0)
-    return results
 
 
 class CallSink:
@@ -123,7 +123,9 @@ class CallSink:
         """events: of one kind. Raises what the service answers; what was taken by then is a duplicate the next time."""
         answers = isinstance(events[0], Interaction)
         send = self._client.record_interactions if answers else self._client.record_feedback
-        return await self._sent(send, events, deadline_s)  # type: ignore[arg-type]
+        told = await self._sent(send, events, deadline_s)  # type: ignore[arg-type]
+        _check_admitted(reason for _, reason, _ in told)
+        return told
 
     async def _sent(
         self,
@@ -133,8 +135,7 @@ class CallSink:
     ) -> list[tuple[RecordOutcome, str, str]]:
         """One that our format cannot hold is refused by itself, as ServiceSink does."""
         try:
-            told = _all_admitted(await send(events, deadline_s))
-            return [(result.outcome, result.reason, result.field) for result in told]
+            return [(result.outcome, result.reason, result.field) for result in await send(events, deadline_s)]
         except (ArithmeticError, ValueError, InvalidArgument) as error:
             if len(events) == 1:
                 reason = error.reason if isinstance(error, InvalidArgument) else InvalidArgument.reason

@@ -13,12 +13,11 @@ from collections.abc import Sequence
 
 from google.protobuf import json_format
 from google.rpc import code_pb2, status_pb2
-from starlette.datastructures import Headers
 
 from rejoinder.core.errors import RejoinderError
 from rejoinder.core.types import RecordOutcome
 from rejoinder.gateway.errors import UnsupportedMedia, error_body
-from rejoinder.gateway.guard import Answer, HttpCall
+from rejoinder.gateway.guard import Answer, HttpCall, media_of
 from rejoinder.observe import otlp
 from rejoinder.observe.events import ImportAs, exchanged
 from rejoinder.observe.formats.fields import Unfit
@@ -70,10 +69,6 @@ class Traced:
             self._taking.unmapped("unusable")
         else:
             self._taking.count("skipped")
-
-
-def media_of(headers: Headers) -> str:
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def as_status(error: RejoinderError) -> tuple[str, bytes]:

@@ -12,13 +12,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rejoinder.gateway.errors import NoRoute, WrongMethod
 from rejoinder.gateway.frame import framed
-from rejoinder.gateway.guard import Guard, as_json
+from rejoinder.gateway.guard import Guard, as_json, media_of
 from rejoinder.gateway.server import HttpServer, bind
 from rejoinder.observe.otlp import JSON
 from rejoinder.observe.posted import Posted, Taking
 from rejoinder.observe.settings import TURNS, ObserveSettings
 from rejoinder.observe.sink import CallSink
-from rejoinder.observe.traced import Traced, as_json_status, as_status, media_of
+from rejoinder.observe.traced import Traced, as_json_status, as_status
 from rejoinder.runtime.admission import Admission
 from rejoinder.runtime.auth import authenticator
 from rejoinder.runtime.rates import Rates

@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 from typing import Any, Protocol
 
+from rejoinder.core.disk import sync_folder
 from rejoinder.core.errors import BadSettings, ClaimTaken, NotFound
 
 
@@ -46,11 +47,7 @@ class FolderStore:
                 raise ClaimTaken(f"{path} exists already", path=path) from None
         finally:
             aside.unlink(missing_ok=True)
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(target.parent)
 
     def read(self, path: str) -> bytes:
         try:

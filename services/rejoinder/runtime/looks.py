@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from rejoinder.core.clock import Clock
+from rejoinder.core.disk import sync_folder
 from rejoinder.core.errors import Unavailable
 from rejoinder.core.ids import subject_of
 from rejoinder.runtime.logging import EventLog
@@ -86,19 +87,21 @@ class Looks:
     async def record(self, principal: str, seen: Seen, once_in_s: float = 0.0) -> None:
         """As `write`, beside the event loop. once_in_s: seconds for which the same principal's look at the same things
         is covered by this line: a page that asks again and again, a worker that reads on."""
+        if not once_in_s:
+            await asyncio.to_thread(self.write, principal, seen)
+            return
         if seen.users is not None:
             seen = replace(seen, users=sorted(set(seen.users)))
         # Whose words they hold is part of it: an answer that was shown may have another's words under it by now.
         said = repr((principal, seen.tenant, seen.what, tuple(seen.ids), seen.users))
         name = hashlib.sha256(said.encode("utf-8", "surrogatepass")).digest()
-        if once_in_s and self._clock.monotonic() < self._known.get(name, 0.0):
+        if self._clock.monotonic() < self._known.get(name, 0.0):
             return
         await asyncio.to_thread(self.write, principal, seen)
-        if once_in_s:
-            self._known[name] = self._clock.monotonic() + once_in_s
-            self._known.move_to_end(name)
-            if len(self._known) > _MOST_KNOWN:
-                self._known.popitem(last=False)
+        self._known[name] = self._clock.monotonic() + once_in_s
+        self._known.move_to_end(name)
+        if len(self._known) > _MOST_KNOWN:
+            self._known.popitem(last=False)
 
     def write(self, principal: str, seen: Seen) -> None:
         """On disk on return. Raises Unavailable, and then nothing is shown."""
@@ -165,21 +168,13 @@ class Looks:
             os.fsync(opened)
             if not size:
                 # The file's name too must be there after a power cut.
-                _sync_folder(self._file.parent)
+                sync_folder(self._file.parent)
         finally:
             os.close(opened)
 
 
 def _all(users: Sequence[str]) -> bool:
     return tuple(users) == ANYBODY
-
-
-def _sync_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _look(line: str) -> Look | None:

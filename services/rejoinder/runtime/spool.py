@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from rejoinder.core import codec
+from rejoinder.core.disk import sync_folder
 from rejoinder.core.errors import RejoinderError
 from rejoinder.core.types import Interaction
 
@@ -298,11 +299,7 @@ class _Segment:
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "r+b", buffering=0)
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # The name too must outlive a power cut.
-        above = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(above)
-        finally:
-            os.close(above)
+        sync_folder(folder)
         return cls(path, file, 0)  # type: ignore[arg-type]
 
     @classmethod

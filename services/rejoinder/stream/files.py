@@ -11,6 +11,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+from rejoinder.core.disk import sync_folder
 from rejoinder.core.errors import BadFile, DataLoss, DiskFull, LogUnavailable, RejoinderError, StoreOwned
 
 #: "RJLG": tells a log from any other SQLite file.
@@ -112,7 +113,8 @@ def open_writer(path: str, busy_timeout_s: float, max_bytes: int = 0) -> sqlite3
             connection.close()
         raise
     if new:
-        _sync_folder(Path(path).resolve().parent)
+        # The new file's name must survive a power cut as its content does.
+        sync_folder(Path(path).resolve().parent)
     return connection
 
 
@@ -149,12 +151,3 @@ def _recognise(connection: sqlite3.Connection, path: str) -> None:
         raise BadFile("the SQLite file is no log of Rejoinder", path=path)
     if version != _VERSION:
         raise BadFile(f"the log has format {version}, this release reads {_VERSION}", path=path, version=version)
-
-
-def _sync_folder(folder: Path) -> None:
-    """The new file's name must survive a power cut as its content does."""
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rejoinder.core.disk import sync_folder
 from rejoinder.core.errors import ClaimTaken, DataLoss
 from rejoinder.core.ids import digest_of
 
@@ -60,7 +61,7 @@ def publish(draft: Path, out: Path, key: str) -> str:
             raise
         shutil.rmtree(draft)
         return already_published(out, key)
-    _sync_parent(out)
+    sync_folder(out.parent)
     return digest
 
 
@@ -94,11 +95,3 @@ def sole_writer(work: Path) -> Iterator[None]:
         except OSError:
             raise ClaimTaken(f"another process is writing {work.name}", work=work.name) from None
         yield
-
-
-def _sync_parent(path: Path) -> None:
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

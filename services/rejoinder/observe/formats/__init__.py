@@ -6,6 +6,8 @@ A row raises `Unfit` for an object that is none of its own; the reader counts an
 
 from __future__ import annotations
 
+from typing import Any
+
 from rejoinder.core.table import Row, Table
 from rejoinder.observe.formats import dialogues, hh, langfuse, oasst, openai, sharegpt
 
@@ -48,3 +50,8 @@ FORMATS = Table(
         traits={"looks": langfuse.looks},
     ),
 )
+
+
+def format_of(record: Any) -> Row | None:
+    """The first format that an object looks like."""
+    return next((FORMATS[name] for name in FORMATS if FORMATS[name].traits["looks"](record)), None)
