@@ -11,6 +11,7 @@ from rejoinder.training.pack import pack
 from rejoinder.training.parallel import Hands, Team
 from rejoinder.training.references import References
 from rejoinder.training.settings import LoraSettings, TrainSettings
+from rejoinder.training.views import Responses
 
 SETTINGS = TrainSettings(
     anchor_weight=0.0, lora=LoraSettings(r=4, alpha=8), lr=3e-3, epochs=4, pairs_per_step=4, checkpoint_every=2
@@ -88,6 +89,35 @@ def test_the_anchor_keeps_the_chosen_response_likely(run):
     held, _ = run(dataclasses.replace(settings, anchor_weight=1.5), name="b")
     assert held[-1]["chosen_nll"] < free[-1]["chosen_nll"]
     assert held[-1]["chosen_gain"] > free[-1]["chosen_gain"]
+
+
+def test_an_anchor_against_falling_costs_what_the_chosen_response_lost_a_token_and_nothing_where_it_gained():
+    ours_BKT = torch.tensor([[[-1.0, -3.0], [-2.0, -2.0]], [[-1.0, -1.0], [-2.0, -2.0]]], requires_grad=True)
+    theirs_BKT = torch.tensor([[[-1.0, -1.0], [-2.0, -2.0]], [[-2.0, -2.0], [-2.0, -2.0]]])
+    ones, zeros = torch.ones(2), torch.zeros(2)
+    responses = Responses(
+        ours_BKT, torch.ones(2, 2, 2, dtype=bool), theirs_BKT, torch.ones(2, 2), ones, zeros, zeros, None
+    )
+    row = OBJECTIVES["dpo"]
+
+    def slope(**changes):
+        loss, _ = step_loss(responses, row, row.with_params(), dataclasses.replace(SETTINGS, **changes))
+        return loss.detach(), torch.autograd.grad(loss, ours_BKT)[0]
+
+    (bare, free), (anchored, held) = slope(), slope(anchor="fall", anchor_weight=2.0)
+    assert anchored - bare == pytest.approx(2.0 * (4.0 - 2.0) / 2)
+    torch.testing.assert_close((held - free)[:, 0], torch.tensor([[-1.0, -1.0], [0.0, 0.0]]))
+    assert not (held - free)[:, 1].any()
+
+
+def test_pairs_whose_sides_mean_nothing_teach_through_a_likelihood_anchor_alone(run, examples):
+    """Each pair both ways round: the comparison cancels out, and what is left of learning is the anchor's."""
+    both = [*examples, *(dataclasses.replace(e, responses=e.responses[::-1]) for e in examples)]
+    settings = dataclasses.replace(SETTINGS, pairs_per_step=len(both), epochs=8, anchor_weight=1.5)
+    pulled, _ = run(settings, both, "likelihood")
+    held, _ = run(dataclasses.replace(settings, anchor="fall"), both, "fall")
+    assert pulled[-1]["chosen_gain"] > 1.0
+    assert abs(held[-1]["chosen_gain"]) < pulled[-1]["chosen_gain"] / 3
 
 
 def test_a_run_repeats_bit_for_bit_and_another_seed_does_not(run):
@@ -240,7 +270,9 @@ def test_under_a_bfloat16_base_every_objectives_gradient_keeps_its_direction(bas
         )
         assert all(p.dtype == torch.float32 for p in trainable(model).values())
         for row in OBJECTIVES.values():
-            loss, _ = step_loss(responses_of(model, packed, theirs, torch.tensor(0.3)), row, row.with_params(), 0.0)
+            loss, _ = step_loss(
+                responses_of(model, packed, theirs, torch.tensor(0.3)), row, row.with_params(), SETTINGS
+            )
             yield torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(trainable(model).values()))])
 
     for name, *both in zip(OBJECTIVES, gradients("float32"), gradients("bfloat16"), strict=True):

@@ -20,6 +20,7 @@ def test_reference_and_start_are_separate_and_both_original_by_default():
         ({"epochs": 0}, "epochs"),
         ({"lr": -1e-4}, "lr"),
         ({"anchor_weight": -1}, "anchor_weight"),
+        ({"anchor": "fell"}, "anchor"),
         ({"warmup_share": 1.0}, "warmup_share"),
         ({"lora": {"r": 0}}, "lora.r"),
     ],

@@ -168,6 +168,8 @@ def test_inputs_that_are_not_the_manifests_are_refused_before_training(stage, na
 def test_a_misspelt_setting_or_a_broken_manifest_is_refused(stage, tmp_path, base_dir):
     with pytest.raises(BadSettings, match="beta"):
         stage(beta=0.1)
+    with pytest.raises(BadSettings, match="orpo has no reference"):
+        stage(objective="orpo", anchor="fall")
     (tmp_path / "no.json").write_text("{")
     with pytest.raises(BadFile, match="manifest"):
         run(tmp_path / "no.json", tmp_path, base_dir, tmp_path / "o", clock=ManualClock(), emit=lambda line: None)

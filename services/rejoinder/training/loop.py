@@ -1,7 +1,7 @@
 """The loop: pairs in a seeded order, micro-batches by tokens, one AdamW step per `pairs_per_step`, resumable.
 
-A step's loss is sum_i w_i * (objective_i + anchor_weight * nll_i) / sum_i w_i over the step's pairs, however they are
-cut into micro-batches or shared between processes. Nothing random happens after the order of an epoch is drawn, and
+A step's loss is sum_i w_i * (objective_i + anchor_weight * anchor_i) / sum_i w_i over the step's pairs, however they
+are cut into micro-batches or shared between processes. Nothing random happens after the order of an epoch is drawn, and
 that depends on (seed, epoch) alone: the step number is all that a resumed run must know besides weights and moments.
 """
 
@@ -69,7 +69,7 @@ def responses_of(
     return Responses(logps, packed.mask, reference_BKT, value, weight, margin, eps, zero)
 
 
-def step_loss(responses: Responses, row: Row, params: Any, anchor_weight: float) -> tuple[Tensor, Tensor]:
+def step_loss(responses: Responses, row: Row, params: Any, settings: TrainSettings) -> tuple[Tensor, Tensor]:
     """(() summed weighted loss with gradient, (F,) the FIGURES of these pairs, detached).
 
     Of a list, the figures are those of its best and its worst. An answer that stands alone has nothing on the side that
@@ -78,7 +78,8 @@ def step_loss(responses: Responses, row: Row, params: Any, anchor_weight: float)
     loss = row.make(row.traits.get("view", PairLogps).of(responses), params)
     pair = PairLogps.of(responses)
     nll_B = -pair.chosen_sum / pair.chosen_length
-    per_example = loss.per_example + anchor_weight * nll_B
+    anchor_B = nll_B if settings.anchor == "likelihood" else (-pair.chosen_ratio / pair.chosen_length).clamp_min(0)
+    per_example = loss.per_example + settings.anchor_weight * anchor_B
     with torch.no_grad():
         if pair.ref_chosen is None:
             chosen_gain = rejected_gain = torch.zeros_like(nll_B)
@@ -158,7 +159,7 @@ def _one_step(
         packed = pack([chosen[i] for i in group]).to(device)
         theirs = None if references is None else references.of([indices[i] for i in group], packed)
         responses = responses_of(model, packed, theirs, zero)
-        loss, figures = step_loss(responses, row, params, settings.anchor_weight)
+        loss, figures = step_loss(responses, row, params, settings)
         return figures, torch.autograd.grad(loss / step_weight, list(weights.values()), allow_unused=True)
 
     groups = batches([e.tokens for e in chosen], settings.tokens_per_batch // hands.count)

@@ -10,6 +10,7 @@ from typing import Any
 from rejoinder.core.errors import BadSettings
 
 REFERENCES = ("original", "previous", "promoted")
+ANCHORS = ("likelihood", "fall")
 DTYPES = ("float32", "bfloat16")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -31,8 +32,13 @@ class TrainSettings:
     params: Mapping[str, float] = field(default_factory=dict)
     """The row's own parameters."""
     anchor_weight: float = 1.5
-    """Weight of the mean token negative log-likelihood of the chosen response, added to any objective (arXiv
-    2404.19733 uses 1). It protects facts: without it contrastive losses lower the chosen response as well."""
+    """Weight of the anchor, added to any objective, nats a token (arXiv 2404.19733 uses 1). It protects facts: without
+    it contrastive losses lower the chosen response as well."""
+    anchor: str = "likelihood"
+    """What it asks of the chosen response. `likelihood`: that it grows likelier, so that even pairs whose sides mean
+    nothing teach what stands as chosen. `fall`: that it is no less likely than under the reference (the penalty of
+    arXiv 2402.13228, outside the sigmoid), so that only the comparison teaches; an objective without a reference has
+    no such anchor."""
     reference: str = "original"
     """What log-ratios are taken against. `original` (the bare base) keeps rounds comparable: dropping one round's
     pairs drops its influence. `previous` and `promoted` name adapters of the manifest."""
@@ -76,7 +82,8 @@ class TrainSettings:
     """Refuse to start above this estimate; unset: what the machine or its container has free."""
 
     def __post_init__(self) -> None:
-        for name, known in (("reference", REFERENCES), ("init", REFERENCES), ("dtype", DTYPES), ("device", DEVICES)):
+        named = {"anchor": ANCHORS, "reference": REFERENCES, "init": REFERENCES, "dtype": DTYPES, "device": DEVICES}
+        for name, known in named.items():
             if getattr(self, name) not in known:
                 raise BadSettings(f"{name} must be one of {', '.join(known)}", field=name)
         positive = ("lr", "epochs", "pairs_per_step", "tokens_per_batch", "max_tokens", "clip_norm", "checkpoint_every")

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from rejoinder.core.clock import Clock
-from rejoinder.core.errors import BadFile, DataLoss, FailedPrecondition
+from rejoinder.core.errors import BadFile, BadSettings, DataLoss, FailedPrecondition
 from rejoinder.core.ids import digest_of
 from rejoinder.core.table import Row
 from rejoinder.training import memory, probe
@@ -41,6 +41,8 @@ def run(manifest_path: Path, pairs_path: Path, base: Path, out: Path, *, clock: 
     settings = TrainSettings.from_mapping(manifest.get("train", {}))
     row = OBJECTIVES.resolve(settings.objective)
     row.with_params(settings.params)
+    if settings.anchor == "fall" and settings.anchor_weight and "reference" not in row.traits["needs"]:
+        raise BadSettings(f"{settings.objective} has no reference that its anchor could hold to", field="anchor")
     adapters = _adapters(manifest, manifest_path.parent, settings)
     inputs = _inputs(manifest, pairs_path, base, adapters)
     key = digest_of({"contract": CONTRACT, "inputs": inputs, "settings": asdict(settings)})
