@@ -16,7 +16,8 @@ class WatchTheme(Theme):
     namespaces: tuple[str, ...] = ()
     """Namespaces that are watched; empty for all, which needs a ClusterRole."""
     workers: int = Field(default=4, ge=1, le=64)
-    """Objects that are looked at at a time."""
+    """Objects that are looked at at a time; rollouts have as many workers of their own, so that a canary's lease never
+    waits for a loop."""
     resync_s: float = Field(default=600.0, gt=0)
     """Seconds between two whole looks at everything: what an event was lost for is found then."""
     kubeconfig: Path | None = None

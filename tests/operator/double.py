@@ -45,7 +45,9 @@ class FakeCluster:
         ]
         return Listed(tuple(found), str(next(self._count)))
 
-    def watch(self, kind: str, namespace: str, version: str, selector: str = "") -> Iterator[tuple[str, Object]]:
+    def watch(
+        self, kind: str, namespace: str, version: str, selector: str = "", for_s: float = 300.0
+    ) -> Iterator[tuple[str, Object]]:
         self._here()
         return iter(())
 

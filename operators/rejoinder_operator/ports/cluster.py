@@ -7,7 +7,7 @@ watch must list anew; Unavailable for everything that passes by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,9 +34,9 @@ class Expired(Unavailable):
 
 @dataclass(frozen=True)
 class Listed:
-    """version: where a watch goes on from."""
+    """items: once through; a long list is fetched page by page on the way. version: where a watch goes on from."""
 
-    items: tuple[Object, ...]
+    items: Iterable[Object]
     version: str
 
 
@@ -47,8 +47,11 @@ class Reads(Protocol):
     def list(self, kind: str, namespace: str, selector: str = "") -> Listed:
         """namespace "" for all of them."""
 
-    def watch(self, kind: str, namespace: str, version: str, selector: str = "") -> Iterator[tuple[str, Object]]:
-        """(ADDED | MODIFIED | DELETED | BOOKMARK, object) until the server ends it. Raises Expired."""
+    def watch(
+        self, kind: str, namespace: str, version: str, selector: str = "", for_s: float = 300.0
+    ) -> Iterator[tuple[str, Object]]:
+        """(ADDED | MODIFIED | DELETED | BOOKMARK, object) until the server ends it, after for_s at the latest. Raises
+        Expired."""
 
 
 class Changes(Protocol):
