@@ -18,6 +18,7 @@ server:
   port: {{ $row.port }}
   metrics_port: {{ include "rejoinder.metricsPort" . }}
   grace_s: 20
+  leave_s: 2
   {{- if $row.rpc }}
   max_connection_age_s: 300
   {{- end }}

@@ -1,5 +1,5 @@
-"""A server's life: bind, load, warm up, SERVING; then NOT_SERVING, stop accepting, wait up to the grace, cancel the
-rest and say how many, end the background, flush, close, metrics last.
+"""A server's life: bind, load, warm up, SERVING; then NOT_SERVING, let callers leave, stop accepting, wait up to the
+grace, cancel the rest and say how many, end the background, flush, close, metrics last.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 #: Seconds that the last answers get to leave the socket; health watchers hold their streams open for as long.
 _LAST_BYTES_S = 1.0
+#: Seconds without a new call after which all callers have left.
+_QUIET_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ class Server:
         await self._set_health(_NOT_SERVING)
         if self._settings.ready_file is not None:
             self._settings.ready_file.unlink(missing_ok=True)
+        await self._let_leave()
         await self._end_calls()
         await self._end_background()
         await self._last("flush", self._room.flush)
@@ -169,6 +172,15 @@ class Server:
             self.failure = error
             self._log.error("background_failed", error, reason=getattr(error, "reason", "INTERNAL"))
             self.failed.set()
+
+    async def _let_leave(self) -> None:
+        """Takes calls for as long as some come, within leave_s: gRPC cuts off what crosses its goodbye on the way."""
+        end = self._chassis.clock.monotonic() + self._settings.leave_s
+        while self._handlers.state is None and self._chassis.clock.monotonic() < end:
+            before = self._handlers.begun
+            await asyncio.sleep(_QUIET_S)
+            if self._handlers.begun == before:
+                return
 
     async def _end_calls(self) -> None:
         self._handlers.drain()
