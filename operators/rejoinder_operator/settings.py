@@ -48,6 +48,8 @@ class RoundsTheme(Theme):
     """ConfigMap with `rounds.yaml`, the settings of our stages, in each loop's namespace."""
     secret: str = ""
     """Secret that is mounted at /etc/rejoinder/secrets in our stages."""
+    backends: tuple[Literal["jobset", "trainjob"], ...] = ()
+    """Kinds beside Job as which a loop may train; each needs rights, and is used where the cluster serves it."""
     evidence_s: float = Field(default=300.0, ge=1)
     """Seconds between two questions to the ledger about a waiting loop."""
 

@@ -10,83 +10,25 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 import urllib.request
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
-from rejoinder.clients import AsyncPolicyClient, Connection, End
-from rejoinder.clients.channel import Retries
-from rejoinder.clients.reward import AsyncRewardClient
-from rejoinder.core.errors import RejoinderError
-from rejoinder.core.types import Message, Role
+from rejoinder.clients import AsyncPolicyClient, AsyncRewardClient, Connection
 
 from tests.chaos.harness import Process
-from tests.system.policy.world import World, asking
-
-#: Of raw attempts.
-ALLOWED = 1 / 10_000
-ASKED = (Message(Role.USER, "which rivers are there"),)
-
-
-@dataclass
-class Tally:
-    """What callers saw. attempts: calls and what was tried again; failed: of these, by what was said."""
-
-    calls: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
-    lost: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def attempts(self) -> int:
-        return self.calls + self.failed.total()
+from tests.cluster.callers import ALLOWED, ASKED, Tally, answer, counted, load
+from tests.system.policy.world import World
 
 
 @pytest.fixture
 def tally(monkeypatch: pytest.MonkeyPatch) -> Tally:
     made = Tally()
-
-    class Counted(Retries):
-        def pause(self, error: RejoinderError, now: float) -> float | None:
-            made.failed[f"{error.reason}: {error.message[:60]}"] += 1
-            return super().pause(error, now)
-
-    monkeypatch.setattr("rejoinder.clients.channel.Retries", Counted)
+    monkeypatch.setattr("rejoinder.clients.channel.Retries", counted(made))
     return made
-
-
-@asynccontextmanager
-async def load(call: Callable[[], Awaitable[object]], per_s: float, tally: Tally) -> AsyncIterator[None]:
-    """Calls leave when they are due, whatever became of those before; at the end all are waited for."""
-    ending = False
-    running: set[asyncio.Task[None]] = set()
-
-    async def one() -> None:
-        try:
-            await call()
-        except RejoinderError as error:
-            tally.lost[error.reason] += 1
-
-    async def leave() -> None:
-        began = time.monotonic()
-        while not ending:
-            tally.calls += 1
-            await asyncio.sleep(max(0.0, began + tally.calls / per_s - time.monotonic()))
-            task = asyncio.create_task(one())
-            running.add(task)
-            task.add_done_callback(running.discard)
-
-    leaving = asyncio.create_task(leave())
-    try:
-        yield
-    finally:
-        ending = True
-        await leaving
-        await asyncio.gather(*running)
 
 
 class Replicas:
@@ -181,12 +123,7 @@ async def test_a_rolling_restart_of_the_policy_loses_no_streamed_answer(tmp_path
         second.start()
         replicas = Replicas([first, second])
         client = AsyncPolicyClient(Connection(replicas.target, deadline_s=30.0))
-
-        async def ask() -> None:
-            parts = [part async for part in client.generate(asking())]
-            assert isinstance(parts[-1], End)
-
-        async with load(ask, 10.0, tally):
+        async with load(partial(answer, client), 10.0, tally):
             await replicas.called("Generate")
             for number in range(10):
                 await replicas.restart(number % 2, Process.terminate, "Generate")

@@ -28,6 +28,7 @@ class FakeCluster:
         self.away = False
         self.created: list[tuple[str, str]] = []
         self.writes = 0
+        self.served: set[str] = set()
 
     def get(self, kind: str, namespace: str, name: str) -> Object:
         self._here()
@@ -44,6 +45,10 @@ class FakeCluster:
             and wanted.items() <= item["metadata"].get("labels", {}).items()
         ]
         return Listed(tuple(found), str(next(self._count)))
+
+    def serves(self, kind: str) -> bool:
+        self._here()
+        return kind in self.served
 
     def watch(
         self, kind: str, namespace: str, version: str, selector: str = "", for_s: float = 300.0

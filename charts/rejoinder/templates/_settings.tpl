@@ -295,7 +295,12 @@ source:
 rounds:
   config_map: {{ include "rejoinder.fullname" .root }}-rounds
   secret: {{ .root.Values.operator.rounds.existingSecret | quote }}
+{{- if .root.Values.operator.verdicts.enabled }}
+verdicts: {host: 0.0.0.0, port: {{ include "rejoinder.verdictsPort" .root }}}
+{{- end }}
 {{- end -}}
+
+{{- define "rejoinder.verdictsPort" -}}8058{{- end -}}
 
 {{/* What a round's own stages are told, in pods that the operator makes: all their files lie in one Secret. */}}
 {{- define "rejoinder.settings.rounds" -}}

@@ -23,6 +23,8 @@ PATHS: Mapping[str, tuple[str, str]] = {
     "PolicyRound": (f"/apis/{GROUP}/{VERSION}", "policyrounds"),
     "PolicyRollout": (f"/apis/{GROUP}/{VERSION}", "policyrollouts"),
     "Job": ("/apis/batch/v1", "jobs"),
+    "JobSet": ("/apis/jobset.x-k8s.io/v1alpha2", "jobsets"),
+    "TrainJob": ("/apis/trainer.kubeflow.org/v1alpha1", "trainjobs"),
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
     "Event": ("/apis/events.k8s.io/v1", "events"),
 }
@@ -46,6 +48,9 @@ class Reads(Protocol):
 
     def list(self, kind: str, namespace: str, selector: str = "") -> Listed:
         """namespace "" for all of them."""
+
+    def serves(self, kind: str) -> bool:
+        """Whether the server has this kind, by discovery."""
 
     def watch(
         self, kind: str, namespace: str, version: str, selector: str = "", for_s: float = 300.0

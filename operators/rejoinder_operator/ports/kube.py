@@ -28,7 +28,7 @@ from rejoinder.core.errors import (
 )
 
 from rejoinder_operator.api.fields import MANAGER
-from rejoinder_operator.ports.cluster import Expired, Listed, Object, path
+from rejoinder_operator.ports.cluster import PATHS, Expired, Listed, Object, path
 
 #: Seconds for one request; a lease is renewed every 2 s and lost after 10.
 REQUEST_S = 5.0
@@ -71,6 +71,14 @@ class KubeCluster:
             if not onwards:
                 return
             page = self._call("GET", path(kind, namespace), {**asked, "continue": onwards})
+
+    def serves(self, kind: str) -> bool:
+        prefix, plural = PATHS[kind]
+        try:
+            found = self._call("GET", prefix)
+        except NotFound:
+            return False
+        return any(each["name"] == plural for each in found["resources"])
 
     def watch(
         self, kind: str, namespace: str, version: str, selector: str = "", for_s: float = WATCH_S

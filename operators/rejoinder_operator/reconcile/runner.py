@@ -22,13 +22,9 @@ from rejoinder_operator.reconcile.queue import WorkQueue
 Key = tuple[str, str, str]
 Reconcile = Callable[[str, str], float | None]
 
+OURS = "app.kubernetes.io/managed-by=rejoinder-operator"
 #: Kinds that are watched, with the labels that ours have.
-WATCHED: Mapping[str, str] = {
-    "PreferenceLoop": "",
-    "PolicyRound": "",
-    "PolicyRollout": "",
-    "Job": "app.kubernetes.io/managed-by=rejoinder-operator",
-}
+WATCHED: Mapping[str, str] = {"PreferenceLoop": "", "PolicyRound": "", "PolicyRollout": "", "Job": OURS}
 #: The kind whose looks renew leases, and has workers of its own; and what stands for all others.
 _RENEWING, _OTHERS = "PolicyRollout", ""
 #: Seconds that a worker waits for a key before it looks whether it is to end.
@@ -38,12 +34,13 @@ _WAIT_S = 0.5
 @dataclass(frozen=True)
 class RunnerRules:
     """namespaces: that are watched, () for all. resync_s: between two whole looks at everything. retry_s: between two
-    renewals of the lease."""
+    renewals of the lease. backends: further kinds, watched where the server has them when leadership begins."""
 
     namespaces: tuple[str, ...]
     workers: int = 4
     resync_s: float = 600.0
     retry_s: float = 2.0
+    backends: tuple[str, ...] = ()
 
 
 class Runner:
@@ -76,6 +73,11 @@ class Runner:
         self._ending = threading.Event()
         self._listing = threading.Lock()
         self._listed: set[tuple[str, str]] = set()
+        self._watched = dict(WATCHED)
+
+    def served(self) -> frozenset[str]:
+        """The backends' kinds that are watched."""
+        return frozenset(self._watched) - frozenset(WATCHED)
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop. Raises Fenced when leadership was lost: the process must begin anew."""
@@ -84,8 +86,9 @@ class Runner:
         if stop.is_set():
             self._election.release(self._writes)
             return
+        self._watched |= {kind: OURS for kind in self._rules.backends if self._reads.serves(kind)}
         self._metrics["operator_leads"].set(1)
-        self._log.info("leadership_taken")
+        self._log.info("leadership_taken", kinds=sorted(self._watched))
         threads = self._threads()
         for thread in threads:
             thread.start()
@@ -110,7 +113,7 @@ class Runner:
 
     def _threads(self) -> list[threading.Thread]:
         """Watches are daemons: one that waits for a silent server ends with the process."""
-        watches = [(kind, where) for kind in WATCHED for where in self._rules.namespaces or ("",)]
+        watches = [(kind, where) for kind in self._watched for where in self._rules.namespaces or ("",)]
         workers = [
             threading.Thread(target=self._work, args=(lane,), name=f"worker-{kind}-{n}", daemon=True)
             for kind, lane in self._lanes.items()
@@ -136,7 +139,7 @@ class Runner:
                 self._ending.wait(self._rules.retry_s)
 
     def _list_and_watch(self, kind: str, namespace: str) -> None:
-        selector = WATCHED[kind]
+        selector = self._watched[kind]
         listed = self._reads.list(kind, namespace, selector)
         seen = {}
         for item in listed.items:
@@ -163,9 +166,9 @@ class Runner:
         with self._listing:
             fresh = (kind, where) not in self._listed
             self._listed.add((kind, where))
-            ready = fresh and all((each, where) in self._listed for each in WATCHED)
+            ready = fresh and all((each, where) in self._listed for each in self._watched)
         if ready:
-            for each in WATCHED:
+            for each in self._watched:
                 for key in self._cache.keys(each, where):
                     self._add(each, key, ())
 
@@ -183,7 +186,7 @@ class Runner:
         namespace, name = key
         where = namespace if self._rules.namespaces else ""
         with self._listing:
-            if any((each, where) not in self._listed for each in WATCHED):
+            if any((each, where) not in self._listed for each in self._watched):
                 return
         for of, called in ((kind, name), *whose):
             if of in self._reconcilers:

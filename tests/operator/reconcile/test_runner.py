@@ -25,7 +25,7 @@ PATIENCE_S = 30.0
 
 class Watched(FakeCluster):
     """A server whose watches wait, and whose lists can be held back. fails: what the next watches of loops raise, the
-    first after `meanwhile`. watching: set when one does not."""
+    first after `meanwhile`. watching: set when one does not. watched: kinds that were listed."""
 
     def __init__(self) -> None:
         super().__init__(ManualClock())
@@ -33,8 +33,10 @@ class Watched(FakeCluster):
         self.fails: list[Exception] = []
         self.ended, self.watching = threading.Event(), threading.Event()
         self.meanwhile: Callable[[], None] | None = None
+        self.watched: set[str] = set()
 
     def list(self, kind: str, namespace: str, selector: str = "") -> Any:
+        self.watched.add(kind)
         if kind in self.held:
             assert self.held[kind].wait(PATIENCE_S)
         return super().list(kind, namespace, selector)
@@ -62,12 +64,15 @@ def cluster(world: World) -> Iterator[Watched]:
 
 
 def running(
-    world: World, look: Callable[[str, str], float | None], cache: Cache, **more: Callable[[str, str], float | None]
+    world: World,
+    look: Callable[[str, str], float | None],
+    cache: Cache,
+    rules: RunnerRules = RunnerRules((), workers=2, retry_s=0.01),
+    **more: Callable[[str, str], float | None],
 ) -> tuple[threading.Thread, threading.Event]:
     process, stop = world.process(), threading.Event()
     election = Election(ElectionRules("team", "op", "a", retry_s=0.01), world.cluster, SystemClock())
     process.writes.guard = election.guard
-    rules = RunnerRules((), workers=2, retry_s=0.01)
     looks = {"PreferenceLoop": look, **more}
     runner = Runner(
         rules, world.cluster, cache, election, process.writes, looks, SystemClock(), Metrics(), silent(), Random(1)
@@ -143,6 +148,21 @@ def test_a_rollouts_look_waits_for_no_loop(world: World, cluster: Watched) -> No
         assert not let_go.is_set()
     finally:
         let_go.set()
+        stop.set()
+        thread.join(PATIENCE_S)
+
+
+def test_a_backends_kind_is_watched_where_the_server_has_it(world: World, cluster: Watched) -> None:
+    cluster.served = {"JobSet"}
+    rules = RunnerRules((), workers=1, retry_s=0.01, backends=("JobSet", "TrainJob"))
+    looked = threading.Event()
+    world.make("PreferenceLoop", "assist", LOOP)
+    thread, stop = running(world, lambda *_: looked.set(), Cache(), rules)
+    try:
+        # Looked at once every kind was listed.
+        assert looked.wait(PATIENCE_S)
+        assert (cluster.watched & {"JobSet", "TrainJob"}) == {"JobSet"}
+    finally:
         stop.set()
         thread.join(PATIENCE_S)
 
