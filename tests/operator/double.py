@@ -91,6 +91,13 @@ class FakeCluster:
         for of, where, child in owned:
             self.delete(of, where, child, "")
 
+    def apply(self, manifest: Mapping[str, Any]) -> Object:
+        self._here()
+        key = _key(manifest)
+        if key not in self._objects:
+            return self.create(manifest)
+        return self._kept(key, {**copy.deepcopy(self._objects[key]), "spec": copy.deepcopy(dict(manifest["spec"]))})
+
     def apply_status(self, manifest: Mapping[str, Any]) -> Object:
         self._here()
         key = _key(manifest)

@@ -70,6 +70,13 @@ ROLLOUT: dict[str, Any] = {
     },
     "watch": {"duration": "3s"},
 }
+#: A route that follows.
+TRAFFIC: dict[str, Any] = {
+    "route": "assist",
+    "gateway": "public",
+    "stable": {"name": "blue", "port": 8080},
+    "canary": {"name": "green", "port": 8080},
+}
 
 
 class Killed(BaseException):
@@ -175,6 +182,7 @@ class World:
         self.pending = Pending()
         self.jobs: dict[str, str] = {"prepare": "Complete", "train": "Complete", "finish": "Complete"}
         self.outcome = "published"
+        self.traffic: dict[str, Any] = {}
         self.served: frozenset[str] = frozenset()
         self._processes = 0
 
@@ -184,7 +192,7 @@ class World:
 
     def begin(self, **loop: Any) -> None:
         """A loop and its template."""
-        self.make("PolicyRollout", "template", ROLLOUT)
+        self.make("PolicyRollout", "template", ROLLOUT | ({"traffic": self.traffic} if self.traffic else {}))
         self.make("PreferenceLoop", "assist", LOOP | loop)
 
     def make(self, kind: str, name: str, spec: dict[str, Any]) -> None:

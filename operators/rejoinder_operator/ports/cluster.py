@@ -23,6 +23,8 @@ PATHS: Mapping[str, tuple[str, str]] = {
     "PolicyRound": (f"/apis/{GROUP}/{VERSION}", "policyrounds"),
     "PolicyRollout": (f"/apis/{GROUP}/{VERSION}", "policyrollouts"),
     "Job": ("/apis/batch/v1", "jobs"),
+    "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes"),
+    "GRPCRoute": ("/apis/gateway.networking.k8s.io/v1", "grpcroutes"),
     "JobSet": ("/apis/jobset.x-k8s.io/v1alpha2", "jobsets"),
     "TrainJob": ("/apis/trainer.kubeflow.org/v1alpha1", "trainjobs"),
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
@@ -68,6 +70,9 @@ class Changes(Protocol):
         """Of exactly the resourceVersion in the manifest."""
 
     def delete(self, kind: str, namespace: str, name: str, uid: str) -> None: ...
+
+    def apply(self, manifest: Mapping[str, Any]) -> Object:
+        """Server-side apply. Raises Aborted where a field is somebody else's."""
 
     def apply_status(self, manifest: Mapping[str, Any]) -> Object:
         """Server-side apply of the status subresource, of exactly the resourceVersion in the manifest."""

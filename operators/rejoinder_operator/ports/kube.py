@@ -117,6 +117,11 @@ class KubeCluster:
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         self._call("DELETE", path(kind, namespace, name), {}, {**options, "preconditions": {"uid": uid}})
 
+    def apply(self, manifest: Mapping[str, Any]) -> Object:
+        meta = manifest["metadata"]
+        where = path(manifest["kind"], meta["namespace"], meta["name"])
+        return self._call("PATCH", where, {"fieldManager": MANAGER}, manifest, "apply-patch+yaml")
+
     def apply_status(self, manifest: Mapping[str, Any]) -> Object:
         meta = manifest["metadata"]
         where = path(manifest["kind"], meta["namespace"], meta["name"]) + "/status"
