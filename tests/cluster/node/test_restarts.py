@@ -38,7 +38,7 @@ def test_an_upgrade_under_load_loses_no_call_and_hardly_an_attempt(node: Node) -
         install(node, namespace, "rejoinder", values)
         # Names are the cluster's own, asked of its own server, as every application there does.
         targets = {
-            name: f"dns://{NODE_IP}/rejoinder-{name}-headless.{namespace}.svc.cluster.local:{port}"
+            name: f"dns://{NODE_IP}:53/rejoinder-{name}-headless.{namespace}.svc.cluster.local:{port}"
             for name, port in PORTS.items()
         }
         calling = subprocess.Popen(
