@@ -4,6 +4,7 @@ import asyncio
 import io
 import logging
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -97,6 +98,21 @@ async def test_calls_are_taken_until_their_callers_have_left() -> None:
             told = await health.Check(health_pb2.HealthCheckRequest(), timeout=60)
             answered += told.status == health_pb2.HealthCheckResponse.NOT_SERVING
         await draining
+
+
+async def test_a_caller_that_watches_is_given_longer_to_hear() -> None:
+    """On a busy machine the word takes a while, and who calls seldom is not gone because nothing came for a moment."""
+    server, _ = server_of(Steps(), leave_s=5.0)
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        await watch.read()
+        began = time.monotonic()
+        draining = asyncio.create_task(server.drain())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        watch.cancel()
+        await draining
+    assert time.monotonic() - began >= 1.0
 
 
 async def test_who_never_leaves_is_refused_in_the_end() -> None:
