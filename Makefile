@@ -73,6 +73,7 @@ needs:
 programs: needs
 	@python3 -m tests.cluster.kubernetes.build kube-apiserver
 	@python3 -m tests.cluster.tools.build
+	@python3 -m tests.cluster.foreign.crds
 
 test: needs $(if $(filter-out cluster,$(WHAT)),,programs) setup check .venvs/peers/.ready ## Every ring in short form, as a table; WHAT=cluster for one
 	$(if $(filter-out cluster,$(WHAT)),,@$(PY) -m tests.cluster.node.prepare)

@@ -30,6 +30,7 @@ from rejoinder.runtime.server import Chassis, Room
 from rejoinder.stream.follower import FollowerLog
 from rejoinder.stream.opening import kafka_log
 
+from rejoinder_operator.decide.backends import KINDS
 from rejoinder_operator.decide.jobs import Pods
 from rejoinder_operator.ports.cache import Cache
 from rejoinder_operator.ports.evidence import Evidences
@@ -93,11 +94,12 @@ async def build(settings: OperatorSettings, chassis: Chassis) -> Room:
     loops = Loops(LoopRules(rounds.image, rounds.evidence_s), cached, registry, pending, acting, statuses, clock)
     reconcilers = {
         "PreferenceLoop": loops.reconcile,
-        "PolicyRound": Rounds(pods, cached, registry, acting, statuses, clock).reconcile,
+        "PolicyRound": Rounds(pods, cached, registry, acting, statuses, clock, lambda: runner.served()).reconcile,
         "PolicyRollout": Rollouts(cached, registry, acts, evidences, writes, statuses, board, clock, share).reconcile,
     }
     watch = settings.watch
-    running = RunnerRules(watch.namespaces, watch.workers, watch.resync_s, rules.retry_s)
+    backends = tuple(KINDS[each] for each in rounds.backends)
+    running = RunnerRules(watch.namespaces, watch.workers, watch.resync_s, rules.retry_s, backends)
     jitter = random.SystemRandom()
     runner = Runner(
         running, cluster, cached, election, writes, reconcilers, clock, chassis.metrics, chassis.log, jitter

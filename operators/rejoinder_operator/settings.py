@@ -16,7 +16,8 @@ class WatchTheme(Theme):
     namespaces: tuple[str, ...] = ()
     """Namespaces that are watched; empty for all, which needs a ClusterRole."""
     workers: int = Field(default=4, ge=1, le=64)
-    """Objects that are looked at at a time."""
+    """Objects that are looked at at a time; rollouts have as many workers of their own, so that a canary's lease never
+    waits for a loop."""
     resync_s: float = Field(default=600.0, gt=0)
     """Seconds between two whole looks at everything: what an event was lost for is found then."""
     kubeconfig: Path | None = None
@@ -47,6 +48,8 @@ class RoundsTheme(Theme):
     """ConfigMap with `rounds.yaml`, the settings of our stages, in each loop's namespace."""
     secret: str = ""
     """Secret that is mounted at /etc/rejoinder/secrets in our stages."""
+    backends: tuple[Literal["jobset", "trainjob"], ...] = ()
+    """Kinds beside Job as which a loop may train; each needs rights, and is used where the cluster serves it."""
     evidence_s: float = Field(default=300.0, ge=1)
     """Seconds between two questions to the ledger about a waiting loop."""
 

@@ -62,11 +62,12 @@ class Process:
 
     def __init__(self, command: Sequence[str], folder: Path, service: str, environment: Mapping[str, str]) -> None:
         self._command = list(command)
-        self._ready = folder / f"{service}.ready"
+        self._service, self._given = service, dict(environment)
+        self.ready = folder / f"{service}.ready"
         self.log_path = folder / f"{service}.log"
         prefix = f"REJOINDER_{service.upper()}__"
         self._environment = {f"{prefix}{name}": value for name, value in environment.items()}
-        self._environment[f"{prefix}SERVER__READY_FILE"] = str(self._ready)
+        self._environment[f"{prefix}SERVER__READY_FILE"] = str(self.ready)
         self._port_name = f"{prefix}SERVER__PORT"
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
@@ -76,6 +77,10 @@ class Process:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    def another(self, folder: Path, **environment: str) -> Process:
+        """A second replica, not started: the same but for these settings."""
+        return Process(self._command, folder, self._service, self._given | environment)
 
     def start(self, timeout_s: float = 60.0) -> None:
         """Returns when health says SERVING. Raises RuntimeError with the log's end when the process ends before."""
@@ -87,7 +92,7 @@ class Process:
         self.starts += 1
 
     def _started(self, deadline: float) -> bool:
-        self._ready.unlink(missing_ok=True)
+        self.ready.unlink(missing_ok=True)
         env = {**os.environ, **self._environment, self._port_name: str(self.port)}
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(self._command, env=env, stderr=log, stdout=log, start_new_session=True)
@@ -96,8 +101,8 @@ class Process:
                 if self._process.returncode == 2 and "PORT_BUSY" in self.log_end():
                     return False
                 raise RuntimeError(f"{self._command} ended with {self._process.returncode}: {self.log_end()}")
-            if self._ready.exists():
-                self.port = json.loads(self._ready.read_text())["port"]
+            if self.ready.exists():
+                self.port = json.loads(self.ready.read_text())["port"]
                 if is_serving(self.port):
                     return True
             time.sleep(0.01)

@@ -4,6 +4,7 @@ import random
 
 import pytest
 from rejoinder.clients import Connection
+from rejoinder.clients.errors import UNSENT
 from rejoinder.clients.retry import Retries
 from rejoinder.core import errors
 from rejoinder.core.errors import RejoinderError
@@ -41,6 +42,12 @@ def test_a_try_that_would_begin_after_the_deadline_is_not_waited_for() -> None:
     assert retries(deadline=10.0).pause(errors.QueueFull("x", retry_after_s=3.0), 7.0) is None
 
 
+def unsent() -> RejoinderError:
+    error = errors.Unavailable("no connection")
+    error.metadata = dict(UNSENT)
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "idempotent", "repeats"),
     [
@@ -51,6 +58,7 @@ def test_a_try_that_would_begin_after_the_deadline_is_not_waited_for() -> None:
         (errors.DiskFull("x"), True, True),
         # A connection lost in the middle may have executed the call; a full queue has not.
         (errors.Unavailable("lost"), False, False),
+        (unsent(), False, True),
         (errors.LogUnavailable("x"), False, False),
         (errors.Draining("x"), False, True),
         (errors.Loading("x"), False, True),

@@ -127,11 +127,22 @@ class ControlPlane:
             with urllib.request.urlopen(request, timeout=30, context=context) as answer:
                 return Answer(answer.status, json.loads(answer.read() or b"{}"))
         except urllib.error.HTTPError as error:
-            return Answer(error.code, json.loads(error.read() or b"{}"))
+            said = error.read()
+            # A group that is not served is told in plain text.
+            return Answer(error.code, json.loads(said) if said.startswith(b"{") else {"message": said.decode()})
 
     def wait_for_kind(self, path: str) -> None:
         """Until the server serves a new kind's list."""
         self._until(lambda: self.call("GET", path).status == 200, path)
+
+    def wait_for_discovery(self, prefix: str, plural: str) -> None:
+        """Until the server tells of a new kind: a moment after it serves it."""
+
+        def told() -> bool:
+            found = self.call("GET", prefix).body.get("resources", ())
+            return any(each["name"] == plural for each in found)
+
+        self._until(told, f"{prefix} {plural}")
 
     def wait_for_right(self, user: str, namespace: str, **what: str) -> None:
         """Until the server lets a user do what a role that was just made says. what: verb, group, resource."""

@@ -6,6 +6,7 @@ Jobs are ended by the test as the Job controller would; the log, the registry, r
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -24,7 +25,10 @@ from rejoinder.registry.claims import claims
 from rejoinder.registry.served import ServedPointer, advance
 from rejoinder.registry.store import FolderStore
 from rejoinder_operator.api.fields import API_VERSION, MANAGER
+from rejoinder_operator.api.rollouts import Traffic
 from rejoinder_operator.decide import rollout as decide_rollout
+from rejoinder_operator.decide.backends import KINDS
+from rejoinder_operator.decide.routes import route_of
 from rejoinder_operator.ports.cluster import path
 from rejoinder_operator.ports.kube import KubeCluster, open_client
 from rejoinder_operator.ports.writes import Writes
@@ -32,9 +36,10 @@ from rejoinder_operator.reconcile.election import Election, ElectionRules
 from rejoinder_operator.reconcile.runner import Runner, RunnerRules
 
 from tests.cluster.apiserver import ControlPlane
+from tests.cluster.foreign.crds import installed
 from tests.operator import world as cluster_world
 from tests.operator.reconcile.test_rollouts import over
-from tests.operator.world import IMAGE, LOOP, NEW, World
+from tests.operator.world import IMAGE, LOOP, NEW, TRAFFIC, World
 from tests.rollouts.world import silent
 
 #: Seconds until something that a real process does has happened, on a loaded machine.
@@ -69,6 +74,13 @@ class RealCluster(KubeCluster):
         """As the Job controller ends a Job; the server demands all of this."""
         at = {"startTime": "2026-01-01T00:00:00Z", "lastTransitionTime": "2026-01-01T00:00:01Z"}
         last = status["conditions"][0]
+        if kind != "Job":
+            ended = {"conditions": [{**last, "reason": "Ended", "message": "", "lastTransitionTime": at["startTime"]}]}
+            answer = self.plane.call(
+                "PATCH", path(kind, namespace, name) + "/status", {"status": ended}, kind="merge-patch+json"
+            )
+            assert answer.status == 200, answer.body
+            return
         first = {"Complete": "SuccessCriteriaMet", "Failed": "FailureTarget"}[last["type"]]
         both = [
             {**last, "type": kind, "lastTransitionTime": at["lastTransitionTime"]} for kind in (first, last["type"])
@@ -116,6 +128,44 @@ def test_a_loop_lives_its_whole_life_on_a_real_api_server(world: World, namespac
     assert process.look() == {}
     written = {name for side, name in process.passed if side == "after"}
     assert written == {"lease"}, "what the server prunes or fills in would be written at each look"
+
+
+@pytest.mark.parametrize("backend", ["jobset", "trainjob"])
+def test_a_round_trains_as_a_kind_of_others_where_the_cluster_serves_it(
+    world: World, plane: ControlPlane, namespace: str, backend: str
+) -> None:
+    """Accepted by their own CRDs; their controllers are the test, as the Job's is."""
+    kind = KINDS[backend]
+    training: dict[str, Any] = {"backend": backend} | ({"runtime": "torch"} if backend == "trainjob" else {})
+    world.begin(training=training, rollout=None)
+    process = world.process()
+    waiting = lambda: "BackendMissing" in json.dumps(world.told())  # noqa: E731
+    world.live(process, waiting)
+    installed(plane, f"{path(kind, '').rpartition('/')[2]}.{path(kind, '').split('/')[2]}")
+    assert world.cluster.serves(kind)
+    world.served = frozenset({kind})
+    world.live(process, lambda: world.status("PolicyRound", "assist-r0001").get("outcome") == "published")
+    made = [(of, name) for of, name in world.cluster.created if name == "assist-r0001-train-1"]
+    assert made == [(kind, "assist-r0001-train-1")]
+
+
+@pytest.mark.parametrize(("kind", "backends"), [("HTTPRoute", "InferencePool"), ("GRPCRoute", "Service")])
+def test_a_route_is_taken_with_its_weights_and_one_of_others_is_left(
+    world: World, plane: ControlPlane, namespace: str, kind: str, backends: str
+) -> None:
+    """By the Gateway API's own CRDs, under the operator's Role; no gateway stands behind it."""
+    installed(plane, f"{kind.lower()}s.gateway.networking.k8s.io", "inferencepools.inference.networking.k8s.io")
+    traffic = Traffic.model_validate({**TRAFFIC, "kind": kind, "backends": backends})
+    for canary in (0, 20, 100):
+        world.cluster.apply(route_of(traffic, {"namespace": namespace}, {"stable": 100 - canary, "canary": canary}))
+        found = plane.call("GET", path(kind, namespace, "assist")).body["spec"]["rules"][0]["backendRefs"]
+        assert [(each["kind"], each["weight"]) for each in found] == [(backends, 100 - canary), (backends, canary)]
+    theirs = route_of(traffic, {"namespace": namespace}, {"stable": 1, "canary": 1})
+    theirs["metadata"]["name"] = "theirs"
+    assert plane.call("POST", path(kind, namespace), theirs).status == 201
+    theirs["spec"]["rules"][0]["backendRefs"][0]["weight"] = 2
+    with pytest.raises(Aborted):
+        world.cluster.apply(theirs)
 
 
 def test_stage_pods_are_restricted(world: World, namespace: str) -> None:

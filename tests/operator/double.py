@@ -28,6 +28,7 @@ class FakeCluster:
         self.away = False
         self.created: list[tuple[str, str]] = []
         self.writes = 0
+        self.served: set[str] = set()
 
     def get(self, kind: str, namespace: str, name: str) -> Object:
         self._here()
@@ -45,7 +46,13 @@ class FakeCluster:
         ]
         return Listed(tuple(found), str(next(self._count)))
 
-    def watch(self, kind: str, namespace: str, version: str, selector: str = "") -> Iterator[tuple[str, Object]]:
+    def serves(self, kind: str) -> bool:
+        self._here()
+        return kind in self.served
+
+    def watch(
+        self, kind: str, namespace: str, version: str, selector: str = "", for_s: float = 300.0
+    ) -> Iterator[tuple[str, Object]]:
         self._here()
         return iter(())
 
@@ -83,6 +90,13 @@ class FakeCluster:
         owned = [k for k, item in self._objects.items() if _owner(item) == old["metadata"]["uid"]]
         for of, where, child in owned:
             self.delete(of, where, child, "")
+
+    def apply(self, manifest: Mapping[str, Any]) -> Object:
+        self._here()
+        key = _key(manifest)
+        if key not in self._objects:
+            return self.create(manifest)
+        return self._kept(key, {**copy.deepcopy(self._objects[key]), "spec": copy.deepcopy(dict(manifest["spec"]))})
 
     def apply_status(self, manifest: Mapping[str, Any]) -> Object:
         self._here()

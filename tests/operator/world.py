@@ -70,6 +70,13 @@ ROLLOUT: dict[str, Any] = {
     },
     "watch": {"duration": "3s"},
 }
+#: A route that follows.
+TRAFFIC: dict[str, Any] = {
+    "route": "assist",
+    "gateway": "public",
+    "stable": {"name": "blue", "port": 8080},
+    "canary": {"name": "green", "port": 8080},
+}
 
 
 class Killed(BaseException):
@@ -116,7 +123,7 @@ class Process:
             self.cache, registry, self.acts_of, evidences, self.writes, statuses, self.board, clock, 0.1
         )
         loops = Loops(LoopRules(IMAGE), self.cache, registry, world.pending, acting, statuses, clock)
-        rounds = Rounds(Pods(), self.cache, registry, acting, statuses, clock)
+        rounds = Rounds(Pods(), self.cache, registry, acting, statuses, clock, lambda: world.served)
         self.reconcilers: dict[str, Callable[[str, str], float | None]] = {
             "PreferenceLoop": loops.reconcile,
             "PolicyRound": rounds.reconcile,
@@ -138,7 +145,7 @@ class Process:
 
     def sync(self) -> None:
         """What watches bring."""
-        for kind in ("PreferenceLoop", "PolicyRound", "PolicyRollout", "Job"):
+        for kind in ("PreferenceLoop", "PolicyRound", "PolicyRollout", "Job", *self.world.served):
             self.cache.replace(kind, self.world.cluster.list(kind, "").items)
 
     def look(self) -> dict[str, str]:
@@ -175,6 +182,8 @@ class World:
         self.pending = Pending()
         self.jobs: dict[str, str] = {"prepare": "Complete", "train": "Complete", "finish": "Complete"}
         self.outcome = "published"
+        self.traffic: dict[str, Any] = {}
+        self.served: frozenset[str] = frozenset()
         self._processes = 0
 
     def process(self, killed_at: tuple[str, str] | None = None) -> Process:
@@ -183,7 +192,7 @@ class World:
 
     def begin(self, **loop: Any) -> None:
         """A loop and its template."""
-        self.make("PolicyRollout", "template", ROLLOUT)
+        self.make("PolicyRollout", "template", ROLLOUT | ({"traffic": self.traffic} if self.traffic else {}))
         self.make("PreferenceLoop", "assist", LOOP | loop)
 
     def make(self, kind: str, name: str, spec: dict[str, Any]) -> None:
@@ -194,8 +203,9 @@ class World:
         """A second passes: people come, Jobs end."""
         self.inner.meet(people)
         self.inner.clock.advance(1.0)
-        for job in self.cluster.all("Job"):
-            self._work(job)
+        for kind in ("Job", *self.served):
+            for job in self.cluster.all(kind):
+                self._work(job)
 
     def live(self, process: Process, until: Callable[[], bool], seconds: int = 400, people: int = 40) -> Process:
         """Seconds pass until something holds; a killed process is followed by another."""
@@ -236,9 +246,10 @@ class World:
             claim = claims(store, "assist")[0]
             facts = {"version": NEW.version, "reasons": [] if self.outcome == "published" else ["pair_accuracy"]}
             self._once(lambda: close_round(store, claim, self.outcome, self.inner.clock.now(), facts))
-        kind, reason = ("Complete", "") if ends == "Complete" else ("Failed", ends)
+        complete = "Completed" if job["kind"] == "JobSet" else "Complete"
+        kind, reason = (complete, "") if ends == "Complete" else ("Failed", ends)
         condition = {"type": kind, "status": "True", "reason": reason}
-        self.cluster.set_status("Job", NS, job["metadata"]["name"], {"conditions": [condition]})
+        self.cluster.set_status(job["kind"], NS, job["metadata"]["name"], {"conditions": [condition]})
 
     @staticmethod
     def _once(make: Callable[[], None]) -> None:

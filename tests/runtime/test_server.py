@@ -4,11 +4,14 @@ import asyncio
 import io
 import logging
 import socket
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import BadSettings, LogReplaced, PortBusy
 from rejoinder.core.metrics import Metrics
@@ -79,6 +82,48 @@ async def test_a_room_is_built_warmed_up_served_and_let_go_in_order() -> None:
     await server.drain()
     assert steps.seen == ["build", "warm_up", "background", "background ended", "flush", "close"]
     assert server.failure is None
+
+
+async def test_calls_are_taken_until_their_callers_have_left() -> None:
+    """Who has not heard yet calls on; nobody is refused before it has stopped, or leave_s is over."""
+    server, _ = server_of(Steps(), leave_s=60.0)
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        stub, health = reward_pb2_grpc.RewardServiceStub(channel), health_pb2_grpc.HealthStub(channel)
+        await stub.ListHeads(reward_pb2.ListHeadsRequest(), timeout=60)
+        draining = asyncio.create_task(server.drain())
+        answered = 0
+        while answered < 20:
+            await stub.ListHeads(reward_pb2.ListHeadsRequest(), timeout=60)
+            told = await health.Check(health_pb2.HealthCheckRequest(), timeout=60)
+            answered += told.status == health_pb2.HealthCheckResponse.NOT_SERVING
+        await draining
+
+
+async def test_a_caller_that_watches_is_given_longer_to_hear() -> None:
+    """On a busy machine the word takes a while, and who calls seldom is not gone because nothing came for a moment."""
+    server, _ = server_of(Steps(), leave_s=5.0)
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())
+        await watch.read()
+        began = time.monotonic()
+        draining = asyncio.create_task(server.drain())
+        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        watch.cancel()
+        await draining
+    assert time.monotonic() - began >= 1.0
+
+
+async def test_who_never_leaves_is_refused_in_the_end() -> None:
+    server, _ = server_of(Steps(), leave_s=0.2)
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        stub = reward_pb2_grpc.RewardServiceStub(channel)
+        draining = asyncio.create_task(server.drain())
+        while not draining.done():
+            with suppress(grpc.RpcError):
+                await stub.ListHeads(reward_pb2.ListHeadsRequest(), timeout=60)
 
 
 async def test_a_flush_that_fails_does_not_keep_the_backend_open_and_is_told() -> None:

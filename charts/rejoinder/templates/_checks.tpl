@@ -64,6 +64,12 @@
 {{- if and $v.rollouts.enabled $v.policy.enabled (eq (int $v.policy.replicas) 0) -}}
 {{- $wrong = append $wrong "policy.replicas is 0: rollouts.enabled needs a replica to ask" -}}
 {{- end -}}
+{{- if and $v.integrations.argo.enabled (not (and $v.operator.enabled $v.operator.verdicts.enabled)) -}}
+{{- $wrong = append $wrong "integrations.argo.enabled needs operator.enabled and operator.verdicts.enabled" -}}
+{{- end -}}
+{{- if and $v.integrations.flagger.enabled (not (and $v.operator.enabled $v.integrations.flagger.prometheus)) -}}
+{{- $wrong = append $wrong "integrations.flagger.enabled needs operator.enabled and integrations.flagger.prometheus" -}}
+{{- end -}}
 {{- if and $v.operator.enabled (not $v.policy.enabled) -}}
 {{- $wrong = append $wrong "operator.enabled needs policy.enabled" -}}
 {{- end -}}

@@ -116,14 +116,14 @@ import socket,sys;s=socket.create_connection(("127.0.0.1",{{ include "rejoinder.
 {{- end -}}
 
 {{/*
-(dict "root" $ "process" name) -> seconds. The chassis ends calls within grace_s, then what runs beside them within as
+(dict "root" $ "process" name) -> seconds. The chassis lets callers leave within leave_s, ends calls within grace_s, then what runs beside them within as
 much again, then flushes its spool within drain_s; 10 s are for closing clients, engine and ports.
 */}}
 {{- define "rejoinder.termination" -}}
 {{- $settings := include "rejoinder.settings" . | fromYaml -}}
 {{- $record := $settings.record | default dict -}}
 {{- $drain := hasKey $settings "record" | ternary ($record.drain_s | default 5) 0 -}}
-{{- ceil (addf .root.Values.pods.preStopSeconds (mulf 2 $settings.server.grace_s) $drain 10) | int -}}
+{{- ceil (addf .root.Values.pods.preStopSeconds $settings.server.leave_s (mulf 2 $settings.server.grace_s) $drain 10) | int -}}
 {{- end -}}
 
 {{/* (dict "root" $ "process" name) -> the volumes of a process as {volume, mount} pairs; a whole folder each, never a subPath, so that

@@ -18,6 +18,7 @@ server:
   port: {{ $row.port }}
   metrics_port: {{ include "rejoinder.metricsPort" . }}
   grace_s: 20
+  leave_s: 2
   {{- if $row.rpc }}
   max_connection_age_s: 300
   {{- end }}
@@ -294,7 +295,12 @@ source:
 rounds:
   config_map: {{ include "rejoinder.fullname" .root }}-rounds
   secret: {{ .root.Values.operator.rounds.existingSecret | quote }}
+{{- if .root.Values.operator.verdicts.enabled }}
+verdicts: {host: 0.0.0.0, port: {{ include "rejoinder.verdictsPort" .root }}}
+{{- end }}
 {{- end -}}
+
+{{- define "rejoinder.verdictsPort" -}}8058{{- end -}}
 
 {{/* What a round's own stages are told, in pods that the operator makes: all their files lie in one Secret. */}}
 {{- define "rejoinder.settings.rounds" -}}

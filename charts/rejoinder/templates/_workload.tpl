@@ -111,6 +111,9 @@ spec:
             {{- with $row.http }}
             - {name: http, containerPort: {{ . }}}
             {{- end }}
+            {{- if and (eq $process "operator") $values.verdicts.enabled }}
+            - {name: verdicts, containerPort: {{ include "rejoinder.verdictsPort" $root }}}
+            {{- end }}
           {{- include "rejoinder.probes" . | trim | nindent 10 }}
           {{- include "rejoinder.lifecycle" $root | nindent 10 }}
           securityContext:

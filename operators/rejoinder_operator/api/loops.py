@@ -150,11 +150,19 @@ class Training(Part):
             rule(
                 "(self.backend == 'external') == has(self.image)", "image belongs to backend external, and only there"
             ),
+            rule(
+                "(self.backend == 'trainjob') == has(self.runtime)",
+                "runtime belongs to backend trainjob, and only there",
+            ),
         )
     )
 
-    backend: Literal["auto", "job", "external"] = "auto"
-    """auto and job: our own train stage as a Job. external: an image that keeps the stage contract (STAGE.md)."""
+    backend: Literal["auto", "job", "jobset", "trainjob", "external"] = "auto"
+    """auto and job: our own train stage as a Job. jobset, trainjob: the same within a JobSet or a TrainJob, where the
+    cluster serves that kind. external: a Job of an image that keeps the stage contract (STAGE.md)."""
+    runtime: Name | None = None
+    """The ClusterTrainingRuntime of a TrainJob, with one replicated job `node` and in it a container `node`: pod
+    security, deadline and what fails for good are its."""
     image: Image | None = None
     """The external image, by digest."""
     command: tuple[str, ...] = Field(default=(), max_length=16)

@@ -108,6 +108,35 @@ class Watch(Part):
     """How long the replaced version stays loaded, and harm still takes the new one back."""
 
 
+class RouteBackend(Part):
+    """Where a share of the requests goes."""
+
+    name: Name
+    """Of a Service or an InferencePool, in the same namespace."""
+    port: int = Field(ge=1, le=65535)
+    """Its port."""
+
+
+class Traffic(Part):
+    """A route of the Gateway API that is given the rollout's weights. It follows and decides nothing: arms stay the
+    policy's, a request that the route sends elsewhere has no verdict, and its weights do not lapse."""
+
+    route: Name
+    """The route's name; the operator makes it, and nobody else writes it."""
+    kind: Literal["HTTPRoute", "GRPCRoute"] = "HTTPRoute"
+    """Its kind."""
+    gateway: Name
+    """The Gateway that it belongs to, in the same namespace."""
+    hostnames: tuple[str, ...] = Field(default=(), max_length=16)
+    """Whose requests; empty for all of the Gateway's."""
+    backends: Literal["Service", "InferencePool"] = "Service"
+    """What stable and canary are."""
+    stable: RouteBackend
+    """Serves the stable version."""
+    canary: RouteBackend
+    """Serves the canary, and after a promotion everybody."""
+
+
 class RolloutSpec(Part):
     """A rollout; without versions it is a template for a loop's rollouts."""
 
@@ -168,6 +197,8 @@ class RolloutSpec(Part):
     """What is measured."""
     watch: Watch = Watch()
     """After the promotion."""
+    traffic: Traffic | None = None
+    """A route that is given the weights as well."""
 
 
 class Weights(Part):
@@ -241,6 +272,8 @@ class RolloutStatus(Conditioned):
     """Of the arms table in force."""
     weights: Weights = Weights()
     """What is written to replicas."""
+    routed: Weights | None = None
+    """What the route was last given."""
     row: str = Field(default="", max_length=32)
     """Row of the decision table that last changed something."""
     held: str = Field(default="", max_length=64)

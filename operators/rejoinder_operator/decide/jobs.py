@@ -15,6 +15,7 @@ from typing import Any
 from rejoinder_operator.api.fields import API_VERSION, seconds
 from rejoinder_operator.api.loops import Training
 from rejoinder_operator.api.rounds import RoundSpec
+from rejoinder_operator.decide.backends import kind_of
 
 STAGES = ("prepare", "train", "finish")
 ROUND_LABEL, STAGE_LABEL, QUEUE_LABEL = "rejoinder.dev/round", "rejoinder.dev/stage", "kueue.x-k8s.io/queue-name"
@@ -39,12 +40,13 @@ class Pods:
     labels: tuple[tuple[str, str], ...] = ()
 
 
-def job_name(round_name: str, stage: str, attempt: int) -> str:
-    """At most 63 characters; a long name is cut and closed with its digest."""
-    name = f"{round_name}-{stage}-{attempt}".replace(".", "-")
-    if len(name) <= 63:
+def job_name(round_name: str, stage: str, attempt: int, kind: str = "Job") -> str:
+    """At most 63 characters, or what JobSet and TrainJob leave of them for the Jobs they make; a long name is cut and
+    closed with its digest."""
+    name, longest = f"{round_name}-{stage}-{attempt}".replace(".", "-"), 63 if kind == "Job" else 40
+    if len(name) <= longest:
         return name
-    return f"{name[:52]}-{hashlib.sha256(name.encode()).hexdigest()[:10]}"
+    return f"{name[: longest - 11]}-{hashlib.sha256(name.encode()).hexdigest()[:10]}"
 
 
 def owner(kind: str, name: str, uid: str) -> dict[str, Any]:
@@ -75,7 +77,7 @@ def job(
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": job_name(meta["name"], stage, attempt),
+            "name": job_name(meta["name"], stage, attempt, kind_of(training, stage)),
             "namespace": meta["namespace"],
             "labels": labels | ({QUEUE_LABEL: training.queue_name} if queued else {}),
             "ownerReferences": [owner("PolicyRound", meta["name"], meta["uid"])],

@@ -72,9 +72,9 @@ class RolloutSeen:
 
 @dataclass(frozen=True)
 class LoopSeen:
-    """claims: of the policy. living: holders of this namespace's loops. template: the template's spec, None where it is
-    not there. asked: whether the ledger was. evidence: None where it was not, or did not answer. image: of our stages,
-    by digest."""
+    """claims: of the policy. living: holders of this namespace's loops, where a claim is open. template: the
+    template's spec, None where it is not there. asked: whether the ledger was. evidence: None where it was not, or did
+    not answer. image: of our stages, by digest."""
 
     claims: tuple[Claim, ...] = ()
     rounds: tuple[RoundSeen, ...] = ()

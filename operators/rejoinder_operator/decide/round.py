@@ -12,6 +12,7 @@
 | abort        | a person said abort, naming this number                      | Jobs deleted, claim abandoned          |
 | wrong_digest | the registry has another digest than the round was made of   | claim abandoned                        |
 | suspended    | the loop is suspended and no Job of the round is under way   | wait                                   |
+| no_backend   | the stage trains as a kind that is not served here           | wait                                   |
 | begin        | a stage has no attempt yet                                   | attempt 1 into the status              |
 | create       | the attempt has no Job                                       | create it                              |
 | foreign      | the Job's name belongs to somebody else's Job                | wait until it is gone                  |
@@ -36,28 +37,13 @@ from rejoinder_operator.api.fields import seconds
 from rejoinder_operator.api.rounds import RoundSpec
 from rejoinder_operator.conditions import Say, moment, stamp
 from rejoinder_operator.decide.actions import Action, CloseNumber, CreateChild, Decision, DeleteChild
+from rejoinder_operator.decide.backends import JobSeen, kind_of, wrapped
 from rejoinder_operator.decide.jobs import STAGES, Pods, job, job_name
 
 ABORT = "rejoinder.dev/abort"
 #: The stage's own words in a round's phase, and the condition that its end makes true.
 _PHASES = {"prepare": "Preparing", "train": "Training", "finish": "Gating"}
 _CONDITIONS = {"prepare": "PairsBuilt", "train": "Trained", "finish": "GatesPassed"}
-
-
-@dataclass(frozen=True)
-class JobSeen:
-    """owner: uid of the controller, "" for none. started: when it was last let go, "" before. failed: the reason of its
-    Failed condition, "" while there is none."""
-
-    name: str
-    uid: str
-    owner: str
-    suspended: bool = False
-    started: str = ""
-    ready: int = 0
-    active: int = 0
-    succeeded: bool = False
-    failed: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,7 +59,8 @@ class Ended:
 @dataclass(frozen=True)
 class RoundWorld:
     """claim: of this number, None where the registry has none. train: what prepare wrote down for the train stage.
-    mismatched: names of digests that are not what the round was made of. suspended: the loop is."""
+    mismatched: names of digests that are not what the round was made of. suspended: the loop is. served: kinds of other
+    people's that the cluster has and we may make."""
 
     claim: Claim | None = None
     ended: Ended | None = None
@@ -81,6 +68,7 @@ class RoundWorld:
     jobs: Mapping[str, JobSeen] = field(default_factory=dict)
     mismatched: tuple[str, ...] = ()
     suspended: bool = False
+    served: frozenset[str] = frozenset()
     pods: Pods = field(default_factory=Pods)
 
 
@@ -208,7 +196,7 @@ def _abort(look: _Look) -> Decision | None:
     if look.meta.get("annotations", {}).get(ABORT) != str(look.spec.number):
         return None
     ours = [each for each in look.seen.jobs.values() if each.owner == look.meta["uid"]]
-    away = tuple(DeleteChild("Job", each.name, each.uid) for each in ours)
+    away = tuple(DeleteChild(each.kind, each.name, each.uid) for each in ours)
     return look.abandoned("abort", "Aborted", "a person asked for it", "abort", *away)
 
 
@@ -225,6 +213,14 @@ def _suspended(look: _Look) -> Decision | None:
     return look.said("suspended", "Suspended", "the loop is suspended")
 
 
+def _no_backend(look: _Look) -> Decision | None:
+    kind = kind_of(look.spec.training, look.stage)
+    if kind == "Job" or kind in look.seen.served or look.job is not None:
+        return None
+    message = f"{kind} is not served here, or the operator's rounds.backends does not name it"
+    return look.said("no_backend", "BackendMissing", message, ready=False, again_s=60.0)
+
+
 def _begin(look: _Look) -> Decision | None:
     if not look.stage or look.written is not None:
         return None
@@ -238,6 +234,8 @@ def _create(look: _Look) -> Decision | None:
     if look.stage == "train" and look.seen.train is None:
         return look.said("create", "InputsLate", "what prepare wrote down is not readable yet", again_s=5.0)
     made = job(look.spec, look.meta, look.stage, written["attempt"], look.seen.train, look.seen.pods)
+    if look.stage == "train":
+        made = wrapped(made, look.spec.training)
     return look.said("create", "JobCreated", written["job"], state="Begun", actions=(CreateChild(made),))
 
 
@@ -281,7 +279,7 @@ def _running(look: _Look) -> Decision | None:
 
 def _refused(look: _Look) -> Decision | None:
     found = look.job
-    if found is None or found.failed != "PodFailurePolicy":
+    if found is None or not found.refused:
         return None
     message = f"{found.name} says that its inputs must be mended; its log says what"
     return look.abandoned("refused", "StageRefused", message, f"{look.stage}_refused")
@@ -307,7 +305,7 @@ def _unclosed(look: _Look) -> Decision | None:
 
 
 def _attempt(look: _Look, row: str, attempt: int, message: str = "") -> Decision:
-    name = job_name(look.meta["name"], look.stage, attempt)
+    name = job_name(look.meta["name"], look.stage, attempt, kind_of(look.spec.training, look.stage))
     fields = {"attempt": attempt, "job": name, "state": "Begun", "beganAt": stamp(look.now)}
     status = {"phase": _PHASES[look.stage], "stages": look.with_stage(**fields)}
     return Decision(row, status, (Say("Ready", True, "AttemptBegan", message or name),), again_s=0.0)
@@ -322,6 +320,7 @@ _ROWS = (
     _abort,
     _wrong_digest,
     _suspended,
+    _no_backend,
     _begin,
     _create,
     _foreign,

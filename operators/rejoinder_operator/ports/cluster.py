@@ -7,7 +7,7 @@ watch must list anew; Unavailable for everything that passes by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +23,10 @@ PATHS: Mapping[str, tuple[str, str]] = {
     "PolicyRound": (f"/apis/{GROUP}/{VERSION}", "policyrounds"),
     "PolicyRollout": (f"/apis/{GROUP}/{VERSION}", "policyrollouts"),
     "Job": ("/apis/batch/v1", "jobs"),
+    "HTTPRoute": ("/apis/gateway.networking.k8s.io/v1", "httproutes"),
+    "GRPCRoute": ("/apis/gateway.networking.k8s.io/v1", "grpcroutes"),
+    "JobSet": ("/apis/jobset.x-k8s.io/v1alpha2", "jobsets"),
+    "TrainJob": ("/apis/trainer.kubeflow.org/v1alpha1", "trainjobs"),
     "Lease": ("/apis/coordination.k8s.io/v1", "leases"),
     "Event": ("/apis/events.k8s.io/v1", "events"),
 }
@@ -34,9 +38,9 @@ class Expired(Unavailable):
 
 @dataclass(frozen=True)
 class Listed:
-    """version: where a watch goes on from."""
+    """items: once through; a long list is fetched page by page on the way. version: where a watch goes on from."""
 
-    items: tuple[Object, ...]
+    items: Iterable[Object]
     version: str
 
 
@@ -47,8 +51,14 @@ class Reads(Protocol):
     def list(self, kind: str, namespace: str, selector: str = "") -> Listed:
         """namespace "" for all of them."""
 
-    def watch(self, kind: str, namespace: str, version: str, selector: str = "") -> Iterator[tuple[str, Object]]:
-        """(ADDED | MODIFIED | DELETED | BOOKMARK, object) until the server ends it. Raises Expired."""
+    def serves(self, kind: str) -> bool:
+        """Whether the server has this kind, by discovery."""
+
+    def watch(
+        self, kind: str, namespace: str, version: str, selector: str = "", for_s: float = 300.0
+    ) -> Iterator[tuple[str, Object]]:
+        """(ADDED | MODIFIED | DELETED | BOOKMARK, object) until the server ends it, after for_s at the latest. Raises
+        Expired."""
 
 
 class Changes(Protocol):
@@ -60,6 +70,9 @@ class Changes(Protocol):
         """Of exactly the resourceVersion in the manifest."""
 
     def delete(self, kind: str, namespace: str, name: str, uid: str) -> None: ...
+
+    def apply(self, manifest: Mapping[str, Any]) -> Object:
+        """Server-side apply. Raises Aborted where a field is somebody else's."""
 
     def apply_status(self, manifest: Mapping[str, Any]) -> Object:
         """Server-side apply of the status subresource, of exactly the resourceVersion in the manifest."""

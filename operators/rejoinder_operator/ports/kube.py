@@ -28,14 +28,14 @@ from rejoinder.core.errors import (
 )
 
 from rejoinder_operator.api.fields import MANAGER
-from rejoinder_operator.ports.cluster import Expired, Listed, Object, path
+from rejoinder_operator.ports.cluster import PATHS, Expired, Listed, Object, path
 
 #: Seconds for one request; a lease is renewed every 2 s and lost after 10.
 REQUEST_S = 5.0
 #: Seconds after which a watch is begun anew, so that a silent connection is not believed for ever.
 WATCH_S = 300
-#: Objects of one page of a list.
-PAGE = 500
+#: Objects of one page of a list; parsed, a page takes some 4 MB.
+PAGE = 100
 
 
 def open_client(kubeconfig: Path | None) -> ApiClient:
@@ -59,25 +59,39 @@ class KubeCluster:
         return self._call("GET", path(kind, namespace, name))
 
     def list(self, kind: str, namespace: str, selector: str = "") -> Listed:
-        items: list[Object] = []
         asked = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+        first = self._call("GET", path(kind, namespace), asked)
+        # All pages are of the first one's version.
+        return Listed(self._pages(kind, namespace, asked, first), first["metadata"]["resourceVersion"])
+
+    def _pages(self, kind: str, namespace: str, asked: Mapping[str, str], page: Object) -> Iterator[Object]:
         while True:
-            page = self._call("GET", path(kind, namespace), asked)
-            items += page["items"]
+            yield from page["items"]
             onwards = page["metadata"].get("continue", "")
             if not onwards:
-                return Listed(tuple(items), page["metadata"]["resourceVersion"])
-            asked["continue"] = onwards
+                return
+            page = self._call("GET", path(kind, namespace), {**asked, "continue": onwards})
 
-    def watch(self, kind: str, namespace: str, version: str, selector: str = "") -> Iterator[tuple[str, Object]]:
+    def serves(self, kind: str) -> bool:
+        prefix, plural = PATHS[kind]
+        try:
+            found = self._call("GET", prefix)
+        except NotFound:
+            return False
+        return any(each["name"] == plural for each in found["resources"])
+
+    def watch(
+        self, kind: str, namespace: str, version: str, selector: str = "", for_s: float = WATCH_S
+    ) -> Iterator[tuple[str, Object]]:
+        ends_s = max(1, min(WATCH_S, round(for_s)))
         asked = {
             "watch": "true",
             "resourceVersion": version,
             "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(WATCH_S),
+            "timeoutSeconds": str(ends_s),
             **({"labelSelector": selector} if selector else {}),
         }
-        answer = self._send("GET", path(kind, namespace), asked, None, "json", read_s=WATCH_S + REQUEST_S)
+        answer = self._send("GET", path(kind, namespace), asked, None, "json", read_s=ends_s + REQUEST_S)
         try:
             for line in _lines(answer):
                 event = json.loads(line)
@@ -102,6 +116,11 @@ class KubeCluster:
     def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         self._call("DELETE", path(kind, namespace, name), {}, {**options, "preconditions": {"uid": uid}})
+
+    def apply(self, manifest: Mapping[str, Any]) -> Object:
+        meta = manifest["metadata"]
+        where = path(manifest["kind"], meta["namespace"], meta["name"])
+        return self._call("PATCH", where, {"fieldManager": MANAGER}, manifest, "apply-patch+yaml")
 
     def apply_status(self, manifest: Mapping[str, Any]) -> Object:
         meta = manifest["metadata"]

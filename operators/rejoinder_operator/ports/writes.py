@@ -89,6 +89,11 @@ class Writes:
         return self._cluster.apply_status(manifest)
 
     @_write
+    def route(self, manifest: Mapping[str, Any]) -> None:
+        """A rollout's route, with its weights. Raises Aborted where somebody else has written it."""
+        self._cluster.apply(manifest)
+
+    @_write
     def event(self, manifest: Mapping[str, Any]) -> None:
         """An Event; the same one again is none."""
         with suppress(ClaimTaken):

@@ -103,9 +103,9 @@ class Loops:
             template=template,
             evidence=self._evidence(spec, now) if asked else None,
             asked=asked,
-            living=frozenset(
-                holder(namespace, each["metadata"]["uid"]) for each in self._cache.list("PreferenceLoop", namespace)
-            ),
+            living=frozenset(holder(namespace, each) for each in self._cache.uids("PreferenceLoop", namespace))
+            if any(not claim.outcome for claim in claims)
+            else frozenset(),
             image=self._rules.image,
         )
 

@@ -23,6 +23,7 @@ from rejoinder.rollouts.judging import check_kept
 from rejoinder_operator.api.rollouts import RolloutSpec
 from rejoinder_operator.conditions import Say
 from rejoinder_operator.decide.rollout import Moved, RolloutWorld, changed, decide_rollout, plan_of, verdict_status
+from rejoinder_operator.decide.routes import route_of, weights_of
 from rejoinder_operator.ports.cache import Cache
 from rejoinder_operator.ports.cluster import Object
 from rejoinder_operator.ports.evidence import Evidences
@@ -147,12 +148,33 @@ class Rollouts:
                 fields["verdict"] = verdict_status(world.verdict, now)
         else:
             said = tuple(_settled(say, before) for say in said)
+        if moved.engine is not None:
+            routed, about = self._routed(seen, moved, moved.engine)
+            fields, said = fields | routed, (*said, *about)
         # The table in force after our own write, which is what a person's command must name.
         if world.served is not None:
             arms = self._acts(RolloutSpec.model_validate(seen["spec"]).target.policy).topic.read()
             if arms is not None:
                 fields |= {"generation": arms.generation, "term": arms.term}
         self._statuses.write(seen, fields, said)
+
+    def _routed(self, seen: Object, moved: Moved, engine: Status) -> tuple[dict[str, Any], tuple[Say, ...]]:
+        """The weights to a route, where one is asked for and has others. That it could not be written holds up nothing:
+        the arms table is the truth."""
+        traffic = RolloutSpec.model_validate(seen["spec"]).traffic
+        if traffic is None or "weights" not in moved.shown:
+            return {}, ()
+        weights = weights_of(moved.shown, engine.phase)
+        if seen.get("status", {}).get("routed") == weights:
+            return {}, ()
+        try:
+            self._writes.route(route_of(traffic, seen["metadata"], weights))
+        except Fenced:
+            raise
+        except RejoinderError as error:
+            word = "".join(part.title() for part in error.reason.split("_"))
+            return {}, (Say("Routed", False, word, f"{traffic.kind} {traffic.route} has other weights"),)
+        return {"routed": weights}, (Say("Routed", True, "WeightsWritten"),)
 
     def _show(self, seen: Object, policy: str, before: Status | None, moved: Moved, world: RolloutWorld) -> None:
         meta, after = seen["metadata"], moved.engine

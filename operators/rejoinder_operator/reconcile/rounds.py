@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,8 +10,9 @@ from rejoinder.core.clock import Clock
 
 from rejoinder_operator.api.fields import bare
 from rejoinder_operator.api.rounds import RoundSpec
+from rejoinder_operator.decide.backends import job_seen, kind_of
 from rejoinder_operator.decide.jobs import Pods
-from rejoinder_operator.decide.round import Ended, JobSeen, RoundWorld, decide_round
+from rejoinder_operator.decide.round import Ended, RoundWorld, decide_round
 from rejoinder_operator.ports.cache import Cache, owner_of
 from rejoinder_operator.ports.cluster import Object
 from rejoinder_operator.ports.registry import Registry
@@ -20,10 +21,17 @@ from rejoinder_operator.reconcile.statuses import Statuses, unreadable
 
 
 class Rounds:
-    """owns: nothing. pods: what the installation gives the stages."""
+    """owns: nothing. pods: what the installation gives the stages. served: kinds beside Job that may be made."""
 
     def __init__(
-        self, pods: Pods, cache: Cache, registry: Registry, acting: Acting, statuses: Statuses, clock: Clock
+        self,
+        pods: Pods,
+        cache: Cache,
+        registry: Registry,
+        acting: Acting,
+        statuses: Statuses,
+        clock: Clock,
+        served: Callable[[], frozenset[str]] = frozenset,
     ) -> None:
         self._pods = pods
         self._cache = cache
@@ -31,6 +39,7 @@ class Rounds:
         self._acting = acting
         self._statuses = statuses
         self._clock = clock
+        self._served = served
 
     def reconcile(self, namespace: str, name: str) -> float | None:
         """One look; seconds until the next, None for the resync."""
@@ -44,7 +53,10 @@ class Rounds:
             self._statuses.write(seen, fields, said)
             return None
         now, before = self._clock.now(), seen.get("status", {})
-        decision = decide_round(spec, seen["metadata"], before, self._world(seen, spec, before), now)
+        # One that is over stands for months, and the registry would be asked four things about it at each look.
+        over = bool(before.get("outcome")) or bool(seen["metadata"].get("deletionTimestamp"))
+        world = RoundWorld() if over else self._world(seen, spec, before)
+        decision = decide_round(spec, seen["metadata"], before, world, now)
         for action in decision.actions:
             self._acting.do(action, namespace, now)
         self._statuses.write(seen, decision.status, decision.said)
@@ -54,16 +66,17 @@ class Rounds:
         namespace = seen["metadata"]["namespace"]
         registry, policy, number = self._registry, spec.policy, spec.number
         claim = next((each for each in registry.claims(policy) if each.number == number), None)
-        names = [stage["job"] for stage in before.get("stages", ())]
-        found = [self._cache.get("Job", namespace, name) for name in names]
+        made = [(kind_of(spec.training, stage["name"]), stage["job"]) for stage in before.get("stages", ())]
+        found = [self._cache.get(kind, namespace, name) for kind, name in made]
         loop = self._cache.get("PreferenceLoop", namespace, spec.loop.name)
         return RoundWorld(
             claim=claim,
             ended=self._ended(spec),
             train=registry.train(policy, number),
-            jobs={each["metadata"]["name"]: job_seen(each) for each in found if each is not None},
+            jobs={each["metadata"]["name"]: job_seen(each, owner_of(each)) for each in found if each is not None},
             mismatched=self._mismatched(spec),
             suspended=bool(loop and loop["spec"].get("suspend")),
+            served=self._served(),
             pods=self._pods,
         )
 
@@ -88,20 +101,3 @@ class Rounds:
         if made is not None and made["base_digest"] != bare(spec.base_model.export):
             found.append("base")
         return tuple(found)
-
-
-def job_seen(found: Object) -> JobSeen:
-    """A Job as a round needs it."""
-    status, meta = found.get("status", {}), found["metadata"]
-    holds = {each["type"]: each.get("reason", "") for each in status.get("conditions", ()) if each["status"] == "True"}
-    return JobSeen(
-        name=meta["name"],
-        uid=meta["uid"],
-        owner=owner_of(found),
-        suspended=bool(found["spec"].get("suspend")),
-        started=status.get("startTime") or "",
-        ready=status.get("ready", 0),
-        active=status.get("active", 0),
-        succeeded="Complete" in holds,
-        failed=(holds["Failed"] or "Failed") if "Failed" in holds else "",
-    )

@@ -22,13 +22,11 @@ from rejoinder_operator.reconcile.queue import WorkQueue
 Key = tuple[str, str, str]
 Reconcile = Callable[[str, str], float | None]
 
+OURS = "app.kubernetes.io/managed-by=rejoinder-operator"
 #: Kinds that are watched, with the labels that ours have.
-WATCHED: Mapping[str, str] = {
-    "PreferenceLoop": "",
-    "PolicyRound": "",
-    "PolicyRollout": "",
-    "Job": "app.kubernetes.io/managed-by=rejoinder-operator",
-}
+WATCHED: Mapping[str, str] = {"PreferenceLoop": "", "PolicyRound": "", "PolicyRollout": "", "Job": OURS}
+#: The kind whose looks renew leases, and has workers of its own; and what stands for all others.
+_RENEWING, _OTHERS = "PolicyRollout", ""
 #: Seconds that a worker waits for a key before it looks whether it is to end.
 _WAIT_S = 0.5
 
@@ -36,16 +34,17 @@ _WAIT_S = 0.5
 @dataclass(frozen=True)
 class RunnerRules:
     """namespaces: that are watched, () for all. resync_s: between two whole looks at everything. retry_s: between two
-    renewals of the lease."""
+    renewals of the lease. backends: further kinds, watched where the server has them when leadership begins."""
 
     namespaces: tuple[str, ...]
     workers: int = 4
     resync_s: float = 600.0
     retry_s: float = 2.0
+    backends: tuple[str, ...] = ()
 
 
 class Runner:
-    """owns: the queue and the threads, while it leads."""
+    """owns: the queues and the threads, while it leads."""
 
     def __init__(
         self,
@@ -69,10 +68,16 @@ class Runner:
         self._clock = clock
         self._metrics = metrics
         self._log = log
-        self._queue: WorkQueue[Key] = WorkQueue(clock, jitter)
+        # A canary's lease must not wait for a thousand loops, or for a ledger that is slow to answer them.
+        self._lanes: Mapping[str, WorkQueue[Key]] = {kind: WorkQueue(clock, jitter) for kind in (_RENEWING, _OTHERS)}
         self._ending = threading.Event()
         self._listing = threading.Lock()
         self._listed: set[tuple[str, str]] = set()
+        self._watched = dict(WATCHED)
+
+    def served(self) -> frozenset[str]:
+        """The backends' kinds that are watched."""
+        return frozenset(self._watched) - frozenset(WATCHED)
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop. Raises Fenced when leadership was lost: the process must begin anew."""
@@ -81,8 +86,9 @@ class Runner:
         if stop.is_set():
             self._election.release(self._writes)
             return
+        self._watched |= {kind: OURS for kind in self._rules.backends if self._reads.serves(kind)}
         self._metrics["operator_leads"].set(1)
-        self._log.info("leadership_taken")
+        self._log.info("leadership_taken", kinds=sorted(self._watched))
         threads = self._threads()
         for thread in threads:
             thread.start()
@@ -90,7 +96,8 @@ class Runner:
             self._lead(stop)
         finally:
             self._ending.set()
-            self._queue.close()
+            for lane in self._lanes.values():
+                lane.close()
             self._metrics["operator_leads"].set(0)
             for thread in threads:
                 if thread.name.startswith("worker"):
@@ -102,13 +109,15 @@ class Runner:
             if not self._election.try_once(self._writes):
                 self._log.warning("leadership_lost")
                 raise Fenced("this process does not lead any more")
-            self._metrics["operator_queue"].set(len(self._queue))
+            self._metrics["operator_queue"].set(sum(len(lane) for lane in self._lanes.values()))
 
     def _threads(self) -> list[threading.Thread]:
         """Watches are daemons: one that waits for a silent server ends with the process."""
-        watches = [(kind, where) for kind in WATCHED for where in self._rules.namespaces or ("",)]
+        watches = [(kind, where) for kind in self._watched for where in self._rules.namespaces or ("",)]
         workers = [
-            threading.Thread(target=self._work, name=f"worker-{n}", daemon=True) for n in range(self._rules.workers)
+            threading.Thread(target=self._work, args=(lane,), name=f"worker-{kind}-{n}", daemon=True)
+            for kind, lane in self._lanes.items()
+            for n in range(self._rules.workers)
         ]
         return [
             threading.Thread(target=self._watch, args=pair, name="watch", daemon=True) for pair in watches
@@ -130,16 +139,20 @@ class Runner:
                 self._ending.wait(self._rules.retry_s)
 
     def _list_and_watch(self, kind: str, namespace: str) -> None:
-        selector = WATCHED[kind]
+        selector = self._watched[kind]
         listed = self._reads.list(kind, namespace, selector)
-        items = [{**item, "kind": kind} for item in listed.items]
-        gone = self._cache.replace(kind, items, namespace)
+        seen = {}
+        for item in listed.items:
+            # A resync looks at parents of their own; a child's counts where a watch has missed it.
+            news = self._cache.put(kind, {**item, "kind": kind})
+            seen[_key(item)] = _owners(item) if news else ()
+        gone = self._cache.keep(kind, seen.keys(), namespace)
         self._synced(kind, namespace)
-        for item in (*items, *gone):
-            self._add(kind, item)
+        for key, whose in (*seen.items(), *((_key(item), _owners(item)) for item in gone)):
+            self._add(kind, key, whose)
         version, until = listed.version, time.monotonic() + self._rules.resync_s
-        while not self._ending.is_set() and time.monotonic() < until:
-            for what, found in self._reads.watch(kind, namespace, version, selector):
+        while not self._ending.is_set() and (left := until - time.monotonic()) > 0:
+            for what, found in self._reads.watch(kind, namespace, version, selector, left):
                 version = found["metadata"]["resourceVersion"]
                 if self._ending.is_set():
                     return
@@ -153,11 +166,11 @@ class Runner:
         with self._listing:
             fresh = (kind, where) not in self._listed
             self._listed.add((kind, where))
-            ready = fresh and all((each, where) in self._listed for each in WATCHED)
+            ready = fresh and all((each, where) in self._listed for each in self._watched)
         if ready:
-            for each in WATCHED:
-                for item in self._cache.list(each, where):
-                    self._add(each, item)
+            for each in self._watched:
+                for key in self._cache.keys(each, where):
+                    self._add(each, key, ())
 
     def _take_up(self, kind: str, what: str, found: Object) -> None:
         meta = found["metadata"]
@@ -165,25 +178,26 @@ class Runner:
             self._cache.drop(kind, meta["namespace"], meta["name"], meta["uid"])
         else:
             self._cache.put(kind, found)
-        self._add(kind, found)
+        self._add(kind, _key(found), _owners(found))
 
-    def _add(self, kind: str, found: Object) -> None:
+    def _add(self, kind: str, key: tuple[str, str], whose: tuple[tuple[str, str], ...]) -> None:
         """The object itself, and whose child it is; not before every kind around it was listed: without its rollouts a
         loop would think that it has none."""
-        meta = found["metadata"]
-        where = meta["namespace"] if self._rules.namespaces else ""
+        namespace, name = key
+        where = namespace if self._rules.namespaces else ""
         with self._listing:
-            if any((each, where) not in self._listed for each in WATCHED):
+            if any((each, where) not in self._listed for each in self._watched):
                 return
-        if kind in self._reconcilers:
-            self._queue.add((kind, meta["namespace"], meta["name"]))
-        for owner in meta.get("ownerReferences", ()):
-            if owner.get("controller") and owner["kind"] in self._reconcilers:
-                self._queue.add((owner["kind"], meta["namespace"], owner["name"]))
+        for of, called in ((kind, name), *whose):
+            if of in self._reconcilers:
+                self._lane(of).add((of, namespace, called))
 
-    def _work(self) -> None:
+    def _lane(self, kind: str) -> WorkQueue[Key]:
+        return self._lanes[_RENEWING if kind == _RENEWING else _OTHERS]
+
+    def _work(self, lane: WorkQueue[Key]) -> None:
         while not self._ending.is_set():
-            key = self._queue.take(_WAIT_S)
+            key = lane.take(_WAIT_S)
             if key is not None:
                 self._look(key)
 
@@ -195,7 +209,7 @@ class Runner:
         except Exception as error:
             reason = getattr(error, "reason", "INTERNAL")
             self._metrics["reconcile_errors_total"].labels(kind, reason).inc()
-            pause = self._queue.failed(key)
+            pause = self._lane(kind).failed(key)
             if isinstance(error, RejoinderError):
                 self._log.warning(
                     "look_failed", kind=kind, namespace=namespace, name=name, reason=reason, again_s=pause
@@ -203,7 +217,17 @@ class Runner:
             else:
                 self._log.error("look_failed", error, kind=kind, namespace=namespace, name=name)
         else:
-            self._queue.done(key)
+            self._lane(kind).done(key)
             if again_s is not None:
-                self._queue.add(key, again_s)
+                self._lane(kind).add(key, again_s)
         self._metrics["reconcile_s"].labels(kind).observe(self._clock.monotonic() - began)
+
+
+def _key(found: Object) -> tuple[str, str]:
+    return found["metadata"]["namespace"], found["metadata"]["name"]
+
+
+def _owners(found: Object) -> tuple[tuple[str, str], ...]:
+    """(kind, name) of the controller, () without one."""
+    references = found["metadata"].get("ownerReferences", ())
+    return tuple((each["kind"], each["name"]) for each in references if each.get("controller"))

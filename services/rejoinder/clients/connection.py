@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,9 +53,15 @@ def token_in(file: Path | None) -> str | Path:
     return "" if file is None else file
 
 
+#: Each replica's health is watched, and who is not serving is not called.
+_WATCHING = json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}})
+
+
 @dataclass(frozen=True)
 class Connection:
-    """target: `host:port`, or `dns:///headless.service:port` to spread calls over its replicas.
+    """target: `host:port`, or `dns:///headless.service:port` to spread calls over its replicas. A target with a scheme
+    says that each address is one replica: one that says it is not serving gets no calls, before it is gone. Behind a
+    proxy an address is all of them; name it without.
 
     token: bearer token; or the file it stands in, read at each try (a projected service account token rotates); or a
     function that returns the present one.
@@ -87,6 +94,8 @@ class Connection:
             ("grpc.keepalive_time_ms", 60_000),
             ("grpc.max_receive_message_length", 64 * 1024 * 1024),
         ]
+        if "://" in self.target or self.target.startswith(("ipv4:", "ipv6:")):
+            out.append(("grpc.service_config", _WATCHING))
         if self.tls is not None and self.tls.server_name:
             out.append(("grpc.ssl_target_name_override", self.tls.server_name))
         return out

@@ -19,6 +19,8 @@ _BY_REASON = {
 }
 _BY_STATUS = {
     "UNAVAILABLE": errors.Unavailable,
+    # Not by us, or there would be no answer to read: a server that ended cut the call off.
+    "CANCELLED": errors.Unavailable,
     "DEADLINE_EXCEEDED": errors.DeadlineExceeded,
     "RESOURCE_EXHAUSTED": errors.ResourceExhausted,
     "INVALID_ARGUMENT": errors.InvalidArgument,
@@ -31,10 +33,18 @@ _BY_STATUS = {
 }
 
 
+#: In the metadata of an error that no server has seen the call of: it may be sent again whatever it does.
+UNSENT = {"sent": "no"}
+#: How gRPC begins what it says when no connection could carry a call.
+_UNSENT_TEXTS = ("connections to all backends failing", "failed to connect to all addresses", "DNS resolution failed")
+
+
 def error_of(failure: grpc.RpcError) -> RejoinderError:
     """The error of a failed call. Without details (a proxy, a lost connection) the status says the class."""
     status = failure.code().name
     info, delay_s = _details(failure)
+    if info is None and status == "UNAVAILABLE" and (failure.details() or "").startswith(_UNSENT_TEXTS):
+        return _made(errors.Unavailable, failure.details(), None, {"grpc_status": status, **UNSENT})
     if info is None:
         return _made(_BY_STATUS.get(status, RejoinderError), failure.details() or status, None, {"grpc_status": status})
     cls = _BY_REASON.get(info.reason) or _BY_STATUS.get(status, RejoinderError)

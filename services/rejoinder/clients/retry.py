@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from rejoinder.clients.connection import Connection
+from rejoinder.clients.errors import UNSENT
 from rejoinder.core.errors import (
     Draining,
     FailedPrecondition,
@@ -20,7 +21,7 @@ class Retries:
     """The tries of one call. owns: how many there were.
 
     idempotent: a call that may have been executed may be sent again. A call that is not is sent again only when the
-    server said that it did not begin.
+    server said that it did not begin, or where none has seen it.
     """
 
     def __init__(self, connection: Connection, idempotent: bool, deadline: float, rng: random.Random) -> None:
@@ -45,6 +46,8 @@ class Retries:
     def _may_repeat(self, error: RejoinderError) -> bool:
         if isinstance(error, FailedPrecondition) or (isinstance(error, Quota) and error.retry_after_s is None):
             return False
+        if error.metadata.items() >= UNSENT.items():
+            return True
         if isinstance(error, (ResourceExhausted, Loading, Draining)):
             return self._idempotent or error.reason != "RESOURCE_EXHAUSTED"
         return self._idempotent and isinstance(error, Unavailable)

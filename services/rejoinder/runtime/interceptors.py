@@ -149,13 +149,15 @@ class Interceptors:
 class Handlers(grpc.GenericRpcHandler):
     """The methods of a server, filled when the room has been built: before that they answer LOADING, at drain DRAINING.
 
-    Stands in for a server in the generated `add_…Servicer_to_server`. owns: the methods and the state.
+    Stands in for a server in the generated `add_…Servicer_to_server`. owns: the methods, the state and how many calls
+    have begun.
     """
 
     def __init__(self, interceptors: Interceptors) -> None:
         self._interceptors = interceptors
         self._methods: dict[str, grpc.RpcMethodHandler] = {}
         self.services: list[str] = []
+        self.begun = 0
         self.state: RejoinderError | None = Loading("models are being loaded", retry_after_s=1.0)
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[grpc.GenericRpcHandler]) -> None:
@@ -177,6 +179,7 @@ class Handlers(grpc.GenericRpcHandler):
         self.state = Draining("the server is shutting down", retry_after_s=1.0)
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        self.begun += 1
         if self.state is not None and not details.method.startswith("/grpc."):
             return _refusing(self.state)
         return self._methods.get(details.method)

@@ -1,5 +1,5 @@
-"""A server's life: bind, load, warm up, SERVING; then NOT_SERVING, stop accepting, wait up to the grace, cancel the
-rest and say how many, end the background, flush, close, metrics last.
+"""A server's life: bind, load, warm up, SERVING; then NOT_SERVING, let callers leave, stop accepting, wait up to the
+grace, cancel the rest and say how many, end the background, flush, close, metrics last.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 #: Seconds that the last answers get to leave the socket; health watchers hold their streams open for as long.
 _LAST_BYTES_S = 1.0
+#: Seconds without a new call after which all callers have left: of those that watch health, who on a busy machine may
+#: hear late and call seldom, and where nobody does.
+_WATCHED_S, _UNWATCHED_S = 1.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,19 @@ class Room:
     close: Callable[[], Awaitable[None]] | None = None
 
 
+class _Health(health_aio.HealthServicer):
+    """watchers: streams of callers that want to hear when we stop."""
+
+    watchers = 0
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: grpc.aio.ServicerContext) -> None:
+        self.watchers += 1
+        try:
+            await super().Watch(request, context)
+        finally:
+            self.watchers -= 1
+
+
 class Server:
     """owns: the sockets, who may call, the room and its background tasks.
 
@@ -79,7 +95,7 @@ class Server:
         self._admission = Admission(settings.max_in_flight, settings.retry_after_s, chassis.metrics)
         self._auth = authenticator(settings.auth, settings.host, self._keeps_old("credentials_not_read"), chassis.clock)
         self._handlers = Handlers(self._interceptors())
-        self._health = health_aio.HealthServicer()
+        self._health = _Health()
         self._room = Room()
         self._ending = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -108,6 +124,7 @@ class Server:
         await self._set_health(_NOT_SERVING)
         if self._settings.ready_file is not None:
             self._settings.ready_file.unlink(missing_ok=True)
+        await self._let_leave()
         await self._end_calls()
         await self._end_background()
         await self._last("flush", self._room.flush)
@@ -169,6 +186,19 @@ class Server:
             self.failure = error
             self._log.error("background_failed", error, reason=getattr(error, "reason", "INTERNAL"))
             self.failed.set()
+
+    async def _let_leave(self) -> None:
+        """Takes calls for as long as some come, within leave_s: gRPC cuts off what crosses its goodbye on the way."""
+        clock, handlers = self._chassis.clock, self._handlers
+        if handlers.state is not None:
+            return
+        quiet_s = _WATCHED_S if self._health.watchers else _UNWATCHED_S
+        began = since = clock.monotonic()
+        before = handlers.begun
+        while (now := clock.monotonic()) < began + self._settings.leave_s and now < since + quiet_s:
+            await asyncio.sleep(_UNWATCHED_S / 4)
+            if handlers.begun != before:
+                before, since = handlers.begun, clock.monotonic()
 
     async def _end_calls(self) -> None:
         self._handlers.drain()

@@ -135,6 +135,9 @@ class ServerSettings(Theme):
     """Prometheus port on the same host; 0 takes a free one, unset opens none."""
     grace_s: float = Field(default=20.0, ge=0)
     """Seconds that running calls get after SIGTERM; must be below the pod's terminationGracePeriodSeconds (30)."""
+    leave_s: float = Field(default=2.0, ge=0)
+    """Seconds that callers get to leave after SIGTERM, while calls are still taken: those that watch health go at once,
+    and nobody's call is lost between their last send and our refusal. A server that nobody calls waits for nobody."""
     max_message_bytes: int = Field(default=16 * 1024 * 1024, ge=1024)
     """A larger request is refused as TOO_LONG; bounds the memory of one call."""
     max_in_flight: int = Field(default=256, ge=1)

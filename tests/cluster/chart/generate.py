@@ -85,6 +85,8 @@ SAID: dict[tuple[str, ...], Mapping[str, Any]] = {
     ("triton", "sharedMemory"): _QUANTITY,
     ("ledger", "replicas"): {"enum": [0, 1]},
     ("embedded", "policies"): {"type": "integer", "minimum": 1, "maximum": 16},
+    ("argo", "interval"): _SECONDS,
+    ("verdicts", "callers"): _LIST,
     ("operator", "watchNamespaces"): {"type": "array", "items": {"type": "string"}},
     ("triton", "args"): {"type": "array", "items": {"type": "string"}},
     ("podDisruptionBudget", "maxUnavailable"): {"anyOf": [{"type": "integer"}, {"type": "string", "pattern": "%$"}]},

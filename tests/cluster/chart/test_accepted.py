@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.chart.rendered import NAMES, Object, of_kind, pods, rendered
+from tests.cluster.foreign.crds import installed
 
 apiserver = pytest.importorskip("tests.cluster.apiserver", reason="the API server of tests/cluster is not in this tree")
 
@@ -36,7 +37,12 @@ PATHS = {
     "StatefulSet": "apps/v1/statefulsets",
 }
 #: Rendered and no more: their CRDs come with other people's programs.
-FOREIGN = {"Certificate", "KafkaUser", "PodMonitor", "PrometheusRule", "ScaledObject", "ServiceMonitor"}
+RENDERED = {"Certificate", "KafkaUser", "PodMonitor", "PrometheusRule", "ScaledObject", "ServiceMonitor"}
+#: Of other people's programs too, with their CRDs.
+FOREIGN = {
+    "AnalysisTemplate": "argoproj.io/v1alpha1/analysistemplates",
+    "MetricTemplate": "flagger.app/v1beta1/metrictemplates",
+}
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
 
 
@@ -51,7 +57,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def where(thing: Object) -> str:
-    group, _, plural = PATHS[thing["kind"]].rpartition("/")
+    group, _, plural = (PATHS | FOREIGN)[thing["kind"]].rpartition("/")
     root = "/api" if group == "v1" else "/apis"
     space = "" if thing["kind"].startswith("Cluster") else f"/namespaces/{thing['metadata'].get('namespace', 'ns')}"
     return f"{root}/{group}{space}/{plural}"
@@ -67,7 +73,7 @@ def apply(server: Any, thing: Object, dry: bool) -> Any:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_object_is_taken(server: Any, name: str) -> None:
     for thing in rendered(name):
-        if thing["kind"] in FOREIGN:
+        if thing["kind"] in RENDERED | FOREIGN.keys():
             continue
         answer = apply(server, thing, dry=True)
         label = f"{thing['kind']}/{thing['metadata']['name']}"
@@ -124,7 +130,20 @@ def test_an_upgrade_changes_nothing_that_cannot_be_changed(server: Any) -> None:
             assert answer.status in (200, 201), f"{thing['metadata']['name']}: {answer.body.get('message')}"
 
 
+def test_templates_of_others_are_taken_where_their_kinds_are(server: Any) -> None:
+    """Argo Rollouts' and Flagger's own schemas; the control has a field that they do not."""
+    installed(server, "analysistemplates.argoproj.io", "metrictemplates.flagger.app")
+    found = of_kind(rendered("gpu"), *FOREIGN)
+    assert {thing["kind"] for thing in found} == FOREIGN.keys()
+    for thing in found:
+        answer = apply(server, thing, dry=True)
+        assert answer.status == 201, answer.body.get("message")
+        odd = {**thing, "spec": {**thing["spec"], "qwery": "1"}}
+        answer = apply(server, odd, dry=True)
+        assert (answer.status, "qwery" in answer.body["message"]) == (500, True) or answer.status in (400, 422)
+
+
 def test_kinds_that_no_server_looks_at_here_are_these() -> None:
     kinds = {thing["kind"] for name in NAMES for thing in rendered(name)}
-    assert kinds - set(PATHS) <= FOREIGN
-    assert of_kind(rendered("production"), *FOREIGN)
+    assert kinds - set(PATHS) - FOREIGN.keys() <= RENDERED
+    assert of_kind(rendered("production"), *RENDERED)

@@ -196,7 +196,7 @@ def paths_in(value: Any) -> list[Path]:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "embedded"])
 def test_a_pod_lives_longer_than_its_drain(name: str, tmp_path: Path) -> None:
-    """preStop, calls, what runs beside them, the spool: the order of runtime/server.py."""
+    """preStop, callers that leave, calls, what runs beside them, the spool: the order of runtime/server.py."""
     objects = rendered(name)
     for label, pod in pods(objects):
         process = component(pod)
@@ -205,7 +205,7 @@ def test_a_pod_lives_longer_than_its_drain(name: str, tmp_path: Path) -> None:
         settings = loaded(objects, process, tmp_path)
         stop = pod["spec"]["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
         drain = getattr(getattr(settings, "record", None), "drain_s", 0.0)
-        least = stop + 2 * settings.server.grace_s + drain
+        least = stop + settings.server.leave_s + 2 * settings.server.grace_s + drain
         assert least < pod["spec"]["terminationGracePeriodSeconds"] <= least + 15, label
 
 

@@ -10,7 +10,8 @@ from rejoinder.registry.claims import Claim
 from rejoinder_operator.conditions import stamp
 from rejoinder_operator.decide import round as rounds
 from rejoinder_operator.decide.actions import CloseNumber, CreateChild, Decision, DeleteChild
-from rejoinder_operator.decide.round import Ended, JobSeen, RoundWorld, decide_round
+from rejoinder_operator.decide.backends import JobSeen
+from rejoinder_operator.decide.round import Ended, RoundWorld, decide_round
 
 from tests.operator.decide.test_jobs import META, TRAIN, spec
 
@@ -47,6 +48,7 @@ ROWS: dict[str, Decision] = {
     "abort": decided(ran("prepare"), stages=[stage("prepare")], meta={"annotations": {rounds.ABORT: "1"}}),
     "wrong_digest": decided(mismatched=("stable",)),
     "suspended": decided(suspended=True),
+    "no_backend": decided(stages=[PREPARED], training={"backend": "jobset"}),
     "begin": decided(),
     "create": decided(stages=[stage("prepare")]),
     "foreign": decided(ran("prepare", owner="u9"), stages=[stage("prepare")]),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from rejoinder.core.errors import Fenced
+from rejoinder.core.errors import Fenced, PermissionDenied
 from rejoinder.registry.claims import claims
 from rejoinder.rollout.state import WriteArms
 from rejoinder_operator.ports.writes import WRITES
 
-from tests.operator.world import GOOD, NEW, Process, World
+from tests.operator.world import GOOD, NEW, TRAFFIC, Process, World
 from tests.rollouts.world import Taste
 
 
@@ -44,6 +44,39 @@ def test_evidence_becomes_a_round_a_version_and_a_promotion(world: World) -> Non
     assert world.status("PolicyRound", "assist-r0001")["outcome"] == "published"
 
 
+def backends(world: World, kind: str = "HTTPRoute") -> dict[str, int]:
+    (route,) = world.cluster.all(kind)
+    (rule,) = route["spec"]["rules"]
+    return {each["name"]: each["weight"] for each in rule["backendRefs"]}
+
+
+def test_a_route_follows_the_arms_and_after_a_promotion_everybody_is_on_the_canary(world: World) -> None:
+    world.traffic = TRAFFIC
+    world.begin()
+    process = world.live(world.process(), lambda: bool(world.cluster.all("HTTPRoute")) and backends(world)["green"] > 0)
+    assert backends(world) == {"blue": 50, "green": 50}
+    world.live(process, lambda: over(world))
+    assert backends(world) == {"blue": 0, "green": 100}
+    status = world.status("PolicyRollout", "assist-r0001")
+    assert status["routed"] == {"stable": 0, "canary": 100}
+    process.passed.clear()
+    process.look()
+    assert ("after", "route") not in process.passed
+
+
+def test_a_route_that_cannot_be_written_holds_up_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(manifest: object) -> None:
+        raise PermissionDenied("no such right")
+
+    world.traffic = TRAFFIC
+    monkeypatch.setattr(world.cluster, "apply", refused)
+    world.begin()
+    world.live(world.process(), lambda: over(world))
+    assert world.inner.served.version == NEW.version
+    told = {each["type"]: each for each in world.status("PolicyRollout", "assist-r0001")["conditions"]}
+    assert (told["Routed"]["status"], told["Routed"]["reason"]) == ("False", "PermissionDenied")
+
+
 def test_a_harmful_version_goes_back_and_is_not_tried_again(world: World) -> None:
     world.inner.tastes[NEW.version] = Taste(pleased=0.4)
     world.begin()
@@ -61,6 +94,7 @@ def test_a_harmful_version_goes_back_and_is_not_tried_again(world: World) -> Non
 def test_every_write_is_passed_in_these_lives(world: World) -> None:
     """A new write that no life passes would be killed nowhere: it fails here."""
     world.inner.tastes[NEW.version] = Taste(pleased=0.4)
+    world.traffic = TRAFFIC
     world.begin()
     process = world.process()
     world.live(process, lambda: over(world))
@@ -73,6 +107,7 @@ def test_every_write_is_passed_in_these_lives(world: World) -> None:
 def test_killed_at_a_write_on_the_way_to_a_promotion_it_goes_on_and_ends_once(
     world: World, name: str, side: str
 ) -> None:
+    world.traffic = TRAFFIC
     world.begin()
     process = world.process((side, name))
     world.live(process, lambda: over(world))

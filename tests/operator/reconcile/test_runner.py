@@ -17,7 +17,7 @@ from rejoinder_operator.reconcile.election import Election, ElectionRules
 from rejoinder_operator.reconcile.runner import Runner, RunnerRules
 
 from tests.operator.double import FakeCluster
-from tests.operator.world import LOOP, World
+from tests.operator.world import LOOP, ROLLOUT, World
 from tests.rollouts.world import silent
 
 PATIENCE_S = 30.0
@@ -25,7 +25,7 @@ PATIENCE_S = 30.0
 
 class Watched(FakeCluster):
     """A server whose watches wait, and whose lists can be held back. fails: what the next watches of loops raise, the
-    first after `meanwhile`. watching: set when one does not."""
+    first after `meanwhile`. watching: set when one does not. watched: kinds that were listed."""
 
     def __init__(self) -> None:
         super().__init__(ManualClock())
@@ -33,13 +33,17 @@ class Watched(FakeCluster):
         self.fails: list[Exception] = []
         self.ended, self.watching = threading.Event(), threading.Event()
         self.meanwhile: Callable[[], None] | None = None
+        self.watched: set[str] = set()
 
     def list(self, kind: str, namespace: str, selector: str = "") -> Any:
+        self.watched.add(kind)
         if kind in self.held:
             assert self.held[kind].wait(PATIENCE_S)
         return super().list(kind, namespace, selector)
 
-    def watch(self, kind: str, namespace: str, version: str, selector: str = "") -> Iterator[tuple[str, Any]]:
+    def watch(
+        self, kind: str, namespace: str, version: str, selector: str = "", for_s: float = 300.0
+    ) -> Iterator[tuple[str, Any]]:
         if kind == "PreferenceLoop" and self.fails:
             if self.meanwhile is not None:
                 self.meanwhile()
@@ -60,13 +64,16 @@ def cluster(world: World) -> Iterator[Watched]:
 
 
 def running(
-    world: World, look: Callable[[str, str], float | None], cache: Cache
+    world: World,
+    look: Callable[[str, str], float | None],
+    cache: Cache,
+    rules: RunnerRules = RunnerRules((), workers=2, retry_s=0.01),
+    **more: Callable[[str, str], float | None],
 ) -> tuple[threading.Thread, threading.Event]:
     process, stop = world.process(), threading.Event()
     election = Election(ElectionRules("team", "op", "a", retry_s=0.01), world.cluster, SystemClock())
     process.writes.guard = election.guard
-    rules = RunnerRules((), workers=2, retry_s=0.01)
-    looks = {"PreferenceLoop": look}
+    looks = {"PreferenceLoop": look, **more}
     runner = Runner(
         rules, world.cluster, cache, election, process.writes, looks, SystemClock(), Metrics(), silent(), Random(1)
     )
@@ -118,6 +125,46 @@ def test_an_object_that_cannot_be_decided_holds_up_nobody(world: World, cluster:
         stop.set()
         thread.join(PATIENCE_S)
     assert not thread.is_alive()
+
+
+def test_a_rollouts_look_waits_for_no_loop(world: World, cluster: Watched) -> None:
+    """Two workers hang at a ledger that does not answer; the canary's lease is renewed meanwhile."""
+    for number in range(3):
+        world.make("PreferenceLoop", f"loop-{number}", LOOP)
+    world.make("PolicyRollout", "canary", ROLLOUT)
+    hanging, let_go, renewed = threading.Semaphore(0), threading.Event(), threading.Event()
+
+    def look(namespace: str, name: str) -> None:
+        hanging.release()
+        assert let_go.wait(PATIENCE_S)
+
+    def renew(namespace: str, name: str) -> None:
+        assert all(hanging.acquire(timeout=PATIENCE_S) for _ in range(2))
+        renewed.set()
+
+    thread, stop = running(world, look, Cache(), PolicyRollout=renew)
+    try:
+        assert renewed.wait(PATIENCE_S)
+        assert not let_go.is_set()
+    finally:
+        let_go.set()
+        stop.set()
+        thread.join(PATIENCE_S)
+
+
+def test_a_backends_kind_is_watched_where_the_server_has_it(world: World, cluster: Watched) -> None:
+    cluster.served = {"JobSet"}
+    rules = RunnerRules((), workers=1, retry_s=0.01, backends=("JobSet", "TrainJob"))
+    looked = threading.Event()
+    world.make("PreferenceLoop", "assist", LOOP)
+    thread, stop = running(world, lambda *_: looked.set(), Cache(), rules)
+    try:
+        # Looked at once every kind was listed.
+        assert looked.wait(PATIENCE_S)
+        assert (cluster.watched & {"JobSet", "TrainJob"}) == {"JobSet"}
+    finally:
+        stop.set()
+        thread.join(PATIENCE_S)
 
 
 @pytest.mark.parametrize("error", [Expired("410"), Unavailable("away"), KeyError("metadata")])
