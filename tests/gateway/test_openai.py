@@ -67,7 +67,7 @@ class World:
         self.requests: list[httpx.Request] = []
         self.answers: dict[str, tuple[int, bytes]] = {}
         self.hangs = asyncio.Event()
-        client = httpx.AsyncClient(transport=httpx.MockTransport(self._answer), trust_env=False)
+        wire = httpx.MockTransport(self._answer)
         meter = Meter(self.metrics, None)  # type: ignore[arg-type]
         view = ArmsView(ArmsTable("assist", stable=Version("base", "b"), holdout_share=0), self.clock)
         self.known = Known({})
@@ -75,7 +75,7 @@ class World:
         self.known.listed(["base", "r1", "other"])
         kind = CanaryDrawing if canary else Drawing
         drawing = kind(view, self.known, AssignmentCounter("e"), self.spool, meter, self.clock)  # type: ignore[arg-type]
-        server = OpenAiServer(client, "http://upstream/v1/", theme.key_file, meter)
+        server = OpenAiServer(wire, "http://upstream/v1/", theme.key_file, meter)
         marker, names = Marker(None), frozenset({"assist"})
         self.forward = Forward(server, drawing, self.known, self.spool, marker, meter, self.clock, names, theme)  # type: ignore[arg-type]
 

@@ -24,7 +24,7 @@ from rejoinder.gateway.guard import TRACE, Guard
 from rejoinder.gateway.marks import Marker
 from rejoinder.gateway.meter import Meter
 from rejoinder.gateway.models import Models
-from rejoinder.gateway.openai import Forward, OpenAiServer, client_of, watch
+from rejoinder.gateway.openai import Forward, OpenAiServer, watch, wire_of
 from rejoinder.gateway.policy import PolicyUpstream
 from rejoinder.gateway.rerank import Rerank
 from rejoinder.gateway.server import HttpServer, bind
@@ -101,8 +101,8 @@ async def _before_openai(settings: GatewaySettings, chassis: Chassis, marker: Ma
     spool = Spool(record.spool, SpoolSettings(max_bytes=record.spool_max_bytes), sender, meter.no_room)
     meter.watch(view, spool)
     counter = AssignmentCounter(uuid7(clock.now()))
-    client = client_of(theme)
-    server = OpenAiServer(client, theme.url, theme.key_file, meter)
+    wire = wire_of(theme)
+    server = OpenAiServer(wire, theme.url, theme.key_file, meter, theme.connect_s)
     drawing = Drawing(view, known, counter, spool, meter, clock)
     names = frozenset(_names(settings))
     upstream = Forward(server, drawing, known, spool, marker, meter, clock, names, theme)
@@ -120,7 +120,7 @@ async def _before_openai(settings: GatewaySettings, chassis: Chassis, marker: Ma
         chassis.log.info("spool_drained", empty=empty, bytes=spool.waiting_bytes)
 
     async def close() -> None:
-        await client.aclose()
+        await wire.aclose()
         await asyncio.to_thread(spool.close)
         sender.close()
 

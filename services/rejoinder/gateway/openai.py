@@ -29,6 +29,7 @@ from rejoinder.gateway.guard import TRACE, Answer, HttpCall, Stream
 from rejoinder.gateway.marks import FIELD, Marker, Marks
 from rejoinder.gateway.meter import Meter
 from rejoinder.gateway.settings import OpenAiUpstream
+from rejoinder.gateway.wire import Wire
 from rejoinder.runtime.logging import EventLog
 from rejoinder.runtime.spool import Spool
 
@@ -37,32 +38,32 @@ _MAX_BODY, _MAX_ERROR = 64 * 1024 * 1024, 64 * 1024
 #: Seconds that an idle connection to the server is kept: less than servers keep theirs (vLLM, uvicorn: 5), or a request
 #: meets its end.
 _IDLE_S = 4.0
+#: Seconds to list its models.
+_LIST_S = 5.0
 #: Statuses by which a server says that it did not begin: no attempt, as a full queue of ours is none.
 _NOT_BEGUN = frozenset({408, 429, 503})
 #: Statuses that are about our own credentials or address, which no caller can mend.
 _OURS = frozenset({401, 403, 407})
 
 
-def client_of(settings: OpenAiUpstream) -> httpx.AsyncClient:
+def wire_of(settings: OpenAiUpstream) -> Wire:
     """No proxy of the environment and no redirect: words go where the settings say."""
-    limits = httpx.Limits(
-        max_connections=settings.max_connections,
-        max_keepalive_connections=settings.max_connections,
-        keepalive_expiry=_IDLE_S,
-    )
-    # How long an answer may take is the caller's and the guard's matter.
-    timeout = httpx.Timeout(None, connect=settings.connect_s, pool=settings.connect_s)
-    return httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False, follow_redirects=False)
+    return Wire(settings.max_connections, _IDLE_S)
 
 
 class OpenAiServer:
-    """Requests to the server. owns: nothing; the client is closed by whoever made it."""
+    """Requests to the server. owns: nothing; the wire is closed by whoever made it. connect_s: seconds to connect."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str, key_file: Path | None, meter: Meter) -> None:
-        self._client = client
-        self._url = url.rstrip("/")
+    def __init__(
+        self, wire: httpx.AsyncBaseTransport, url: str, key_file: Path | None, meter: Meter, connect_s: float = 2.0
+    ) -> None:
+        self._wire = wire
+        self._chat = httpx.URL(f"{url.rstrip('/')}/chat/completions")
+        self._models = httpx.URL(f"{url.rstrip('/')}/models")
         self._key_file = key_file
         self._meter = meter
+        # How long an answer may take is the caller's and the guard's matter.
+        self._patient = {"timeout": {"connect": connect_s, "pool": connect_s, "read": None}}
 
     async def chat(self, body: dict[str, Any], request_id: str) -> httpx.Response:
         """The response as far as its headers. Raises Unavailable where nobody answers, QueueFull where every
@@ -73,9 +74,9 @@ class OpenAiServer:
             raise Unavailable("the server's key cannot be read now", retry_after_s=1.0) from None
         content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         headers = {"content-type": "application/json", "x-request-id": request_id, **own}
-        request = self._client.build_request("POST", f"{self._url}/chat/completions", content=content, headers=headers)
+        request = httpx.Request("POST", self._chat, content=content, headers=headers, extensions=self._patient)
         try:
-            return await self._client.send(request, stream=True)
+            return await self._wire.handle_async_request(request)
         except httpx.PoolTimeout:
             raise QueueFull("every connection to the server behind the gateway is in use", retry_after_s=1.0) from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -89,13 +90,24 @@ class OpenAiServer:
 
     async def models(self) -> list[str]:
         """Names of its models. Raises httpx.HTTPError, ValueError."""
-        response = await self._client.get(f"{self._url}/models", headers=self._headers(), timeout=5.0)
-        response.raise_for_status()
-        said = response.json()
-        return [each["id"] for each in said["data"] if isinstance(each["id"], str)]
+        times = {"timeout": dict.fromkeys(("connect", "pool", "read"), _LIST_S)}
+        request = httpx.Request("GET", self._models, headers=self._headers(), extensions=times)
+        response = await self._wire.handle_async_request(request)
+        try:
+            body = await response.aread()
+        finally:
+            await response.aclose()
+        if response.status_code != 200:
+            raise ValueError(f"the server answered {response.status_code}")
+        return [each["id"] for each in json.loads(body)["data"] if isinstance(each["id"], str)]
 
     def _headers(self) -> dict[str, str]:
-        headers = {"accept-encoding": "identity", "traceparent": TRACE.get()}
+        headers = {
+            "accept": "*/*",
+            "user-agent": "rejoinder",
+            "accept-encoding": "identity",
+            "traceparent": TRACE.get(),
+        }
         if self._key_file is not None:
             headers["authorization"] = f"Bearer {self._key_file.read_text(encoding='utf-8').strip()}"
         return {name: value for name, value in headers.items() if value}
