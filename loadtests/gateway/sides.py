@@ -18,7 +18,8 @@ LITELLM = ROOT / ".venvs" / "litellm" / "bin" / "python"
 #: What its manual offers for speed (`docs/proxy/server_tuning`, `docs/proxy/cli`): a worker a core, or one, or Granian.
 SETTINGS: Sequence[Sequence[str]] = (
     ("--num_workers", "1"),
-    ("--num_workers", "2"),
+    # A worker that a busy machine keeps waiting is alive all the same.
+    ("--num_workers", "2", "--timeout_worker_healthcheck", "60"),
     ("--run_granian", "--num_workers", "2"),
 )
 
