@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ from loadtests.work.reach import Reach
 HOLDS = 0.99
 #: Callers, and requests, of the search for LiteLLM's best setting.
 CALLERS, _WARM, _ASKED = 16, 50, 300
+#: Share of a core below which a server is idle, seconds between two looks, and seconds that it may take to be so.
+_IDLE, _LOOK_S, _SETTLE_S = 0.1, 0.5, 90.0
 #: Between the seeds of two rounds.
 _SEEDS = 1000
 
@@ -54,10 +57,6 @@ class Turn:
     cpu_ms: Mapping[str, float]
     faults: Sequence[str] = ()
 
-    @property
-    def cost_ms(self) -> float:
-        return sum(self.cpu_ms.values())
-
 
 @dataclass
 class Bench:
@@ -68,6 +67,7 @@ class Bench:
     deadline_s: float
     stream: bool = False
     turns: dict[tuple[str, float], list[Turn]] = field(default_factory=dict)
+    closed: dict[str, list[Capacity]] = field(default_factory=dict)
 
     def scenario(self, rate: float, seed: int = 1) -> Scenario:
         return Scenario(
@@ -85,9 +85,11 @@ class Bench:
         scenario = self.scenario(rate, seed)
         before = {each.name: each.cpu_us() for each in side.processes}
         found = openloop.run(scenario, {"gateway": side.target}, self.folder)
+        used = {each.name: each.cpu_us() - before[each.name] for each in side.processes}
+        settle(side)
         # Of all that were sent, those of the warm-up too.
         sent = rate * (scenario.seconds + scenario.warm_up_s)
-        return found, scenario, {each.name: (each.cpu_us() - before[each.name]) / 1e3 / sent for each in side.processes}
+        return found, scenario, {name: each / 1e3 / sent for name, each in used.items()}
 
     def take(self, side: Side, rate: float, seed: int) -> Turn:
         found, scenario, cpu = self.run(side, rate, seed)
@@ -107,17 +109,17 @@ class Bench:
     def rounds(self, taking: Sequence[Side], rates: Sequence[float], rounds: int) -> None:
         """Sides take turns; who begins changes from round to round."""
         for number in range(rounds):
+            order = (*taking[number % len(taking) :], *taking[: number % len(taking)])
+            for side in order:
+                self.closed.setdefault(side.name, []).append(capacity(side))
             for rate in rates:
-                for side in (*taking[number % len(taking) :], *taking[: number % len(taking)]):
+                for side in order:
                     self.turns.setdefault((side.name, rate), []).append(self.take(side, rate, number * _SEEDS + 1))
 
     def added(self, side: str, rate: float, point: str) -> float:
         """Milliseconds over the bare server's, of the median round."""
         pairs = zip(self.turns[side, rate], self.turns["bare", rate], strict=True)
         return median((getattr(own, point) - getattr(bare, point)) * 1e3 for own, bare in pairs)
-
-    def cost(self, side: str, rate: float) -> float:
-        return median(turn.cost_ms for turn in self.turns[side, rate])
 
     def holds(self, side: str, rate: float) -> bool:
         return median(turn.good for turn in self.turns[side, rate]) >= HOLDS
@@ -128,6 +130,17 @@ class Bench:
         return {f"{side} at {rate:g}/s": found for (side, rate), found in named.items() if found}
 
 
+def settle(side: Side) -> None:
+    """Returns when the side is idle: one that was overloaded works on for callers who are gone, on all cores."""
+    end = time.monotonic() + _SETTLE_S
+    while time.monotonic() < end:
+        before, began = sum(each.cpu_us() for each in side.processes), time.monotonic()
+        time.sleep(_LOOK_S)
+        if sum(each.cpu_us() for each in side.processes) - before < _IDLE * 1e6 * (time.monotonic() - began):
+            return
+    print(f"{side.name} is still at work after {_SETTLE_S:g} s", file=sys.stderr)
+
+
 def at(tally: Tally, percent: float, deadline_s: float) -> float:
     """Seconds that so many percent of what was offered do not pass; the deadline where fewer were answered."""
     if not tally.offered:
@@ -136,18 +149,34 @@ def at(tally: Tally, percent: float, deadline_s: float) -> float:
     return tally.answers.at(100.0 * percent / share) if percent <= share else deadline_s
 
 
-async def _capacity(side: Side) -> float:
-    """Right answers a second with CALLERS at once; errors are printed."""
+@dataclass(frozen=True)
+class Capacity:
+    """rate: right answers a second with CALLERS at once. cpu_ms: of one of them, all the side's processes together."""
+
+    rate: float
+    cpu_ms: float
+
+
+def capacity(side: Side) -> Capacity:
+    """A closed loop, so that it says what a request costs whoever else uses the machine; errors are printed."""
+    return asyncio.run(_capacity(side))
+
+
+async def _capacity(side: Side) -> Capacity:
     work = Complete(Params(), Reach({"gateway": side.target}), 1)
     try:
         await closed_loop(work, range(_WARM), CALLERS)
+        before = sum(each.cpu_us() for each in side.processes)
         found = await closed_loop(work, range(_WARM, _WARM + _ASKED), CALLERS)
+        used = sum(each.cpu_us() for each in side.processes) - before
     finally:
         await work.close()
     tally = found.tallies["complete"]
     for reason, times in tally.errors.items():
         print(f"{side.name}: {times.count} of {_ASKED} {reason}", file=sys.stderr)
-    return tally.good / found.wall_s
+    made = Capacity(tally.good / found.wall_s, used / 1e3 / max(1, tally.good))
+    print(f"  {CALLERS} callers {side.name:8} {made.rate:7.1f}/s CPU-ms {made.cpu_ms:.2f}", file=sys.stderr)
+    return made
 
 
 def best(folder: Path, upstream: Side) -> tuple[Sequence[str], dict[str, float]]:
@@ -155,7 +184,7 @@ def best(folder: Path, upstream: Side) -> tuple[Sequence[str], dict[str, float]]
     tried = []
     for options in sides.SETTINGS:
         with ExitStack() as own:
-            tried.append(asyncio.run(_capacity(sides.proxy(own, folder, upstream, options))))
+            tried.append(capacity(sides.proxy(own, folder, upstream, options)).rate)
         print(f"litellm {' '.join(options)}: {tried[-1]:.1f}/s with {CALLERS} callers", file=sys.stderr)
     found = sides.SETTINGS[tried.index(max(tried))]
     print(f"litellm: its best is {' '.join(found)}", file=sys.stderr)
@@ -172,11 +201,14 @@ def rows_of(bench: Bench, rates: Sequence[float]) -> list[Row]:
             if ("litellm", rate) in bench.turns:
                 demand = 0.2 if point == "p99_s" and rate == last else None
                 rows.append(Row(f"{name} / LiteLLM's", ours, bench.added("litellm", rate, point), "ms", demand))
-        rows += [
-            Row(f"CPU of a request at {rate:g}/s, log included / {other}", bench.cost("ours", rate), cost, "CPU-ms")
-            for other in ("hop", "litellm")
-            if (other, rate) in bench.turns and (cost := bench.cost(other, rate))
-        ]
+    for other, whose in (("hop", "the bare hop's"), ("litellm", "LiteLLM's")):
+        if other in bench.closed:
+            for name, what, unit in (
+                ("cpu_ms", "CPU of a request, log included", "CPU-ms"),
+                ("rate", "answers", "1/s"),
+            ):
+                ours, theirs = (median(getattr(each, name) for each in bench.closed[s]) for s in ("ours", other))
+                rows.append(Row(f"{what}, {CALLERS} callers / {whose}", ours, theirs, unit))
     both = [
         rate for rate in rates if all(bench.holds(s, rate) for s in ("ours", "litellm") if (s, rate) in bench.turns)
     ]
@@ -211,7 +243,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="the report, JSON")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side at each rate")
     parser.add_argument("--seconds", type=float, default=15.0, help="of a turn, beside its warm-up")
-    parser.add_argument("--rates", default="50,500", help="requests a second; 5 times less p99 is demanded at the last")
+    parser.add_argument(
+        "--rates", default="10,50,500", help="requests a second; 5 times less p99 is demanded at the last"
+    )
     parser.add_argument("--answer-s", type=float, default=0.02, help="what the bare server takes for an answer")
     parser.add_argument("--deadline-s", type=float, default=1.0, help="of a request")
     parser.add_argument("--stream", action="store_true", help="answers in pieces")
@@ -251,7 +285,8 @@ def main() -> int:
         ]
         for (side, rate), found in bench.turns.items()
     }
-    report.write(said.out, rows, facts=facts, turns=turns, faults=faults, **more)
+    closed = {side: [vars(each) for each in found] for side, found in bench.closed.items()}
+    report.write(said.out, rows, facts=facts, turns=turns, closed=closed, faults=faults, **more)
     print(report.table(rows, facts))
     for where, why in faults.items():
         print(f"**INVALID** {where}: {'; '.join(why)}")
