@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -45,8 +46,8 @@ def say_ready(path: Path, port: int) -> None:
 class Measured:
     """A server in a process of its own. owns: the process, a ready file and a log file in `folder`.
 
-    command: without the interpreter; the ready file's path is added to it, or is in the environment under `ready_name`.
-    also: more of the environment.
+    command: without the interpreter; the ready file's path is added to it, or is in the environment under `ready_name`,
+    or is `ready`, which the command names itself. also: more of the environment. start_s: seconds until it must serve.
     """
 
     def __init__(
@@ -57,16 +58,19 @@ class Measured:
         also: Mapping[str, str] | None = None,
         ready_name: str = "",
         python: Path = Path(sys.executable),
+        ready: Path | None = None,
+        start_s: float = _START_S,
     ) -> None:
         self.name = name
-        self._ready = folder / f"{name}.ready"
+        self._ready = ready or folder / f"{name}.ready"
         self._log = folder / f"{name}.log"
         # Of an earlier process of this name.
         self._ready.unlink(missing_ok=True)
         said = {ready_name: str(self._ready)} if ready_name else {}
+        added = () if ready_name or ready else (str(self._ready),)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [str(python), *command, *(() if ready_name else (str(self._ready),))],
+                [str(python), *command, *added],
                 cwd=ROOT,
                 env={**environment(), **(also or {}), **said},
                 stdin=subprocess.PIPE,
@@ -75,7 +79,7 @@ class Measured:
                 preexec_fn=ends_with_us(signal.SIGKILL),
             )
         try:
-            self.port = self._wait()
+            self.port = self._wait(start_s)
         except BaseException:
             self.close()
             raise
@@ -85,9 +89,9 @@ class Measured:
         return self._process.pid
 
     def cpu_us(self) -> float:
-        """User and system time of all its threads, those that have ended included; in steps of a clock tick."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * _TICK_US
+        """User and system time of all its threads, those that have ended included, and of its children's that live; in
+        steps of a clock tick."""
+        return sum(map(_cpu_us, _family(self.pid)))
 
     def rss_bytes(self) -> int:
         return int(Path(f"/proc/{self.pid}/statm").read_text("utf-8").split()[1]) * _PAGE
@@ -122,13 +126,31 @@ class Measured:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _wait(self) -> int:
-        deadline = time.monotonic() + _START_S
+    def _wait(self, start_s: float) -> int:
+        deadline = time.monotonic() + start_s
         while not self._ready.exists():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{self.name} did not start: {self._log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.01)
         return int(json.loads(self._ready.read_text("utf-8"))["port"])
+
+
+def _cpu_us(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) * _TICK_US
+
+
+def _family(pid: int) -> list[int]:
+    """The process and all that came from it."""
+    found = [pid]
+    for each in found:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            for children in Path(f"/proc/{each}/task").glob("*/children"):
+                found += map(int, children.read_text("utf-8").split())
+    return found
 
 
 def ends_with_us(how: signal.Signals) -> Callable[[], None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rejoinder.core.table import Row, Table
 
-from loadtests.work import conversation, feedback, golden, policy, rerank, reward
+from loadtests.work import chat, conversation, feedback, golden, policy, rerank, reward
 from loadtests.work.reach import Reach
 
 WORKS = Table(
@@ -14,6 +14,7 @@ WORKS = Table(
     Row("policy", policy.Generate, policy.Params, traits={"needs": ("policy",)}),
     Row("feedback", feedback.Record, feedback.Params, traits={"needs": ("feedback",)}),
     Row("conversation", conversation.Converse, conversation.Params, traits={"needs": ("policy", "feedback")}),
+    Row("chat", chat.Complete, chat.Params, traits={"needs": ("gateway",)}),
     Row("golden", golden.Ask, golden.Params, traits={"needs": ("golden",)}),
 )
 

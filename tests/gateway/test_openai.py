@@ -67,7 +67,7 @@ class World:
         self.requests: list[httpx.Request] = []
         self.answers: dict[str, tuple[int, bytes]] = {}
         self.hangs = asyncio.Event()
-        client = httpx.AsyncClient(transport=httpx.MockTransport(self._answer), trust_env=False)
+        wire = httpx.MockTransport(self._answer)
         meter = Meter(self.metrics, None)  # type: ignore[arg-type]
         view = ArmsView(ArmsTable("assist", stable=Version("base", "b"), holdout_share=0), self.clock)
         self.known = Known({})
@@ -75,7 +75,7 @@ class World:
         self.known.listed(["base", "r1", "other"])
         kind = CanaryDrawing if canary else Drawing
         drawing = kind(view, self.known, AssignmentCounter("e"), self.spool, meter, self.clock)  # type: ignore[arg-type]
-        server = OpenAiServer(client, "http://upstream/v1/", theme.key_file, meter)
+        server = OpenAiServer(wire, "http://upstream/v1/", theme.key_file, meter)
         marker, names = Marker(None), frozenset({"assist"})
         self.forward = Forward(server, drawing, self.known, self.spool, marker, meter, self.clock, names, theme)  # type: ignore[arg-type]
 
@@ -259,6 +259,74 @@ async def test_a_key_that_is_being_replaced_is_no_fault_of_the_caller(tmp_path: 
 def test_an_address_that_is_none_is_found_at_the_start() -> None:
     with pytest.raises(ValueError, match="url"):
         OpenAiUpstream(url="localhost:8000/v1")
+
+
+def whole(model: str) -> bytes:
+    return json.dumps({**WHOLE, "model": model}).encode()
+
+
+def pieces(model: str) -> bytes:
+    return sse({**chunk("ye"), "model": model}, {**chunk("s", "stop"), "model": model}, "[DONE]")
+
+
+async def read(answer: Answer | Stream) -> str:
+    """The version that the caller is told."""
+    if isinstance(answer, Stream):
+        parts = [part async for part in answer.parts]
+        await answer.close()
+        return str(json.loads(parts[0][6:])["rejoinder"]["version"])
+    return str(answer.content["rejoinder"]["version"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("told", "labels", "asked"),
+    [
+        ("r1", ("r1", ArmKind.CANARY, False), ["r1"]),
+        # The words are stable's: they stay, under its name.
+        ("base", ("base", ArmKind.STABLE, True), ["r1"]),
+        # Whoever that is, it is neither: stable is asked.
+        ("llama", ("base", ArmKind.STABLE, True), ["r1", "base"]),
+    ],
+)
+async def test_an_answer_of_another_model_is_never_the_canarys(
+    tmp_path: Path, told: str, labels: tuple[str, ArmKind, bool], asked: list[str], stream: bool
+) -> None:
+    """A vLLM that began again without its adapters and looks at no names answers `r1` from its base."""
+    make = pieces if stream else whole
+    world = World(tmp_path, canary=True, server="vllm")
+    world.answers = {"r1": (200, make(told)), "base": (200, make("base"))}
+    version = await read(await world.chat(stream=stream))
+    (record,) = world.spool.records
+    assert record.served is not None
+    assert (record.served.version, record.served.arm, record.served.forced) == labels
+    assert (record.response, version) == ("yes", labels[0])
+    assert [world.body(place)["model"] for place in range(len(world.requests))] == asked
+    assert ("r1" in world.known.models) is (told == "r1"), "no further canary until the list has it again"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_without_the_check_it_would_be_labelled_the_canarys(tmp_path: Path, stream: bool) -> None:
+    """The control."""
+    world = World(tmp_path, canary=True)
+    world.answers["r1"] = (200, (pieces if stream else whole)("base"))
+    assert await read(await world.chat(stream=stream)) == "r1"
+    (record,) = world.spool.records
+    assert record.served is not None
+    assert record.served.arm is ArmKind.CANARY
+
+
+async def test_a_stable_that_the_server_lost_is_503_or_recorded_as_what_answered(tmp_path: Path) -> None:
+    world = World(tmp_path, server="vllm")
+    world.answers["base"] = (404, b"{}")
+    with pytest.raises(Unavailable):
+        await world.chat()
+    assert world.spool.records == []
+    world.answers["base"] = (200, whole("llama"))
+    await world.chat()
+    served = world.spool.records[0].served
+    assert served is not None
+    assert (served.policy, served.version) == ("llama", "llama")
 
 
 async def test_other_models_pass_through_and_versions_are_nobodys_to_choose(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ what rotates is seen. */}}
 - {name: tmp, mountPath: /tmp, write: true, source: {emptyDir: {sizeLimit: 64Mi}}}
 {{- if not $v.auth.open }}
 - {name: auth, mountPath: /etc/rejoinder/auth, source: {secret: {secretName: {{ $v.auth.existingSecret | quote }}, defaultMode: 288, items: [{key: {{ $v.auth.principalsKey | quote }}, path: principals.yaml}]}}}
-{{- if $row.calls }}
+{{- if and $row.calls (ne .process "console") }}
 - {name: token, mountPath: /etc/rejoinder/token, source: {secret: {secretName: {{ $v.auth.existingSecret | quote }}, defaultMode: 288, items: [{key: {{ $v.auth.tokenKey | quote }}, path: token}]}}}
 {{- end }}
 {{- end }}
@@ -154,16 +154,16 @@ what rotates is seen. */}}
 {{- if eq .process "ledger" }}
 {{ include "rejoinder.postgresqlFiles" (dict "root" .root "secret" $v.postgresql.existingSecret "key" $v.postgresql.passwordKey) }}
 {{- end }}
-{{- if has .process (list "ledger" "observe") }}
+{{- if has .process (list "ledger" "observe" "console") }}
 - {name: erasure, mountPath: /etc/rejoinder/erasure, source: {secret: {secretName: {{ $v.erasure.existingSecret | quote }}, defaultMode: 288, items: [{key: {{ $v.erasure.key | quote }}, path: key}]}}}
 {{- end }}
-{{- if has .process (list "policy" "rollouts" "operator") }}
+{{- if has .process (list "policy" "rollouts" "operator" "console") }}
 - {name: registry, mountPath: /registry, write: true, source: {persistentVolumeClaim: {claimName: {{ include "rejoinder.registryClaim" .root | quote }}}}}
 {{- with $v.registry.existingSecret }}
 - {name: fsspec, mountPath: /etc/rejoinder/fsspec, source: {secret: {secretName: {{ . | quote }}, defaultMode: 288}}}
 {{- end }}
 {{- end }}
-{{- if and (eq .process "ledger") (not $values.persistence.enabled) }}
+{{- if and (has .process (list "ledger" "console")) (not $values.persistence.enabled) }}
 - {name: data, mountPath: /var/lib/rejoinder, write: true, source: {emptyDir: {sizeLimit: 1Gi}}}
 {{- end }}
 {{- if has .process (list "policy" "rerank" "gateway") }}

@@ -1,7 +1,7 @@
 {{/*
 What the chart knows of each process; a new one is a row here, its settings in _settings.tpl and its values.
   port: gRPC. kind: workload. kafka: opens our log. calls: whom it calls. public: applications call it.
-  rpc: false where it answers health alone. http: a port for applications beside it.
+  rpc: false where it answers health alone. http: a port for applications, or for people, beside it.
 */}}
 {{- define "rejoinder.processes" -}}
 feedback: {port: 50051, kind: Deployment, kafka: true, calls: [], public: true, rpc: true}
@@ -17,6 +17,7 @@ observe: {port: 50070, http: 8070, kind: StatefulSet, kafka: true, calls: [feedb
 observe: {port: 50070, kind: StatefulSet, kafka: true, calls: [feedback], public: false, rpc: false}
 {{- end }}
 gateway: {port: 50058, http: 8080, kind: Deployment, kafka: false, calls: [policy, feedback, rerank], public: true, rpc: true}
+console: {port: 50059, http: 8090, kind: {{ .Values.console.persistence.enabled | ternary "StatefulSet" "Deployment" }}, kafka: false, calls: [ledger, feedback, rollouts], public: true, rpc: false}
 operator: {port: 50058, kind: Deployment, kafka: true, calls: [ledger, policy], public: false, rpc: false}
 {{- end -}}
 
@@ -25,7 +26,7 @@ operator: {port: 50058, kind: Deployment, kafka: true, calls: [ledger, policy], 
 {{- if not .Values.embedded.enabled -}}
 {{- $values := .Values -}}
 {{- $names := list -}}
-{{- range $name := list "feedback" "policy" "reward" "rerank" "ledger" "signals" "rollouts" "observe" "gateway" "operator" -}}
+{{- range $name := list "feedback" "policy" "reward" "rerank" "ledger" "signals" "rollouts" "observe" "gateway" "console" "operator" -}}
 {{- if ne (index $values $name).enabled false -}}
 {{- $names = append $names $name -}}
 {{- end -}}

@@ -276,6 +276,30 @@ rerank:
 {{- end }}
 {{- end -}}
 
+{{/* Services are asked with the visitor's own token: the console holds none. */}}
+{{- define "rejoinder.settings.console" -}}
+{{- $root := .root -}}
+{{- $caller := omit (include "rejoinder.settings.caller" . | fromYaml) "token_file" -}}
+{{ include "rejoinder.settings.server" . }}
+http:
+  host: 0.0.0.0
+  port: {{ (index (include "rejoinder.processes" .root | fromYaml) "console").http }}
+{{- range $name := list "ledger" "feedback" "rollouts" }}
+{{ $name }}:
+  address: {{ ternary (include "rejoinder.target" (dict "root" $root "process" $name)) "" (ne (index $root.Values $name).enabled false) | quote }}
+  {{- with $caller }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+policy:
+  name: {{ .root.Values.policy.name | quote }}
+  registry: {{ include "rejoinder.registry" .root | quote }}
+  rounds: /registry
+looks:
+  file: /var/lib/rejoinder/looks.jsonl
+  key_file: /etc/rejoinder/erasure/key
+{{- end -}}
+
 {{- define "rejoinder.settings.operator" -}}
 {{ include "rejoinder.settings.server" . }}
 watch:

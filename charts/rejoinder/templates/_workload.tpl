@@ -99,7 +99,7 @@ spec:
             - name: REJOINDER_OBSERVE__READ__MEMBER
               valueFrom: {fieldRef: {fieldPath: metadata.name}}
             {{- end }}
-            {{- if and (has $process (list "policy" "rollouts" "operator")) $root.Values.registry.existingSecret }}
+            {{- if and (has $process (list "policy" "rollouts" "operator" "console")) $root.Values.registry.existingSecret }}
             - {name: FSSPEC_CONFIG_DIR, value: /etc/rejoinder/fsspec}
             {{- end }}
             {{- with $extra.env }}
@@ -158,7 +158,7 @@ spec:
 {{/* (dict "root" $ "process" name) -> {size, storageClass} of a pod's own claim, or nothing. */}}
 {{- define "rejoinder.claim" -}}
 {{- $values := index .root.Values .process -}}
-{{- if eq .process "ledger" -}}
+{{- if has .process (list "ledger" "console") -}}
 {{- if $values.persistence.enabled }}{{ toYaml $values.persistence }}{{ end -}}
 {{- else if eq .process "rollouts" -}}
 {{ toYaml $values.persistence }}

@@ -13,8 +13,9 @@ from rejoinder.clients.feedback import AsyncFeedbackClient
 from rejoinder.clients.policy import AsyncPolicyClient
 from rejoinder.clients.rerank import AsyncRerankClient
 from rejoinder.core.arms import Version
-from rejoinder.core.errors import BadSettings
+from rejoinder.core.errors import BadSettings, NotFound
 from rejoinder.core.ids import uuid7
+from rejoinder.gateway.adapters import Adapters
 from rejoinder.gateway.app import Rooms, app
 from rejoinder.gateway.arms import Drawing, Known
 from rejoinder.gateway.chat import Chat
@@ -24,7 +25,7 @@ from rejoinder.gateway.guard import TRACE, Guard
 from rejoinder.gateway.marks import Marker
 from rejoinder.gateway.meter import Meter
 from rejoinder.gateway.models import Models
-from rejoinder.gateway.openai import Forward, OpenAiServer, client_of, watch
+from rejoinder.gateway.openai import Forward, OpenAiServer, watch, wire_of
 from rejoinder.gateway.policy import PolicyUpstream
 from rejoinder.gateway.rerank import Rerank
 from rejoinder.gateway.server import HttpServer, bind
@@ -79,6 +80,19 @@ def _before_policy(settings: GatewaySettings, chassis: Chassis, marker: Marker) 
     return _Parts(upstream, closing=[client.close])
 
 
+def _path_of(template: str, registry: Registry | None, version: Version) -> str:
+    """Where a vLLM server finds a version's adapter. Raises NotFound where the registry does not know what trained."""
+    trained = ""
+    if "{trained}" in template:
+        trained = registry.trained(version.version) if registry is not None else ""
+        if not trained:
+            raise NotFound("the registry does not say where the version's adapter lies", version=version.version)
+    said = {"{trained}": trained, "{digest}": version.digest, "{version}": version.version}
+    for name, value in said.items():
+        template = template.replace(name, value)
+    return template
+
+
 async def _before_openai(settings: GatewaySettings, chassis: Chassis, marker: Marker) -> _Parts:
     theme, arms, record = settings.upstream.openai, settings.arms, settings.record
     clock, meter = chassis.clock, Meter(chassis.metrics, chassis.log)
@@ -101,13 +115,17 @@ async def _before_openai(settings: GatewaySettings, chassis: Chassis, marker: Ma
     spool = Spool(record.spool, SpoolSettings(max_bytes=record.spool_max_bytes), sender, meter.no_room)
     meter.watch(view, spool)
     counter = AssignmentCounter(uuid7(clock.now()))
-    client = client_of(theme)
-    server = OpenAiServer(client, theme.url, theme.key_file, meter)
+    wire = wire_of(theme)
+    server = OpenAiServer(wire, theme.url, theme.key_file, meter, theme.connect_s)
     drawing = Drawing(view, known, counter, spool, meter, clock)
     names = frozenset(_names(settings))
     upstream = Forward(server, drawing, known, spool, marker, meter, clock, names, theme)
     parts = _Parts(upstream)
-    parts.background.append(partial(watch, server, known, theme.poll_s, chassis.log))
+    models = server.models
+    if theme.server == "vllm":
+        path_of = partial(_path_of, theme.lora_path, registry)
+        models = Adapters(server, known, theme.base or stable.version, path_of, clock, chassis.log).see
+    parts.background.append(partial(watch, models, known, theme.poll_s, chassis.log))
     if registry is not None:
         log = await asyncio.to_thread(open_log, arms, "rejoinder-gateway")
         follower = ArmsFollower(view, known, registry, pointer, log, chassis.log, arms.poll_s, arms.registry_poll_s)
@@ -120,7 +138,7 @@ async def _before_openai(settings: GatewaySettings, chassis: Chassis, marker: Ma
         chassis.log.info("spool_drained", empty=empty, bytes=spool.waiting_bytes)
 
     async def close() -> None:
-        await client.aclose()
+        await wire.aclose()
         await asyncio.to_thread(spool.close)
         sender.close()
 

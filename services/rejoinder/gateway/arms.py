@@ -36,6 +36,17 @@ class Known:
         with self._guard:
             self._listed = frozenset(models)
 
+    def lost(self, model: str) -> None:
+        """An answer told that the model is not there, whatever the last list said."""
+        with self._guard:
+            self._listed -= {model}
+
+    @property
+    def wanted(self) -> list[Version]:
+        """Every version that arms name."""
+        with self._guard:
+            return list(self._wanted.values())
+
     @property
     def models(self) -> frozenset[str]:
         """Every model that the server has."""
@@ -43,7 +54,7 @@ class Known:
             return self._listed
 
     def load(self, wanted: Version) -> None:
-        """Raises NotFound until the server lists the version's model: putting it there is the deployment's."""
+        """Raises NotFound until the server lists the version's model."""
         with self._guard:
             self._wanted[wanted.version] = wanted
             there = self.model_of(wanted.version) in self._listed
@@ -106,3 +117,7 @@ class Drawing:
 
     def model_of(self, served: Served) -> str:
         return self._known.model_of(served.version)
+
+    def is_stable(self, model: str) -> bool:
+        """Whether the server's model of this name is the stable version."""
+        return model == self._known.model_of(self._view.table.stable.version)

@@ -81,6 +81,10 @@ class Attempt:
         assert self._interaction.served is not None
         return self._interaction.served
 
+    def was(self, served: Served) -> None:
+        """Who answered in truth."""
+        self._interaction = replace(self._interaction, served=served)
+
     @property
     def attempt_ids(self) -> list[str]:
         return [choice.attempt_id for choice in self._choices]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from rejoinder.core.errors import QueueFull, Unavailable
 from rejoinder.core.ids import uuid7
 from rejoinder.core.types import ArmKind, Interaction, Served
 from rejoinder.gateway import sse
+from rejoinder.gateway.adapters import Card
 from rejoinder.gateway.arms import Drawing, Known
 from rejoinder.gateway.asked import Asked
 from rejoinder.gateway.attempt import Attempt
@@ -29,6 +30,7 @@ from rejoinder.gateway.guard import TRACE, Answer, HttpCall, Stream
 from rejoinder.gateway.marks import FIELD, Marker, Marks
 from rejoinder.gateway.meter import Meter
 from rejoinder.gateway.settings import OpenAiUpstream
+from rejoinder.gateway.wire import Wire
 from rejoinder.runtime.logging import EventLog
 from rejoinder.runtime.spool import Spool
 
@@ -37,32 +39,32 @@ _MAX_BODY, _MAX_ERROR = 64 * 1024 * 1024, 64 * 1024
 #: Seconds that an idle connection to the server is kept: less than servers keep theirs (vLLM, uvicorn: 5), or a request
 #: meets its end.
 _IDLE_S = 4.0
+#: Seconds to list its models; to load or let go an adapter.
+_LIST_S, _LOAD_S = 5.0, 60.0
 #: Statuses by which a server says that it did not begin: no attempt, as a full queue of ours is none.
 _NOT_BEGUN = frozenset({408, 429, 503})
 #: Statuses that are about our own credentials or address, which no caller can mend.
 _OURS = frozenset({401, 403, 407})
 
 
-def client_of(settings: OpenAiUpstream) -> httpx.AsyncClient:
+def wire_of(settings: OpenAiUpstream) -> Wire:
     """No proxy of the environment and no redirect: words go where the settings say."""
-    limits = httpx.Limits(
-        max_connections=settings.max_connections,
-        max_keepalive_connections=settings.max_connections,
-        keepalive_expiry=_IDLE_S,
-    )
-    # How long an answer may take is the caller's and the guard's matter.
-    timeout = httpx.Timeout(None, connect=settings.connect_s, pool=settings.connect_s)
-    return httpx.AsyncClient(limits=limits, timeout=timeout, trust_env=False, follow_redirects=False)
+    return Wire(settings.max_connections, _IDLE_S)
 
 
 class OpenAiServer:
-    """Requests to the server. owns: nothing; the client is closed by whoever made it."""
+    """Requests to the server. owns: nothing; the wire is closed by whoever made it. connect_s: seconds to connect."""
 
-    def __init__(self, client: httpx.AsyncClient, url: str, key_file: Path | None, meter: Meter) -> None:
-        self._client = client
-        self._url = url.rstrip("/")
+    def __init__(
+        self, wire: httpx.AsyncBaseTransport, url: str, key_file: Path | None, meter: Meter, connect_s: float = 2.0
+    ) -> None:
+        self._wire = wire
+        paths = ("chat/completions", "models", "load_lora_adapter", "unload_lora_adapter")
+        self._chat, self._models, self._load, self._unload = (httpx.URL(f"{url.rstrip('/')}/{path}") for path in paths)
         self._key_file = key_file
         self._meter = meter
+        # How long an answer may take is the caller's and the guard's matter.
+        self._patient = {"timeout": {"connect": connect_s, "pool": connect_s, "read": None}}
 
     async def chat(self, body: dict[str, Any], request_id: str) -> httpx.Response:
         """The response as far as its headers. Raises Unavailable where nobody answers, QueueFull where every
@@ -71,11 +73,11 @@ class OpenAiServer:
             own = self._headers()
         except OSError:
             raise Unavailable("the server's key cannot be read now", retry_after_s=1.0) from None
-        content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        content = _json(body)
         headers = {"content-type": "application/json", "x-request-id": request_id, **own}
-        request = self._client.build_request("POST", f"{self._url}/chat/completions", content=content, headers=headers)
+        request = httpx.Request("POST", self._chat, content=content, headers=headers, extensions=self._patient)
         try:
-            return await self._client.send(request, stream=True)
+            return await self._wire.handle_async_request(request)
         except httpx.PoolTimeout:
             raise QueueFull("every connection to the server behind the gateway is in use", retry_after_s=1.0) from None
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -89,13 +91,48 @@ class OpenAiServer:
 
     async def models(self) -> list[str]:
         """Names of its models. Raises httpx.HTTPError, ValueError."""
-        response = await self._client.get(f"{self._url}/models", headers=self._headers(), timeout=5.0)
-        response.raise_for_status()
-        said = response.json()
-        return [each["id"] for each in said["data"] if isinstance(each["id"], str)]
+        return [card.id for card in await self.cards()]
+
+    async def cards(self) -> list[Card]:
+        """Its models. Raises httpx.HTTPError, ValueError."""
+        status, body = await self._told("GET", self._models, b"", _LIST_S)
+        if status != 200:
+            raise ValueError(f"the server answered {status}")
+        said = json.loads(body)["data"]
+        return [
+            Card(each["id"], *(_text(each.get(name)) for name in ("root", "parent")))
+            for each in said
+            if isinstance(each["id"], str)
+        ]
+
+    async def load_adapter(self, name: str, path: str) -> str:
+        """ "" once the adapter is there, also where it was before; else why not. Raises httpx.HTTPError."""
+        status, body = await self._told("POST", self._load, _json({"lora_name": name, "lora_path": path}), _LOAD_S)
+        # Another gateway may have been first; whose adapter it is, the list tells.
+        return "" if status == 200 or (status == 400 and b"already been" in body) else f"load answered {status}"
+
+    async def unload_adapter(self, name: str) -> str:
+        """ "" once the adapter is gone, also where it was not there; else why not. Raises httpx.HTTPError."""
+        status, _ = await self._told("POST", self._unload, _json({"lora_name": name}), _LOAD_S)
+        return "" if status in (200, 404) else f"unload answered {status}"
+
+    async def _told(self, method: str, url: httpx.URL, content: bytes, limit_s: float) -> tuple[int, bytes]:
+        times = {"timeout": dict.fromkeys(("connect", "pool", "read"), limit_s)}
+        headers = {**self._headers(), **({"content-type": "application/json"} if content else {})}
+        request = httpx.Request(method, url, content=content, headers=headers, extensions=times)
+        response = await self._wire.handle_async_request(request)
+        try:
+            return response.status_code, await response.aread()
+        finally:
+            await response.aclose()
 
     def _headers(self) -> dict[str, str]:
-        headers = {"accept-encoding": "identity", "traceparent": TRACE.get()}
+        headers = {
+            "accept": "*/*",
+            "user-agent": "rejoinder",
+            "accept-encoding": "identity",
+            "traceparent": TRACE.get(),
+        }
         if self._key_file is not None:
             headers["authorization"] = f"Bearer {self._key_file.read_text(encoding='utf-8').strip()}"
         return {name: value for name, value in headers.items() if value}
@@ -125,6 +162,8 @@ class Forward:
         self._clock = clock
         self._names = names
         self._settings = settings
+        # Others answer under names of their own making.
+        self._checked = settings.server == "vllm"
 
     def other_models(self) -> list[str]:
         """Names beside the policy's; its versions are nobody's to choose."""
@@ -140,8 +179,8 @@ class Forward:
         def late() -> bool:
             return self._clock.monotonic() >= call.deadline
 
-        attempt, response = await self._begun(asked, said, served, model, late)
-        passing = _Passing(attempt, response, self._record, late)
+        passing = await self._begun(asked, said, served, model, late)
+        attempt = passing.attempt
         marks = self._marker.of(said, attempt.interaction_id, attempt.attempt_ids, attempt.served.version)
         if asked.stream:
             return Stream(self._events(asked, passing, marks), marks.headers, passing.close)
@@ -164,23 +203,51 @@ class Forward:
 
     async def _begun(
         self, asked: Asked, said: Interaction, served: Served, model: str, late: Callable[[], bool]
-    ) -> tuple[Attempt, httpx.Response]:
-        """The attempt that began. Raises UpstreamAnswered for the server's own refusal, and what the server raises."""
+    ) -> _Passing:
+        """The attempt that began, under the version that it is from. Raises UpstreamAnswered for the server's own
+        refusal, and what the server raises."""
         attempt = Attempt(said, served, asked.n, self._clock)
         response = await self._answered(asked, attempt, model, late)
-        if response.status_code == 404 and served.arm in (ArmKind.CANARY, ArmKind.BASELINE):
+        tried = served.arm in (ArmKind.CANARY, ArmKind.BASELINE)
+        if response.status_code == 404 and tried:
             # The adapter was let go between two lists: nothing was said yet, so stable answers.
             await response.aclose()
-            served = self._drawing.stable_instead(served)
-            attempt = Attempt(said, served, asked.n, self._clock)
-            response = await self._answered(asked, attempt, self._drawing.model_of(served), late)
-        if response.status_code == 200:
-            return attempt, response
-        try:
-            await self._refused(attempt, response)
-        finally:
+            return await self._stable_instead(asked, said, served, model, late)
+        if response.status_code == 404 and self._checked and asked.model in self._names:
             await response.aclose()
-        raise AssertionError
+            self._known.lost(model)
+            raise Unavailable("the server behind the gateway has lost the version", retry_after_s=1.0)
+        if response.status_code != 200:
+            try:
+                await self._refused(attempt, response)
+            finally:
+                await response.aclose()
+        passing = _Passing(attempt, response, self._record, late)
+        if not self._checked:
+            return passing
+        try:
+            told = await passing.model(asked.stream)
+        except BaseException:
+            await passing.close()
+            raise
+        if told in ("", model):
+            return passing
+        if tried and not self._drawing.is_stable(told):
+            await passing.unsaid()
+            return await self._stable_instead(asked, said, served, model, late)
+        self._known.lost(model)
+        # The words are good; they are recorded as what they are.
+        own = Served(policy=told, version=told, arm=ArmKind.STABLE, propensity=1.0)
+        attempt.was(self._drawing.stable_instead(served) if self._drawing.is_stable(told) else own)
+        return passing
+
+    async def _stable_instead(
+        self, asked: Asked, said: Interaction, served: Served, model: str, late: Callable[[], bool]
+    ) -> _Passing:
+        """Nothing was said yet of what the server turned out not to have, so stable answers."""
+        self._known.lost(model)
+        served = self._drawing.stable_instead(served)
+        return await self._begun(asked, said, served, self._drawing.model_of(served), late)
 
     async def _answered(self, asked: Asked, attempt: Attempt, model: str, late: Callable[[], bool]) -> httpx.Response:
         """The response as far as its headers, which of a whole answer come with its end: what becomes of it until then
@@ -272,6 +339,30 @@ class _Passing:
         self._response = response
         self._record = record
         self._over = False
+        self._body: bytes | None = None
+        self._events: AsyncIterator[str] | None = None
+        self._first: list[str] = []
+
+    async def model(self, stream: bool) -> str:
+        """What the server says that the answer is from, "" where it does not. A stream is read as far as its first
+        event, anything else to its end. Raises UpstreamRefused."""
+        with self.failing():
+            if stream:
+                first = await anext(self.data(), None)
+                self._first += [] if first is None else [first]
+            else:
+                self._body = await self.read()
+        data = self._body if self._body is not None else "".join(self._first)
+        try:
+            said = json.loads(data)
+        except (ValueError, RecursionError):
+            return ""
+        return _text(said.get("model")) if isinstance(said, dict) else ""
+
+    async def unsaid(self) -> None:
+        """Nobody was told a word of the answer: it is no attempt."""
+        self._over = True
+        await self.close()
 
     @contextmanager
     def failing(self) -> Iterator[None]:
@@ -283,12 +374,17 @@ class _Passing:
             raise
 
     async def read(self) -> bytes:
-        return await _read(self._response, _MAX_BODY)
+        return await _read(self._response, _MAX_BODY) if self._body is None else self._body
 
     async def data(self) -> AsyncIterator[str]:
         size = 0
+        for data in self._first:
+            size += len(data)
+            yield data
+        if self._events is None:
+            self._events = sse.data_of(self._response.aiter_bytes())
         try:
-            async for data in sse.data_of(self._response.aiter_bytes()):
+            async for data in self._events:
                 size += len(data)
                 if size > _MAX_BODY:
                     raise UpstreamRefused("the server behind the gateway sent too long an answer")
@@ -314,12 +410,14 @@ class _Passing:
             await self._response.aclose()
 
 
-async def watch(server: OpenAiServer, known: Known, every_s: float, events: EventLog, stop: asyncio.Event) -> None:
+async def watch(
+    models: Callable[[], Awaitable[list[str]]], known: Known, every_s: float, events: EventLog, stop: asyncio.Event
+) -> None:
     """Asks again and again which models there are; a server that is away changes nothing."""
     said = ""
     while not stop.is_set():
         try:
-            known.listed(await server.models())
+            known.listed(await models())
             said = ""
         except (httpx.HTTPError, OSError, ValueError, KeyError, TypeError) as error:
             if said != (said := type(error).__name__):
@@ -338,6 +436,14 @@ async def _read(response: httpx.Response, most: int) -> bytes:
     except httpx.HTTPError:
         raise UpstreamRefused("the server behind the gateway broke off") from None
     return bytes(parts)
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _object(data: bytes | str) -> dict[str, Any]:

@@ -44,6 +44,14 @@ class OpenAiUpstream(Theme):
     """API key for it, read again at each call; unset: none is sent."""
     stable: str = ""
     """Version that is stable while no registry says so (arms.registry unset, or away at the start)."""
+    server: Literal["any", "vllm"] = "any"
+    """What it is. vllm: its adapters are loaded and let go as arms name versions (start it with `--enable-lora` and
+    VLLM_ALLOW_RUNTIME_LORA_UPDATING=True), and what it answers from is checked in its list and in each answer."""
+    base: str = ""
+    """vllm: version that its base model is; every other version is an adapter. "": `stable`."""
+    lora_path: str = "/registry/artefacts/{trained}/adapter"
+    """vllm: folder, on its own file system, of a version's adapter in PEFT's layout. `{trained}` is the digest of the
+    artefact that training made, `{digest}` the version's own, `{version}` its name."""
     models: Mapping[str, str] = Field(default_factory=dict)
     """Version → the model's name at the server, where it is another (an adapter's name, the base's)."""
     other_models: bool = True

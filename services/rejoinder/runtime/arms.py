@@ -50,6 +50,10 @@ class Registry:
         version = self._artefacts.version(self._policy, pointer.version)
         return version.digest if version.kind == "base" else version.base_digest
 
+    def trained(self, version: str) -> str:
+        """Digest of the artefact that training made for a version, "" for one that none made. Raises NotFound."""
+        return str(self._artefacts.version(self._policy, version).facts.get("train", ""))
+
     def last_good(self, pointer: ServedPointer) -> Version | None:
         """What the pointer replaced: kept loaded, so that going back is as quick as any other change (F13)."""
         if not pointer.previous:

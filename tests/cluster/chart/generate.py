@@ -32,6 +32,7 @@ SETTINGS = {
     "rollouts": "RolloutsSettings",
     "observe": "ObserveSettings",
     "gateway": "GatewaySettings",
+    "console": "ConsoleSettings",
     "operator": "OperatorSettings",
 }
 
@@ -84,6 +85,7 @@ SAID: dict[tuple[str, ...], Mapping[str, Any]] = {
     ("spool", "size"): _QUANTITY,
     ("triton", "sharedMemory"): _QUANTITY,
     ("ledger", "replicas"): {"enum": [0, 1]},
+    ("console", "replicas"): {"enum": [0, 1]},
     ("embedded", "policies"): {"type": "integer", "minimum": 1, "maximum": 16},
     ("argo", "interval"): _SECONDS,
     ("verdicts", "callers"): _LIST,

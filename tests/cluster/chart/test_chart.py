@@ -398,3 +398,15 @@ def test_the_schema_is_closed_wherever_the_chart_knows_the_keys() -> None:
                     walk(node["properties"][key], below, f"{path}.{key}")
 
     walk(schema, values, "")
+
+
+def test_people_reach_the_console_over_its_pages_alone() -> None:
+    objects = rendered("default", "console.enabled=true")
+    of_it = [each for each in objects if component(each) == "console"]
+    (service,) = (s for s in of_kind(of_it, "Service") if s["spec"].get("clusterIP") != "None")
+    assert [port["name"] for port in service["spec"]["ports"]] == ["http"]
+    (policy,) = of_kind(of_it, "NetworkPolicy")
+    assert [[port["port"] for port in rule["ports"]] for rule in policy["spec"]["ingress"]] == [["metrics"], ["http"]]
+    assert {"ledger", "feedback", "rollouts"} <= peers(policy["spec"]["egress"], "to")
+    asked = [each for each in of_kind(objects, "NetworkPolicy") if component(each) == "rollouts"]
+    assert "console" in peers(asked[0]["spec"]["ingress"], "from")

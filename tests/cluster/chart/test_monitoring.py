@@ -139,7 +139,7 @@ def test_alerts_carry_the_persons_labels_and_the_runbook() -> None:
 def test_only_processes_that_are_meant_to_run_are_missed() -> None:
     (rule,) = of_kind(rendered("production", "ledger.replicas=0", "reward.enabled=false"), "PrometheusRule")
     missed = {each["labels"].get("process") for group in rule["spec"]["groups"] for each in group["rules"]} - {None}
-    assert missed == {"feedback", "policy", "rerank", "signals", "rollouts", "observe", "gateway"}
+    assert missed == {"feedback", "policy", "rerank", "signals", "rollouts", "observe", "gateway", "console"}
 
 
 def test_dashboards_are_whole_after_templating() -> None:

@@ -20,7 +20,7 @@ from tests.cluster.chart.generate import SETTINGS, package
 from tests.cluster.chart.rendered import NAMES, Object, component, named, of_kind, pods, rendered
 
 #: The stages of rounds are no process of the chart's: the operator makes their pods.
-CLASSES = {**SETTINGS, "rounds": "RoundsSettings", "console": "ConsoleSettings"}
+CLASSES = {**SETTINGS, "rounds": "RoundsSettings"}
 
 
 def settings_class(process: str) -> type[Theme]:
@@ -251,3 +251,13 @@ def test_ingest_is_told_how_many_of_it_there_may_be_at_once(scaling: dict[str, A
     """Each keeps to that part of every quota: with fewer of them told, more than a tenant's would pass."""
     given = (f"feedback.autoscaling={json.dumps(scaling)}", "feedback.replicas=3")
     assert loaded(rendered("production", *given), "feedback", tmp_path).processes == most
+
+
+def test_the_console_asks_with_its_visitors_tokens_and_for_what_is_there(tmp_path: Path) -> None:
+    for name, engine in (("production", True), ("gpu", False)):
+        settings = loaded(rendered(name), "console", tmp_path)
+        themes = (settings.ledger, settings.feedback, settings.rollouts)
+        assert [theme.token_file for theme in themes] == [None] * 3
+        assert [bool(theme.address) for theme in themes] == [True, True, engine]
+        ledger = loaded(rendered(name), "ledger", tmp_path)
+        assert settings.looks.key_file == ledger.erasure.key_file
