@@ -75,6 +75,7 @@ def running(folder: Path) -> Iterator[TritonServer]:
         **os.environ,
         "LD_LIBRARY_PATH": f"{_SITE / 'nvidia_pytriton.libs'}:{_libpython()}",
         "PYTHONHOME": str(home),
+        "PYTHONDONTWRITEBYTECODE": "1",
         "REJOINDER_TRITON_SITE": str(_SITE),
     }
     log = folder / "triton.log"

@@ -1,4 +1,7 @@
-"""The reward and rerank services on a real Triton server: the same figures, versions that change, a process that dies."""
+"""The reward service on a real Triton server: the same figures, a process that dies, versions that change.
+
+`pytest tests/system/triton -m proof -s` takes longer and prints what the way to the server costs.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,15 @@ import numpy as np
 import pytest
 from rejoinder.clients import AsyncRewardClient, Connection
 from rejoinder.core.answertext import TokenRow
-from rejoinder.core.errors import DeadlineExceeded, Loading, Unavailable
-from rejoinder.core.modelfolder import verified
+from rejoinder.core.errors import DeadlineExceeded, Loading, RejoinderError
+from rejoinder.core.modelfolder import TOKENIZER, verified
 from rejoinder.core.types import Message, Role
 from rejoinder.reward.__main__ import build
+from rejoinder.reward.heads.bt import BradleyTerry
 from rejoinder.reward.settings import RewardSettings
 from rejoinder.runtime.backends import BACKENDS
 from rejoinder.runtime.settings import ServerSettings
-from rejoinder.runtime.textmodel import BatchSettings, ModelSettings, TritonSettings, pad
+from rejoinder.runtime.textmodel import BatchSettings, ModelSettings, TritonSettings, pad, words_of
 from rejoinder.runtime.triton.repository import drop
 from rejoinder.runtime.triton.sealed import version_of
 
@@ -83,121 +87,189 @@ async def test_the_service_answers_the_same_and_refuses_what_the_server_does_not
 
 
 class Load:
-    """Callers that ask one after the other. owns: what became of their calls, as (target, error or "") → count."""
+    """Callers that ask one after the other. owns: what became of their calls: error, or "", → count; the wrong answers.
 
-    def __init__(self, callers: int) -> None:
-        self.found: Counter[tuple[str, str]] = Counter()
+    pause_s: of each between two calls; without any they would take the processor from what is being loaded.
+    """
+
+    def __init__(self, callers: int, pause_s: float) -> None:
+        self.found: Counter[str] = Counter()
         self.wrong = 0
         self._callers = callers
+        self._pause_s = pause_s
         self._tasks: list[asyncio.Task[None]] = []
         self._ended = asyncio.Event()
 
-    def on(self, target, digest, scores, **connection):
-        self._tasks += [
-            asyncio.create_task(self._ask(target, digest, scores, connection)) for _ in range(self._callers)
-        ]
+    def on(self, target, expected, **connection):
+        self._tasks += [asyncio.create_task(self._ask(target, expected, connection)) for _ in range(self._callers)]
 
-    async def _ask(self, target, digest, scores, connection):
+    async def _ask(self, target, expected, connection):
         async with AsyncRewardClient(Connection(target, **connection)) as client:
             while not self._ended.is_set():
                 try:
-                    got = await client.score(ASKED, ANSWERS)
-                except Exception as error:
-                    self.found[target, type(error).__name__] += 1
-                    continue
-                self.found[target, ""] += 1
-                self.wrong += got.digest != digest or got.scores != pytest.approx(scores, abs=1e-4)
+                    got = await client.score(ASKED, ANSWERS[:1])
+                except RejoinderError as error:
+                    self.found[error.reason] += 1
+                else:
+                    self.found[""] += 1
+                    self.wrong += (got.digest, got.scores[0]) != (expected[0], pytest.approx(expected[1], abs=1e-4))
+                await asyncio.sleep(self._pause_s)
 
-    def answered(self, target):
-        return self.found[target, ""]
+    @property
+    def answered(self):
+        return self.found[""]
+
+    @property
+    def errors(self):
+        return {reason: count for reason, count in self.found.items() if reason}
 
     async def end(self):
         self._ended.set()
         await asyncio.gather(*self._tasks)
-        self._tasks.clear()
-        self._ended.clear()
-
-    @property
-    def errors(self):
-        return {error: count for (_, error), count in self.found.items() if error}
 
 
 async def until(true, what, timeout_s=60.0):
     await asyncio.to_thread(wait_until, true, what, timeout_s)
 
 
-async def changed(world, old, new, plus, callers, least):
+async def more(load, least, what):
+    so_far = load.answered
+    await until(lambda: load.answered >= so_far + least, what)
+
+
+def expected(folder):
+    """(digest, score) of a version in this process."""
+    row = BACKENDS["onnx"]
+    whole = verified(folder)
+    graph = row.make(whole, row.with_params({"threads": 1}))
+    head, words = BradleyTerry(whole.facts), words_of(folder / TOKENIZER)
+    return whole.digest, float(graph.infer(pad(head.rows(words, ASKED, ANSWERS[:1])))["score"][0])
+
+
+async def killed(world, pause_s=0.02):
+    """(seconds without an answer, callers that try again, callers that do not)"""
+    folder = world.heads / "bt-v1"
+    async with served("reward", reward(world, folder), build) as at:
+        patient, once = Load(1, pause_s), Load(1, pause_s)
+        patient.on(at.target, expected(folder), deadline_s=60.0, tries=40)
+        once.on(at.target, expected(folder), tries=1)
+        await more(patient, 5, "answers")
+        for pid in world.server.stubs():
+            os.kill(pid, signal.SIGKILL)
+        began = time.monotonic()
+        await until(lambda: once.errors, "an error")
+        await more(patient, 1, "an answer again")
+        seconds = time.monotonic() - began
+        await patient.end()
+        await once.end()
+    return seconds, patient, once
+
+
+async def changed(world, old, new, callers=2, pause_s=0.02, least=10):
     """Callers of both versions while the new one is loaded, and of the new one while the old one goes; every call is
-    tried once. Returns the load, ended."""
-    load = Load(callers)
-    before = (await scores_of(world, old))[0]
+    tried once. The loads, ended."""
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(served("reward", reward(world, old), build))
-        load.on(first.target, verified(old).digest, before, tries=1)
-        await until(lambda: load.answered(first.target) > least, "answers of the old version")
+        before = Load(callers, pause_s)
+        before.on(first.target, expected(old), tries=1)
+        await more(before, least, "answers of the old version")
         world.write(new)
         await until(lambda: world.serves(new), "the new version")
-        other = await stack.enter_async_context(served("reward", reward(world, new), build))
-        both = Load(callers)
-        both.on(other.target, verified(new).digest, [score + plus for score in before], tries=1)
-        await until(lambda: both.answered(other.target) > least, "answers of the new version")
-        await load.end()
+        second = await stack.enter_async_context(served("reward", reward(world, new), build))
+        after = Load(callers, pause_s)
+        after.on(second.target, expected(new), tries=1)
+        await more(after, least, "answers of the new version")
+        await before.end()
         drop(world.server.repository, "reward", version_of(verified(old).digest))
         await until(lambda: not world.serves(old), "the end of the old version")
-        so_far = both.answered(other.target)
-        await until(lambda: both.answered(other.target) > so_far + least, "answers without the old version")
+        await more(after, least, "answers without the old version")
         # Who still asks for it is told to come again, and never answered by another.
         async with AsyncRewardClient(Connection(first.target, tries=1)) as late:
-            with pytest.raises(Unavailable):
+            with pytest.raises(Loading):
                 await late.score(ASKED, ANSWERS)
-        await both.end()
-    load.found.update(both.found)
-    load.wrong += both.wrong
-    return load
-
-
-async def scores_of(world, folder):
-    settings = RewardSettings(model=ModelSettings(folder=folder, threads=1))
-    async with served("reward", settings, build) as at, AsyncRewardClient(Connection(at.target)) as client:
-        found = await client.score(ASKED, ANSWERS)
-        return list(found.scores), found.digest
-
-
-async def test_a_version_changes_under_load_without_an_error_and_none_is_taken_for_another(world, second):
-    load = await changed(world, world.heads / "bt-v1", second, 1.0, callers=2, least=20)
-    assert load.errors == {}
-    assert load.wrong == 0
-    # And back, as a rollback is, for whoever comes after.
-    world.write(world.heads / "bt-v1")
-    await until(lambda: world.serves(world.heads / "bt-v1"), "the first version again")
+        await after.end()
+    return before, after
 
 
 async def test_a_process_that_is_killed_is_loaded_anew_and_callers_notice_only_the_time(world):
-    """`-m proof` takes turns; here once. Triton itself would fail every request from here on, and say READY."""
-    seconds, load, once = await killed(world)
+    """Triton itself would fail every request from here on, and say READY."""
+    seconds, patient, once = await killed(world)
     assert seconds < BACK_S
-    assert load.errors == {}
-    assert load.wrong == 0
-    assert set(once.errors) <= {"Loading"}
-    assert once.errors
+    assert patient.errors == {}
+    assert once.errors.keys() == {"LOADING"}
+    assert patient.wrong == once.wrong == 0
 
 
-async def killed(world):
-    """(seconds without an answer, callers that try again, callers that do not)"""
+async def test_a_version_changes_under_load_without_an_error_and_none_is_taken_for_another(world, second):
+    before, after = await changed(world, world.heads / "bt-v1", second)
+    assert before.errors == after.errors == {}
+    assert before.wrong == after.wrong == 0
+
+
+@pytest.mark.proof
+async def test_rerank_answers_the_same(world, tmp_path):
+    world.write(world.heads / "minilm", "minilm")
+    found = []
+    for backend in ("onnx", "triton"):
+        at = TritonSettings(target=world.server.target)
+        settings = RerankSettings(
+            server=ServerSettings(),
+            rankers=("cosine",),
+            encoder=ModelSettings(folder=world.heads / "minilm", threads=1, backend=backend, triton=at),
+            record=RecordSettings(feedback="127.0.0.1:1", spool=tmp_path / backend, drain_s=0.0),
+        )
+        async with (
+            served("rerank", settings, build_rerank) as server,
+            AsyncRerankClient(Connection(server.target)) as client,
+        ):
+            found.append(await client.rerank(ASKED[0].content, list(enumerate(ANSWERS))))
+    assert found[1] == found[0]
+
+
+@pytest.mark.proof
+@pytest.mark.timeout(600)
+async def test_thirty_changes_under_load_and_five_killed_processes(world, second):
+    versions = [world.heads / "bt-v1", second]
+    if not world.serves(versions[0]):
+        versions.reverse()
+    answers = 0
+    for _ in range(30):
+        loads = await changed(world, *versions, callers=4, pause_s=0.0, least=50)
+        assert [load.errors for load in loads] == [{}, {}]
+        assert sum(load.wrong for load in loads) == 0
+        answers += sum(load.answered for load in loads)
+        versions.reverse()
+    print(f"\n30 changes of version: {answers} answers, 0 errors, 0 of other weights")
+    back = []
+    for _ in range(5):
+        seconds, patient, once = await killed(world)
+        assert patient.errors == {}
+        assert patient.wrong == once.wrong == 0
+        back.append(seconds)
+    print(f"5 killed processes: back after {min(back):.1f} to {max(back):.1f} s")
+    assert max(back) < BACK_S
+
+
+@pytest.mark.proof
+def test_what_the_way_to_the_server_costs(world):
+    """Batches of one row, and of as many as a batch's budget holds; in turns, median of each."""
     folder = world.heads / "bt-v1"
-    scores, digest = await scores_of(world, folder)
-    async with served("reward", reward(world, folder), build) as at:
-        load, once = Load(2), Load(1)
-        load.on(at.target, digest, scores, deadline_s=60.0, tries=40)
-        once.on(at.target, digest, scores, tries=1)
-        await until(lambda: load.answered(at.target) > 10, "answers")
-        for pid in world.server.stubs():
-            os.kill(pid, signal.SIGKILL)
-        began, so_far = time.monotonic(), load.answered(at.target)
-        await until(lambda: once.errors, "an error")
-        so_far = load.answered(at.target)
-        await until(lambda: load.answered(at.target) > so_far, "an answer again")
-        seconds = time.monotonic() - began
-        await load.end()
-        await once.end()
-    return seconds, load, once
+    name = "reward" if world.serves(folder) else "cost"
+    if name == "cost":
+        world.write(folder, name)
+    here, there = graphs(world, folder, name)
+    for count, longest in ((1, 12), (1, 60), (6, 60), (32, 12)):
+        tensors = rows(count, longest)
+        took = {"here": [], "there": []}
+        for _ in range(200):
+            for side, graph in (("here", here), ("there", there)):
+                began = time.perf_counter()
+                graph.infer(tensors)
+                took[side].append(1e3 * (time.perf_counter() - began))
+        middle = {side: statistics.median(values) for side, values in took.items()}
+        high = {side: statistics.quantiles(values, n=100)[98] for side, values in took.items()}
+        print(
+            f"\n{count} x {tensors['input_ids'].shape[1]} tokens, ms: here p50 {middle['here']:.2f} p99 {high['here']:.2f}, "
+            f"there {middle['there']:.2f} {high['there']:.2f}, added p50 {middle['there'] - middle['here']:.2f}"
+        )
+    there.close()

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from rejoinder.core.errors import BadFile, DataLoss, FailedPrecondition, InvalidArgument, NotFound
 from rejoinder.core.modelfolder import GRAPH, ModelFolder, verified
-from rejoinder.runtime.triton.sealed import ADDED, fault, version_of
+from rejoinder.runtime.triton.sealed import NOT_COMPILED, PROGRAMS, fault, version_of
 
 CONFIG = "config.pbtxt"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
@@ -73,8 +73,9 @@ def write(source: Path, repository: Path, name: str, placing: Placing) -> str:
         aside = model / f".{version}.{uuid.uuid4().hex}"
         try:
             shutil.copytree(folder.path, aside)
-            for program in ADDED:
+            for program in PROGRAMS:
                 shutil.copy(Path(__file__).with_name(program), aside)
+            (aside / NOT_COMPILED).touch()
             os.rename(aside, model / version)
         finally:
             shutil.rmtree(aside, ignore_errors=True)

@@ -2,15 +2,18 @@
 
 import hashlib
 
-#: What lies there beside the model's own files.
-ADDED = ("model.py", "sealed.py")
+#: Programs that lie there beside the model's own files.
+PROGRAMS = ("model.py", "sealed.py")
+#: A file of this name: where the interpreter can make no such folder it keeps nothing compiled, and to Triton a version
+#: in which anything was written is another, which is loaded anew whenever one is added or dropped.
+NOT_COMPILED = "__pycache__"
 
 
 def digest_of(folder):
     """SHA-256 as core/modelfolder.py has it, over (name, SHA-256 of content) of every file of the model, by name."""
     total = hashlib.sha256()
     for path in sorted(folder.iterdir(), key=lambda path: path.name):
-        if path.name not in ("digest", *ADDED) and path.is_file():
+        if path.name not in ("digest", NOT_COMPILED, *PROGRAMS) and path.is_file():
             with path.open("rb") as file:
                 total.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()
