@@ -15,11 +15,14 @@ from contextlib import AsyncExitStack
 
 import numpy as np
 import pytest
-from rejoinder.clients import AsyncRewardClient, Connection
+from rejoinder.clients import AsyncRerankClient, AsyncRewardClient, Connection
+from rejoinder.clients.rerank import RerankAsk
 from rejoinder.core.answertext import TokenRow
 from rejoinder.core.errors import DeadlineExceeded, Loading, RejoinderError
 from rejoinder.core.modelfolder import TOKENIZER, verified
 from rejoinder.core.types import Message, Role
+from rejoinder.rerank.__main__ import build as build_rerank
+from rejoinder.rerank.settings import RecordSettings, RerankSettings
 from rejoinder.reward.__main__ import build
 from rejoinder.reward.heads.bt import BradleyTerry
 from rejoinder.reward.settings import RewardSettings
@@ -222,8 +225,9 @@ async def test_rerank_answers_the_same(world, tmp_path):
             served("rerank", settings, build_rerank) as server,
             AsyncRerankClient(Connection(server.target)) as client,
         ):
-            found.append(await client.rerank(ASKED[0].content, list(enumerate(ANSWERS))))
-    assert found[1] == found[0]
+            slate = await client.rerank(RerankAsk(ASKED[0].content, tuple(zip("abc", ANSWERS, strict=True))))
+            found.append((slate.digest, {each.id: each.score for each in slate.ranked}))
+    assert found[1] == (found[0][0], pytest.approx(found[0][1], abs=1e-5))
 
 
 @pytest.mark.proof
@@ -269,7 +273,8 @@ def test_what_the_way_to_the_server_costs(world):
         middle = {side: statistics.median(values) for side, values in took.items()}
         high = {side: statistics.quantiles(values, n=100)[98] for side, values in took.items()}
         print(
-            f"\n{count} x {tensors['input_ids'].shape[1]} tokens, ms: here p50 {middle['here']:.2f} p99 {high['here']:.2f}, "
-            f"there {middle['there']:.2f} {high['there']:.2f}, added p50 {middle['there'] - middle['here']:.2f}"
+            f"\n{count} x {tensors['input_ids'].shape[1]} tokens, ms: here p50 {middle['here']:.2f} "
+            f"p99 {high['here']:.2f}, there {middle['there']:.2f} {high['there']:.2f}, "
+            f"added p50 {middle['there'] - middle['here']:.2f}"
         )
     there.close()

@@ -117,7 +117,13 @@ class Keeper:
         self._answered = {each for each in self._answered if each[0] != name}
         self._log.warning("process_died", model=name)
         self._ask(self._client.unload_model, name, client_timeout=_LOAD_S)
-        self._ask(self._client.load_model, name, client_timeout=_LOAD_S)
+        try:
+            self._ask(self._client.load_model, name, client_timeout=_LOAD_S)
+        except Loading:
+            raise
+        except RejoinderError as error:
+            # One of its versions may be bad, as it was before; the next look sees what is there.
+            self._log.error("model_not_whole", error, model=name, reason=error.reason)
         self._log.info("model_reloaded", model=name, took_s=self._clock() - began)
 
     def _zeros(self, name: str, version: str) -> None:

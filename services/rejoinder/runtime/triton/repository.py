@@ -64,7 +64,7 @@ def write(source: Path, repository: Path, name: str, placing: Placing) -> str:
     inputs, outputs = tensors_of(folder)
     model, config = repository / name, repository / name / CONFIG
     tensors = _tensors("input", inputs) + _tensors("output", outputs)
-    if config.is_file() and tensors not in config.read_text("utf-8"):
+    if config.is_file() and tensors != _tensors_in(config.read_text("utf-8")):
         raise FailedPrecondition("the name stands for a model with other tensors; give another", name=name)
     model.mkdir(parents=True, exist_ok=True)
     _put_config(config, f'name: "{name}"\n{tensors}{_rest(placing)}')
@@ -128,6 +128,11 @@ def _tensor(told: Any) -> Tensor:
 
 def _tensors(kind: str, tensors: Sequence[Tensor]) -> str:
     return "".join(f"{kind} [ {{ {_fields(each)} }} ]\n" for each in tensors)
+
+
+def _tensors_in(config: str) -> str:
+    """Those of a configuration that we wrote."""
+    return "".join(line for line in config.splitlines(True) if line.startswith(("input ", "output ")))
 
 
 def _fields(tensor: Tensor) -> str:
