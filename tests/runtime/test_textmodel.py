@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import numpy as np
@@ -16,16 +17,19 @@ WORDS = Words(lambda texts: [[ord(c) for c in text] for text in texts], 101, 102
 
 
 class Sums:
-    """A graph: `sum` of a row's ids, `size` of its mask. owns: the shapes it has seen and whether it is closed."""
+    """A graph: `sum` of a row's ids, `size` of its mask. owns: the shapes and times it was given, whether it is
+    closed."""
 
     digest = "d1"
 
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []
+        self.left_s: list[float | None] = []
         self.closed = False
 
     def infer(self, tensors, left_s=None):
         self.shapes.append(tensors["input_ids"].shape)
+        self.left_s.append(left_s)
         return {"sum": tensors["input_ids"].sum(1), "size": tensors["attention_mask"].sum(1)}
 
     def close(self) -> None:
@@ -57,6 +61,14 @@ async def test_each_row_gets_its_own_value_whatever_it_was_batched_with(model):
 
 async def test_warm_up_has_computed_before_the_first_caller(model, graph):
     assert graph.shapes == [(1, 2)]
+
+
+async def test_a_batch_is_wanted_as_long_as_the_last_of_its_callers_waits(model, graph):
+    soon, late = Caller(deadline=2.0), Caller(deadline=5.0)
+    await asyncio.gather(*(model.infer(rows_of(text), "sum", who) for text, who in (("a", soon), ("b", late))))
+    await asyncio.gather(*(model.infer(rows_of(text), "sum", who) for text, who in (("a", soon), ("b", Caller()))))
+    assert graph.shapes == [(1, 2), (2, 1), (2, 1)]
+    assert graph.left_s == [None, 5.0, None]
 
 
 async def test_tokenising_happens_off_the_event_loop(model):
