@@ -28,7 +28,8 @@ from rejoinder.runtime.settings import Theme
 
 class TritonSettings(Theme):
     target: str = "127.0.0.1:8001"
-    """`host:port` of the server's gRPC, in clear text: in the same pod or a network of its own."""
+    """`host:port` of the server's gRPC, or `dns:///name:port` for all its replicas; in clear text: it stands in the
+    same pod, or in a network where only we reach it."""
     model: str = ""
     """What the server's repository calls the model (`rejoinder triton-repo --name`); "" = as the folder is called."""
     wait_s: float = Field(default=120.0, ge=0)

@@ -25,6 +25,8 @@ _LOOK_S = 0.2
 #: What Triton says of a model whose process has died; it says INTERNAL of a model's own errors too.
 DEAD = "is not healthy"
 _CHANNEL = [
+    ("grpc.lb_policy_name", "round_robin"),
+    ("grpc.dns_min_time_between_resolutions_ms", 2000),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
@@ -33,8 +35,9 @@ _CHANNEL = [
 
 @dataclass(frozen=True)
 class TritonParams:
-    """target: `host:port` of its gRPC. model: as the repository calls it, "" = as the folder is called. wait_s: for the
-    version to be there at the start. call_s: a batch may take, where none of its callers says less."""
+    """target: `host:port` of its gRPC, or `dns:///name:port` to spread calls over replicas. model: as the repository
+    calls it, "" = as the folder is called. wait_s: for the version to be there at the start. call_s: a batch may take,
+    where none of its callers says less."""
 
     target: str = "127.0.0.1:8001"
     model: str = ""
