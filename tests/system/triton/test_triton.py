@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import statistics
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -37,6 +39,7 @@ from tests.system.serving import served
 
 pytestmark = pytest.mark.system
 
+ROOT = Path(__file__).parents[3]
 ASKED = [Message(Role.USER, "How do I boil an egg?")]
 ANSWERS = ["Put it in boiling water for about seven minutes, then cool it.", "I don't know.", "Eggs are sold boxed."]
 #: Longest that a version may be away, in seconds; measured: four.
@@ -61,6 +64,12 @@ def rows(count, longest, seed=3):
     draw = np.random.default_rng(seed)
     sizes = draw.integers(3, longest, count)
     return pad([TokenRow(tuple(draw.integers(1000, 20_000, size).tolist()), (0,) * size) for size in sizes])
+
+
+def test_the_server_computes_with_the_runtime_that_we_do():
+    locks = [(ROOT / "requirements" / f"{name}.txt").read_text() for name in ("services", "triton")]
+    ours, theirs = (re.findall(r"^onnxruntime==\S+", lock, re.MULTILINE) for lock in locks)
+    assert ours == theirs != []
 
 
 def test_a_version_on_the_server_is_the_same_as_in_this_process(world):
@@ -149,9 +158,8 @@ def expected(folder):
     return whole.digest, float(graph.infer(pad(head.rows(words, ASKED, ANSWERS[:1])))["score"][0])
 
 
-async def killed(world, pause_s=0.02):
+async def killed(world, folder, pause_s=0.02):
     """(seconds without an answer, callers that try again, callers that do not)"""
-    folder = world.heads / "bt-v1"
     async with served("reward", reward(world, folder), build) as at:
         patient, once = Load(1, pause_s), Load(1, pause_s)
         patient.on(at.target, expected(folder), deadline_s=60.0, tries=40)
@@ -196,7 +204,7 @@ async def changed(world, old, new, callers=2, pause_s=0.02, least=10):
 
 async def test_a_process_that_is_killed_is_loaded_anew_and_callers_notice_only_the_time(world):
     """Triton itself would fail every request from here on, and say READY."""
-    seconds, patient, once = await killed(world)
+    seconds, patient, once = await killed(world, world.heads / "bt-v1")
     assert seconds < BACK_S
     assert patient.errors == {}
     assert once.errors.keys() == {"LOADING"}
@@ -232,21 +240,21 @@ async def test_rerank_answers_the_same(world, tmp_path):
 
 @pytest.mark.proof
 @pytest.mark.timeout(600)
-async def test_thirty_changes_under_load_and_five_killed_processes(world, second):
+async def test_ten_changes_under_load_and_five_killed_processes(world, second):
     versions = [world.heads / "bt-v1", second]
     if not world.serves(versions[0]):
         versions.reverse()
     answers = 0
-    for _ in range(30):
+    for _ in range(10):
         loads = await changed(world, *versions, callers=4, pause_s=0.0, least=50)
         assert [load.errors for load in loads] == [{}, {}]
         assert sum(load.wrong for load in loads) == 0
         answers += sum(load.answered for load in loads)
         versions.reverse()
-    print(f"\n30 changes of version: {answers} answers, 0 errors, 0 of other weights")
+    print(f"\n10 changes of version: {answers} answers, 0 errors, 0 of other weights")
     back = []
     for _ in range(5):
-        seconds, patient, once = await killed(world)
+        seconds, patient, once = await killed(world, versions[0])
         assert patient.errors == {}
         assert patient.wrong == once.wrong == 0
         back.append(seconds)
