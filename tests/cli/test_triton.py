@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from google.protobuf import text_format
 from rejoinder.cli.main import main
 from rejoinder.registry.artefacts import Artefacts, Version
 from rejoinder.registry.store import open_store
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from tests.runtime.triton.graphs import model
 
@@ -30,6 +32,18 @@ def test_versions_of_a_folder_and_of_a_registry_stand_side_by_side_until_they_ar
     assert second["others"] == [facts["version"]]
     said(capsys, *of, "--out", out, "--drop-others")
     assert [each.name for each in (out / "bt").iterdir() if each.is_dir()] == [second["version"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "batches", "instances"),
+    [([], False, 1), (["--gpu", "0"], True, 2), (["--gpu", "0", "--no-batches"], False, 1), (["--batches"], True, 2)],
+)
+def test_triton_makes_batches_of_its_own_on_gpus_and_never_with_one_instance(
+    arguments, batches, instances, tmp_path, capsys
+):
+    said(capsys, "--model", model(tmp_path / "bt"), "--out", tmp_path / "out", *arguments)
+    told = text_format.Parse((tmp_path / "out" / "bt" / "config.pbtxt").read_text(), ModelConfig())
+    assert (told.HasField("dynamic_batching"), told.instance_group[0].count) == (batches, instances)
 
 
 @pytest.mark.parametrize(

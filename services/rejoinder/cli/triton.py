@@ -28,10 +28,11 @@ from rejoinder.core.ending import when_told_to_end
     help="Triton's: python needs onnxruntime and numpy<2 in the server's interpreter.",
 )
 @click.option("--gpu", "gpus", type=click.IntRange(min=0), multiple=True, help="Run on this one (may be repeated).")
-@click.option("--instances", type=click.IntRange(1), default=1, show_default=True, help="On each GPU, or on the CPU.")
+@click.option("--instances", type=click.IntRange(1), help="On each GPU, or on the CPU; by default 1, with --batches 2.")
 @click.option("--threads", type=click.IntRange(1), default=2, show_default=True, help="Of one run on a CPU.")
 @click.option("--rows", type=click.IntRange(1), default=64, show_default=True, help="Rows of a batch at most.")
-@click.option("--delay-us", type=click.IntRange(0), default=0, show_default=True, help="A batch waits for more rows.")
+@click.option("--batches/--no-batches", default=None, help="Triton's dynamic batching; by default on GPUs.")
+@click.option("--delay-us", type=click.IntRange(0), default=0, show_default=True, help="A batch of it waits for more.")
 @click.option("--drop-others", is_flag=True, help="Take the model's other versions out once this one stands there.")
 @json_option
 def repo(
@@ -44,9 +45,10 @@ def repo(
     name: str,
     backend: str,
     gpus: tuple[int, ...],
-    instances: int,
+    instances: int | None,
     threads: int,
     rows: int,
+    batches: bool | None,
     delay_us: int,
     drop_others: bool,
     as_json: bool,
@@ -67,7 +69,10 @@ def repo(
         source = kept.verify(kept.version(policy, version).digest)
     # A registry's folder is called by its digest.
     name = name or (model.resolve().name if model else policy)
-    placing = Placing(backend, rows, gpus, instances, threads, delay_us=delay_us)  # type: ignore[arg-type]
+    batches = bool(gpus) if batches is None else batches
+    # With one, Triton's batcher sleeps half a second in every twentieth call or so (runtime/NOTES.md).
+    instances = instances or (2 if batches else 1)
+    placing = Placing(backend, rows, gpus, instances, threads, batches, delay_us=delay_us)  # type: ignore[arg-type]
     number = write(source, out, name, placing)
     others = [each for each in versions(out / name) if each != number]
     if drop_others:

@@ -43,7 +43,7 @@ def test_a_version_is_a_whole_copy_under_a_number_that_its_digest_makes(first, o
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "python"])
 def test_triton_is_told_tensors_and_batches_in_its_own_words(first, out, backend):
-    write(first, out, "m", Placing(backend, rows=32, threads=4, queued=9, delay_us=50))
+    write(first, out, "m", Placing(backend, rows=32, threads=4, batches=True, queued=9, delay_us=50))
     told = config(out)
     assert (told.name, told.backend, told.max_batch_size) == ("m", backend, 32)
     assert [(each.name, list(each.dims)) for each in told.input] == [("ids", [-1])]
@@ -63,6 +63,7 @@ def test_gpus_are_instance_groups(first, out):
     write(first, out, "m", Placing(gpus=(0, 2), instances=3))
     [group] = config(out).instance_group
     assert (group.kind, list(group.gpus), group.count) == (ModelInstanceGroup.KIND_GPU, [0, 2], 3)
+    assert not config(out).HasField("dynamic_batching")
 
 
 def test_a_second_version_touches_nothing_of_the_first(first, out, tmp_path):

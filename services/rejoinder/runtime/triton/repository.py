@@ -30,14 +30,17 @@ _TYPES = {"tensor(float)": "TYPE_FP32", "tensor(int64)": "TYPE_INT64", "tensor(i
 @dataclass(frozen=True)
 class Placing:
     """How Triton runs a model. rows: at most so many of a batch. gpus: their numbers, none = the CPU. instances: on
-    each of them. threads: of a session on a CPU. queued: requests that wait at most. delay_us: how long a batch waits
-    for more of its length."""
+    each of them. threads: of a session on a CPU. batches: Triton joins requests of one length, those of several
+    replicas (our own batcher has made batches of each replica's already); then queued: requests that wait at most,
+    delay_us: how long a batch waits for more.
+    """
 
     backend: Literal["onnxruntime", "python"] = "onnxruntime"
     rows: int = 64
     gpus: tuple[int, ...] = ()
     instances: int = 1
     threads: int = 2
+    batches: bool = False
     queued: int = 256
     delay_us: int = 0
 
@@ -153,9 +156,15 @@ def _rest(placing: Placing) -> str:
         f"max_batch_size: {placing.rows}\n"
         "version_policy { all { } }\n"
         f"instance_group [ {{ {where} count: {placing.instances} }} ]\n"
+        + (_batches(placing) if placing.batches else "")
+        + "".join(f'parameters {{ key: "{k}" value {{ string_value: "{v}" }} }}\n' for k, v in parameters.items())
+    )
+
+
+def _batches(placing: Placing) -> str:
+    return (
         f"dynamic_batching {{ max_queue_delay_microseconds: {placing.delay_us} default_queue_policy {{ "
         f"timeout_action: REJECT allow_timeout_override: true max_queue_size: {placing.queued} }} }}\n"
-        + "".join(f'parameters {{ key: "{k}" value {{ string_value: "{v}" }} }}\n' for k, v in parameters.items())
     )
 
 
