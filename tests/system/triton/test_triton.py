@@ -81,7 +81,7 @@ def test_a_version_on_the_server_is_the_same_as_in_this_process(world):
         assert np.abs(there.infer(tensors)["score"] - here.infer(tensors)["score"]).max() < 1e-5
         assert there.infer(tensors)["score"].shape == (count,)
     with pytest.raises(DeadlineExceeded):
-        there.infer(rows(60, 200), left_s=0.005)
+        there.infer(rows(6, 60), left_s=0.002)
     there.close()
 
 
