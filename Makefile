@@ -35,6 +35,11 @@ setup: .venv/.ready ## Everything a fresh machine needs: .venv (no root), the em
 	@$(UV) pip sync -q --python .venvs/litellm/bin/python --require-hashes requirements/litellm.txt
 	@touch $@
 
+.venvs/triton/.ready: requirements/triton.txt .venv/.ready
+	@$(UV) venv -q --allow-existing --python '>=3.11,<3.12' .venvs/triton
+	@$(UV) pip sync -q --python .venvs/triton/bin/python --require-hashes requirements/triton.txt
+	@touch $@
+
 read: .venv/.ready
 	@$(PY) -m rejoinder.cli.main models build --only signals --only heads
 
@@ -56,8 +61,9 @@ gen: .venv/.ready ## Regenerate what is generated: stubs, METHODS.md, CRDs
 	@$(PY) -m rejoinder_operator.api.crd charts/rejoinder-crds/templates
 
 lock: ## Resolve requirements/*.in anew, with hashes
-	@cd requirements && for f in dev training services gateway operator client peers litellm; do \
-	  uv pip compile -q --generate-hashes --python-version 3.11 --universal $$f.in -o $$f.txt $$([ $$f = dev ] || [ $$f = litellm ] || echo "-c dev.txt"); done
+	@cd requirements && for f in dev training services gateway operator client peers litellm triton; do \
+	  case $$f in dev|litellm) with=;; triton) with=--no-deps;; *) with="-c dev.txt";; esac; \
+	  uv pip compile -q --generate-hashes --python-version 3.11 --universal $$f.in -o $$f.txt $$with; done
 
 check: .venv/.ready ## Format, lint, import walls, protos, generated files (under two minutes)
 	@mkdir -p build
@@ -81,11 +87,11 @@ programs: needs
 	@python3 -m tests.cluster.tools.build
 	@python3 -m tests.cluster.foreign.crds
 
-test: needs $(if $(filter-out cluster,$(WHAT)),,programs) setup check .venvs/peers/.ready ## Every ring in short form, as a table; WHAT=cluster for one
+test: needs $(if $(filter-out cluster,$(WHAT)),,programs) setup check .venvs/peers/.ready .venvs/triton/.ready ## Every ring in short form, as a table; WHAT=cluster for one
 	$(if $(filter-out cluster,$(WHAT)),,@$(PY) -m tests.cluster.node.prepare)
 	@$(PY) tests/rings.py $(WHAT:%=--ring %)
 
-proof: programs setup ## The long forms, the demonstration with three seeds and all its controls; kept in reports/
+proof: programs setup .venvs/triton/.ready ## The long forms, the demonstration with three seeds and all its controls; kept in reports/
 	@$(PY) -m tests.cluster.node.prepare --proof
 	@MINIATURES=long $(PY) tests/rings.py --proof
 	@for seed in $(SEEDS); do for control in "" $(CONTROLS); do \

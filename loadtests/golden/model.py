@@ -34,7 +34,7 @@ class SleepingGraph:
         self.busy_s = 0.0
         self.rows = 0
 
-    def infer(self, tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    def infer(self, tensors: Mapping[str, np.ndarray], left_s: float | None = None) -> Mapping[str, np.ndarray]:
         mask = tensors["attention_mask"]
         seconds = self._cost.of(mask.size)
         self.busy_s += seconds

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import numpy as np
@@ -16,16 +17,22 @@ WORDS = Words(lambda texts: [[ord(c) for c in text] for text in texts], 101, 102
 
 
 class Sums:
-    """A graph: `sum` of a row's ids, `size` of its mask. owns: the shapes it has seen and whether it is closed."""
+    """A graph: `sum` of a row's ids, `size` of its mask. owns: the shapes and times it was given, whether it is
+    closed. free: cleared, it computes nothing."""
 
     digest = "d1"
 
     def __init__(self) -> None:
         self.shapes: list[tuple[int, ...]] = []
+        self.left_s: list[float | None] = []
+        self.free = threading.Event()
+        self.free.set()
         self.closed = False
 
-    def infer(self, tensors):
+    def infer(self, tensors, left_s=None):
         self.shapes.append(tensors["input_ids"].shape)
+        self.left_s.append(left_s)
+        assert self.free.wait(60.0)
         return {"sum": tensors["input_ids"].sum(1), "size": tensors["attention_mask"].sum(1)}
 
     def close(self) -> None:
@@ -57,6 +64,21 @@ async def test_each_row_gets_its_own_value_whatever_it_was_batched_with(model):
 
 async def test_warm_up_has_computed_before_the_first_caller(model, graph):
     assert graph.shapes == [(1, 2)]
+
+
+async def test_a_batch_is_wanted_as_long_as_the_last_of_its_callers_waits(model, graph):
+    for second, left_s in ((Caller(deadline=5.0), 5.0), (Caller(), None)):
+        graph.free.clear()
+        asked = [asyncio.create_task(model.infer(rows_of("x"), "sum"))]
+        while len(graph.shapes) % 2:
+            await asyncio.sleep(0.001)
+        for who in (Caller(deadline=2.0), second):
+            asked.append(asyncio.create_task(model.infer(rows_of("a"), "sum", who)))
+        while model._batcher.queued_tokens < 2:
+            await asyncio.sleep(0.001)
+        graph.free.set()
+        await asyncio.gather(*asked)
+        assert (graph.shapes[-1], graph.left_s[-1]) == ((2, 1), left_s)
 
 
 async def test_tokenising_happens_off_the_event_loop(model):

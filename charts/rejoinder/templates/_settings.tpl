@@ -162,14 +162,24 @@ record:
 {{ include "rejoinder.settings.server" . }}
 model:
   folder: /opt/rejoinder/models/heads/bt-v1
+  {{- include "rejoinder.settings.triton" .root | nindent 2 }}
+{{- end -}}
+
+{{/* Where a model's server is, for those whose settings say `backend: triton`. */}}
+{{- define "rejoinder.settings.triton" -}}
+{{- if .Values.triton.enabled -}}
+triton: {target: "dns:///{{ include "rejoinder.fullname" . }}-triton.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}:8001"}
+{{- end -}}
 {{- end -}}
 
 {{- define "rejoinder.settings.rerank" -}}
 {{ include "rejoinder.settings.server" . }}
 encoder:
   folder: /opt/rejoinder/models/heads/minilm
+  {{- include "rejoinder.settings.triton" .root | nindent 2 }}
 reward:
   folder: /opt/rejoinder/models/heads/bt-v1
+  {{- include "rejoinder.settings.triton" .root | nindent 2 }}
 record:
   feedback: {{ include "rejoinder.target" (dict "root" .root "process" "feedback") | quote }}
   spool: /var/lib/rejoinder/spool

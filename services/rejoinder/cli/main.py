@@ -12,7 +12,8 @@ import click
 
 from rejoinder.core.errors import BadFile, RejoinderError
 
-#: Command → its module (attribute `command`) and the one line of `rejoinder --help`. Modules are imported when called.
+#: Command → its module (attribute `command`, or the one it says) and the one line of `rejoinder --help`. Modules are
+#: imported when called.
 COMMANDS = {
     "demo": ("rejoinder.cli.demo", "The whole loop with simulated people, and a report"),
     "up": ("rejoinder.cli.up", "Run every service on this machine"),
@@ -32,6 +33,8 @@ COMMANDS = {
     "evaluate": ("rejoinder.cli.evaluate", "Measure a policy, what people prefer in answers, and what moves a judge"),
     "reward": ("rejoinder.cli.reward", "Evaluate the reward head on people's choices"),
     "models": ("rejoinder.cli.models", "Build the embedded models"),
+    "triton-repo": ("rejoinder.cli.triton:repo", "Write a model's version into a Triton server's repository"),
+    "triton-keep": ("rejoinder.cli.triton:keep", "Keep a Triton server at what its repository holds, and heal it"),
 }
 
 
@@ -44,7 +47,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return importlib.import_module(COMMANDS[cmd_name][0]).command
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        return getattr(importlib.import_module(module), attribute or "command")
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -26,6 +26,18 @@ from rejoinder.runtime.batcher import Batcher, Report
 from rejoinder.runtime.settings import Theme
 
 
+class TritonSettings(Theme):
+    target: str = "127.0.0.1:8001"
+    """`host:port` of the server's gRPC, or `dns:///name:port` for all its replicas; in clear text: it stands in the
+    same pod, or in a network where only we reach it."""
+    model: str = ""
+    """What the server's repository calls the model (`rejoinder triton-repo --name`); "" = as the folder is called."""
+    wait_s: float = Field(default=120.0, ge=0)
+    """Seconds at the start for the server to have the version; longer than it takes to load."""
+    call_s: float = Field(default=30.0, gt=0)
+    """Seconds that a batch may take there, where none of its callers waits less."""
+
+
 class ModelSettings(Theme):
     folder: Path
     """Folder of the exported model; `rejoinder models build` makes those of the package."""
@@ -35,6 +47,12 @@ class ModelSettings(Theme):
     """Row of the backend table."""
     threads: int = Field(default=2, ge=1)
     """Threads of one run: physical cores of the container; more only add waiting."""
+    triton: TritonSettings = TritonSettings()
+    """Where the backend is `triton`: it computes, and what stands in `folder` says what is asked of it."""
+
+    def params(self) -> dict[str, Any]:
+        """Of the backend's row."""
+        return self.triton.model_dump() if self.backend == "triton" else {"threads": self.threads}
 
 
 class BatchSettings(Theme):
@@ -79,6 +97,15 @@ class Caller:
 NOBODY = Caller()
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """A row, the output of the graph that is wanted of it, and by when."""
+
+    row: TokenRow
+    output: str
+    deadline: float | None = None
+
+
 class TextModel:
     """owns: the graph, its batcher and tokenizer."""
 
@@ -96,15 +123,14 @@ class TextModel:
         self.facts = facts
         self._graph = graph
         self._words = words
-        self._batcher: Batcher[tuple[TokenRow, str], np.ndarray] = Batcher(
-            self._run, batch.limits(), clock, observe, on_given_up
-        )
+        self._clock = clock
+        self._batcher: Batcher[_Asked, np.ndarray] = Batcher(self._run, batch.limits(), clock, observe, on_given_up)
 
     async def start(self) -> None:
         """Starts the lanes and computes one short row, so that the first caller pays for nothing."""
         await self._batcher.start()
         row = TokenRow((self._words.cls, self._words.sep), (0, 1))
-        await self._batcher.submit([(row, self.facts["outputs"][0])], [len(row.ids)])
+        await self._batcher.submit([_Asked(row, self.facts["outputs"][0])], [len(row.ids)])
 
     async def close(self) -> None:
         await self._batcher.close()
@@ -121,7 +147,7 @@ class TextModel:
         self._batcher.check(tenant=caller.tenant, deadline=caller.deadline, background=caller.background)
         laid = await asyncio.to_thread(rows, self._words)
         results = await self._batcher.submit(
-            [(row, output) for row in laid],
+            [_Asked(row, output, caller.deadline) for row in laid],
             [len(row.ids) for row in laid],
             tenant=caller.tenant,
             deadline=caller.deadline,
@@ -129,9 +155,12 @@ class TextModel:
         )
         return np.stack(results)
 
-    def _run(self, rows: Sequence[tuple[TokenRow, str]]) -> list[np.ndarray]:
-        outputs = self._graph.infer(pad([row for row, _ in rows]))
-        return [outputs[name][index] for index, (_, name) in enumerate(rows)]
+    def _run(self, rows: Sequence[_Asked]) -> list[np.ndarray]:
+        # Wanted until the last of its callers has gone.
+        deadlines = [each.deadline for each in rows if each.deadline is not None]
+        left_s = max(deadlines) - self._clock.monotonic() if len(deadlines) == len(rows) else None
+        outputs = self._graph.infer(pad([each.row for each in rows]), left_s)
+        return [outputs[each.output][index] for index, each in enumerate(rows)]
 
 
 def pad(rows: Sequence[TokenRow]) -> dict[str, np.ndarray]:
@@ -161,7 +190,7 @@ def load(settings: ModelSettings, batch: BatchSettings, clock: Clock, metrics: M
     """The model of a folder. Blocks for about a second. Raises BadFile, DataLoss, UnknownRow."""
     folder = verified(settings.folder, settings.digest)
     row = BACKENDS[settings.backend]
-    graph = row.make(folder, row.with_params({"threads": settings.threads}))
+    graph = row.make(folder, row.with_params(settings.params()))
     return TextModel(
         graph,
         words_of(folder.path / TOKENIZER),

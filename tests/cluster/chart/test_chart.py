@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cluster.chart.generate import CHART, outputs
 from tests.cluster.chart.rendered import NAMES, Object, Refused, component, of_kind, pods, program, rendered
@@ -229,6 +230,26 @@ def test_a_port_says_whether_it_is_clear() -> None:
         assert {port["appProtocol"] for port in ports} == said
 
 
+def test_models_on_a_triton_are_asked_there_and_kept_loaded_beside_it() -> None:
+    asking = ('reward.settings={"model":{"backend":"triton"}}', 'rerank.settings={"encoder":{"backend":"triton"}}')
+    objects = rendered("default", "triton.enabled=true", *asking)
+    (service,) = [each for each in of_kind(objects, "Service") if component(each) == "triton"]
+    target = f"dns:///{service['metadata']['name']}.ns.svc.cluster.local:8001"
+    for process, model in (("reward", "model"), ("rerank", "encoder")):
+        (config,) = [each for each in of_kind(objects, "ConfigMap") if component(each) == process]
+        settings = yaml.safe_load(config["data"]["settings.yaml"])
+        assert (settings[model]["backend"], settings[model]["triton"]["target"]) == ("triton", target)
+    (pod,) = [pod for _, pod in pods(objects) if component(pod) == "triton"]
+    server, keeper = containers(pod)
+    assert "--model-control-mode=explicit" in server["args"]
+    repository = next(each for each in server["args"] if each.startswith("--model-repository="))
+    assert keeper["args"] == ["--server=127.0.0.1:8001", repository.replace("--model-repository", "--repository")]
+    assert keeper["image"].split(":")[0].endswith("/reward")
+    policies = {component(each): each["spec"] for each in of_kind(objects, "NetworkPolicy")}
+    assert peers(policies["triton"]["ingress"], "from") >= {"reward", "rerank"}
+    assert all("triton" in peers(policies[process]["egress"], "to") for process in ("reward", "rerank"))
+
+
 def test_the_self_test_gets_through_whoever_may_call() -> None:
     callers = 'networkPolicy.callers=[{"podSelector":{"matchLabels":{"app.kubernetes.io/component":"chat"}}}]'
     policies = {component(each): each["spec"] for each in of_kind(rendered("embedded", callers), "NetworkPolicy")}
@@ -311,6 +332,9 @@ def test_certificates_hold_the_names_that_are_called() -> None:
     names = {component(each): each["spec"]["dnsNames"] for each in of_kind(objects, "Certificate")}
     for config in of_kind(objects, "ConfigMap"):
         for host in re.findall(r"([\w.-]*rejoinder-[\w.-]+\.svc[\w.]*):\d", config["data"].get("settings.yaml", "")):
+            if "-triton." in host:
+                # In clear text; who may reach it is a network policy's.
+                continue
             other = re.search(r"rejoinder-(\w+)-headless", host)
             assert other, host
             below = f"*.{host.partition('.')[2]}"

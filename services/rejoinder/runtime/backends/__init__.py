@@ -1,4 +1,5 @@
-"""Where a graph is computed: name and tensors in, tensors out. Read the port here, then onnx.py (in this process)."""
+"""Where a graph is computed: name and tensors in, tensors out. Read the port here, then onnx.py (in this process) and
+triton.py (a server's)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from rejoinder.core.table import Row, Table
-from rejoinder.runtime.backends import onnx
+from rejoinder.runtime.backends import onnx, triton
 
 
 class Backend(Protocol):
@@ -16,8 +17,8 @@ class Backend(Protocol):
 
     digest: str
 
-    def infer(self, tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        """All outputs by name. Blocks; may be called from any thread."""
+    def infer(self, tensors: Mapping[str, np.ndarray], left_s: float | None = None) -> Mapping[str, np.ndarray]:
+        """All outputs by name. Blocks; may be called from any thread. left_s: seconds until nobody waits for it."""
 
     def close(self) -> None:
         """Lets go of the graph; no call is at work."""
@@ -26,4 +27,5 @@ class Backend(Protocol):
 BACKENDS = Table(
     "backend",
     Row("onnx", onnx.open_graph, onnx.OnnxParams, claim="ONNX Runtime in this process, threads that sleep when idle"),
+    Row("triton", triton.open_graph, triton.TritonParams, claim="a Triton server, the version pinned by its digest"),
 )

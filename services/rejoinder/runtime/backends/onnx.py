@@ -27,7 +27,8 @@ class OnnxGraph:
         self.digest = digest
         self._outputs = [output.name for output in session.get_outputs()]
 
-    def infer(self, tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    def infer(self, tensors: Mapping[str, np.ndarray], left_s: float | None = None) -> Mapping[str, np.ndarray]:
+        """left_s: not asked, for what has begun here is not broken off."""
         return dict(zip(self._outputs, self._session.run(self._outputs, dict(tensors)), strict=True))
 
     def close(self) -> None:

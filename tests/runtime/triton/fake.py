@@ -1,0 +1,62 @@
+"""A Triton server as its client shows it, without one."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace as Plain
+
+from tritonclient.utils import InferenceServerException
+
+
+def failure(status: str, text: str = "") -> InferenceServerException:
+    return InferenceServerException(text, status and f"StatusCode.{status}")
+
+
+class Server:
+    """One of explicit control that looks at a repository as the real one does. owns: which versions it has.
+
+    on_disk: model → versions. bad: versions that do not load. dead: models whose process is gone. away: no server.
+    did: ("load" or "unload", model), in order.
+    """
+
+    def __init__(self, on_disk) -> None:
+        self.on_disk = on_disk
+        self.has: dict[str, set[str]] = {}
+        self.bad: set[str] = set()
+        self.dead: set[str] = set()
+        self.failing: set[str] = set()
+        self.away = False
+        self.did: list[tuple[str, str]] = []
+
+    def get_model_repository_index(self, client_timeout):
+        self._there()
+        ready = [Plain(name=name, version=v, state="READY") for name, has in self.has.items() for v in has]
+        return Plain(models=[*ready, Plain(name="never-loaded", version="", state="")])
+
+    def load_model(self, name, client_timeout):
+        self._there()
+        self.did.append(("load", name))
+        found = set(self.on_disk()[name])
+        self.has[name] = found - self.bad
+        self.dead.discard(name)
+        if found & self.bad:
+            raise failure("INVALID_ARGUMENT", "load failed")
+
+    def unload_model(self, name, client_timeout):
+        self._there()
+        self.did.append(("unload", name))
+        del self.has[name]
+
+    def get_model_metadata(self, name, version, client_timeout):
+        return Plain(inputs=[Plain(name="ids", datatype="INT64", shape=[-1, -1])])
+
+    def infer(self, name, inputs, model_version, client_timeout):
+        self._there()
+        assert inputs[0].shape() == [1, 1]
+        if name in self.dead:
+            raise failure("INTERNAL", f"Stub process '{name}_0_0' is not healthy.")
+        if name in self.failing:
+            raise failure("INTERNAL", "Failed to process the request(s)")
+
+    def _there(self):
+        if self.away:
+            raise failure("UNAVAILABLE", "failed to connect to all addresses")
