@@ -93,8 +93,8 @@ chaos: needs setup ## kill -9, full disks, cut networks on three brokers and Pos
 sim-rollout: .venv/.ready ## The verdict's error rates and speed by simulation: reports/rollout.json
 	@$(PY) -m rejoinder.evaluate.sim_rollout --out reports/rollout.json
 
-bench: .venv/.ready .venvs/peers/.ready ## What a piece of work costs beside its peers: WHAT=ingest -> reports/ingest.json (13 minutes)
-	@[ -n "$(WHAT)" ] && [ -d "loadtests/$(WHAT)" ] || { echo "say which: make bench WHAT=ingest"; exit 2; }
+bench: .venv/.ready $(if $(filter train,$(WHAT)),,.venvs/peers/.ready) ## What a piece of work costs beside its peers: WHAT=ingest|train -> reports/WHAT.json
+	@[ -n "$(WHAT)" ] && [ -d "loadtests/$(WHAT)" ] || { echo "say which: make bench WHAT=ingest|train"; exit 2; }
 	@$(PY) -m loadtests.$(WHAT) --out reports/$(WHAT).json $(BENCH)
 
 load: setup ## A scenario's load on a deployment (or one started for it): SCENARIO=reward -> reports/load-reward.json

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from rejoinder.training import loop
-from rejoinder.training.adapters import POLICY, fresh, load_base, trainable
+from rejoinder.training.adapters import POLICY, fresh, load_base
 from rejoinder.training.examples import Example
 from rejoinder.training.loop import Resume, responses_of, step_loss, train
 from rejoinder.training.objectives import OBJECTIVES

@@ -1,4 +1,4 @@
-"""TRL's DPOTrainer on the bench, with what its manual offers: batch size and order; activations are kept, as ours are."""
+"""TRL's DPOTrainer on the bench. Activations are kept, as ours are: made again, they would cost it a forward pass."""
 
 from __future__ import annotations
 
