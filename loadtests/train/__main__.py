@@ -26,7 +26,8 @@ from loadtests.train.data import Lengths, log_uniform, of_ratio
 from loadtests.train.model import Shape, build
 
 SIDES = ("ours", "unshared", "trl")
-UNIT = "CPU s/pair"
+UNIT = "CPU ms/pair"
+MIXED = "lengths log-uniform"
 #: Relative, of the loss and of each parameter's gradient, both of the largest entry.
 TOLERANCE = 1e-4
 #: Our tokens of a micro-batch where lengths differ: about what two of TRL's longest rows have, for memory's sake.
@@ -50,10 +51,10 @@ class Unequal(RuntimeError):
     """A side computes something else: its figures would be of something else."""
 
 
-def side(kind: str, folder: Path, base: Path, threads: int, dtype: str = "float32", name: str = "") -> Measured:
+def side(kind: str, folder: Path, base: Path, threads: int, name: str = "") -> Measured:
     # A thread that spins while it waits for another is charged for it, and more so beside other work.
     quiet = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
-    command = ("-m", "loadtests.train.worker", kind, str(base), dtype, str(threads))
+    command = ("-m", "loadtests.train.worker", kind, str(base), str(threads))
     return Measured(name or kind, folder, command, quiet)
 
 
@@ -61,10 +62,11 @@ def plain(lengths: Sequence[Lengths]) -> list[list[int]]:
     return [[each.prompt, each.chosen, each.rejected] for each in lengths]
 
 
-def checked(process: Measured, folder: Path, lengths: Sequence[Lengths]) -> tuple[float, Path]:
+def checked(process: Measured, folder: Path, lengths: Sequence[Lengths], dtype: str = "float32") -> tuple[float, Path]:
     """(loss, the file of the gradients)."""
-    out = folder / f"{process.name}.safetensors"
-    return process.ask({"do": "check", "lengths": plain(lengths), "out": str(out)})["loss"], out
+    out = folder / f"{process.name}-{dtype}.safetensors"
+    asked = {"do": "check", "lengths": plain(lengths), "out": str(out), "dtype": dtype}
+    return process.ask(asked)["loss"], out
 
 
 def distance(ours: tuple[float, Path], theirs: tuple[float, Path]) -> tuple[float, float]:
@@ -88,13 +90,10 @@ def cosine(ours: Path, theirs: Path) -> float:
 
 
 def equal(
-    folder: Path, base: Path, threads: int, lengths: Sequence[Lengths], say: Callable[[str], None]
-) -> tuple[dict[str, dict[str, float]], float]:
-    """(side → its relative differences from ours, cosine of our gradient under a bf16 base). Raises Unequal."""
-    found = {}
-    for kind in SIDES:
-        with side(kind, folder, base, threads, name=f"check-{kind}") as process:
-            found[kind] = checked(process, folder, lengths)
+    processes: Mapping[str, Measured], folder: Path, lengths: Sequence[Lengths], say: Callable[[str], None]
+) -> dict[str, dict[str, float]]:
+    """Side → how far ours is from it, relative. Raises Unequal."""
+    found = {kind: checked(process, folder, lengths) for kind, process in processes.items()}
     apart = {}
     for kind in SIDES[1:]:
         loss, slope = distance(found["ours"], found[kind])
@@ -102,10 +101,7 @@ def equal(
         if not max(loss, slope) <= TOLERANCE:
             raise Unequal(f"{kind}: loss {loss:.2g}, gradients {slope:.2g}, allowed {TOLERANCE:.0e}")
         apart[kind] = {"loss": loss, "gradient": slope}
-    with side("ours", folder, base, threads, "bfloat16", "check-bf16") as process:
-        near = cosine(checked(process, folder, lengths)[1], found["ours"][1])
-    say(f"bf16 base: cosine of the gradient to fp32's {near:.5f}")
-    return apart, near
+    return apart
 
 
 def searched(process: Measured, lengths: Sequence[Lengths], say: Callable[[str], None]) -> list[dict[str, Any]]:
@@ -113,7 +109,7 @@ def searched(process: Measured, lengths: Sequence[Lengths], say: Callable[[str],
     tried = []
     for setting in TRL_SETTINGS:
         cost = process.ask({"do": "train", "lengths": plain(lengths), **setting})["cpu_s"] / len(lengths)
-        say(f"TRL {setting['strategy']}, {setting['batch']} a step: {cost:.3f} {UNIT}")
+        say(f"TRL {setting['strategy']}, {setting['batch']} a step: {1e3 * cost:.0f} {UNIT}")
         tried.append({**setting, "cpu_s": cost})
     return sorted(tried, key=lambda each: each["cpu_s"])
 
@@ -124,7 +120,7 @@ def tasks(pairs: int, few: int, best: Mapping[str, Any]) -> list[Task]:
     many = {"pairs_per_step": min(pairs, 32), "tokens": TOKENS}
     mixed = {"ours": many, "unshared": many, "trl": {name: best[name] for name in ("batch", "strategy")}}
     return [
-        Task("lengths log-uniform", log_uniform(pairs), mixed),
+        Task(MIXED, log_uniform(pairs), mixed),
         Task("4:1", of_ratio(256, 64, few), single),
         Task("1:1", of_ratio(160, 160, few), single),
     ]
@@ -147,48 +143,60 @@ def alternated(
                 for name in ("cpu_s", "wall_s"):
                     taken[name] /= len(task.lengths)
                 found[task.name][kind].append(taken)
-                say(f"  round {turn} {task.name:20} {kind:9} {taken['cpu_s']:7.3f} {UNIT} {taken['wall_s']:7.3f} s")
+                say(f"  round {turn} {task.name:20} {kind:9} {1e3 * taken['cpu_s']:7.0f} {UNIT}")
     return found
 
 
-def rows_of(found: Turns, first: str) -> list[Row]:
+#: Row → (task, the other side, what of a turn, unit of a thousandth of it, how many times less ours must be).
+COSTS = {
+    "prompt = answers / unshared": ("1:1", "unshared", "cpu_s", UNIT, 1.25),
+    "prompt : answers 4:1 / unshared": ("4:1", "unshared", "cpu_s", UNIT, 1.5),
+    "prompt : answers 4:1 / TRL, one pair a step": ("4:1", "trl", "cpu_s", UNIT, 1.5),
+    "prompt = answers / TRL, one pair a step": ("1:1", "trl", "cpu_s", UNIT, None),
+    "lengths log-uniform / TRL at its best": (MIXED, "trl", "cpu_s", UNIT, 2.0),
+    "lengths log-uniform / unshared": (MIXED, "unshared", "cpu_s", UNIT, None),
+    "wall, lengths log-uniform / TRL at its best": (MIXED, "trl", "wall_s", "ms/pair", None),
+    "wall, 4:1 / TRL, one pair a step": ("4:1", "trl", "wall_s", "ms/pair", None),
+}
+
+
+def rows_of(found: Turns) -> list[Row]:
     """Ratios are peer / ours, so that more is better, as the demands are said."""
-
-    def of(task: str, kind: str, name: str) -> float:
-        return median(turn[name] for turn in found[task][kind][1:])
-
-    def row(name: str, task: str, kind: str, what: str, unit: str, demand: float | None) -> Row:
-        return Row(name, of(task, "ours", what), of(task, kind, what), unit, demand, inverse=True)
-
-    rows = [
-        row("prompt = answers / unshared", "1:1", "unshared", "cpu_s", UNIT, 1.25),
-        row("prompt : answers 4:1 / unshared", "4:1", "unshared", "cpu_s", UNIT, 1.5),
-        row("prompt : answers 4:1 / TRL, one pair a step", "4:1", "trl", "cpu_s", UNIT, 1.5),
-        row("prompt = answers / TRL, one pair a step", "1:1", "trl", "cpu_s", UNIT, None),
-        row("lengths log-uniform / TRL at its best", first, "trl", "cpu_s", UNIT, 2.0),
-        row("lengths log-uniform / unshared", first, "unshared", "cpu_s", UNIT, None),
-        row("wall, lengths log-uniform / TRL at its best", first, "trl", "wall_s", "s/pair", None),
-        row("wall, 4:1 / TRL, one pair a step", "4:1", "trl", "wall_s", "s/pair", None),
-    ]
-    memory = {kind: found[first][kind][0] for kind in ("ours", "trl")}
+    rows = []
+    for name, (task, kind, what, unit, demand) in COSTS.items():
+        ours, theirs = (1e3 * median(turn[what] for turn in found[task][side][1:]) for side in ("ours", kind))
+        rows.append(Row(name, ours, theirs, unit, demand, inverse=True))
+    memory = {kind: found[MIXED][kind][0] for kind in ("ours", "trl")}
     for name, what in (("peak RSS", "peak_mib"), ("peak RSS less what it had before training", "grown_mib")):
         rows.append(Row(f"{name} / TRL, lengths log-uniform", memory["ours"][what], memory["trl"][what], "MiB", 1.0))
     return rows
 
 
-def bf16_row(folder: Path, base: Path, threads: int, task: Task, rounds: int) -> Row:
-    """What the bf16 base costs beside the fp32 one, in turns."""
+def spreads(found: Turns) -> dict[str, tuple[float, float]]:
+    """Row → the least and the greatest ratio of a single round."""
+    ends = {}
+    for name, (task, kind, what, _, _) in COSTS.items():
+        ours, theirs = (found[task][side][1:] for side in ("ours", kind))
+        ratios = [other[what] / one[what] for one, other in zip(ours, theirs, strict=True)]
+        ends[name] = (round(min(ratios), 3), round(max(ratios), 3))
+    return ends
+
+
+def bf16(process: Measured, folder: Path, task: Task, rounds: int, say: Callable[[str], None]) -> list[Row]:
+    """How far our gradient turns under a bf16 base, and what that base costs beside the fp32 one, in turns."""
+    check = task.lengths[:4]
+    near = cosine(*(checked(process, folder, check, dtype)[1] for dtype in ("bfloat16", "float32")))
+    say(f"bf16 base: cosine of the gradient to fp32's {near:.5f}")
     found: dict[str, list[float]] = {"bfloat16": [], "float32": []}
-    with ExitStack() as stack:
-        made = {
-            dtype: stack.enter_context(side("ours", folder, base, threads, dtype, f"ours-{dtype}")) for dtype in found
-        }
-        for _ in range(rounds + 1):
-            for dtype, process in made.items():
-                asked = {"do": "train", "lengths": plain(task.lengths), **task.said["ours"]}
-                found[dtype].append(process.ask(asked)["cpu_s"] / len(task.lengths))
-    costs = {dtype: median(each[1:]) for dtype, each in found.items()}
-    return Row("4:1, our bf16 base / our fp32 base", costs["bfloat16"], costs["float32"], UNIT, inverse=True)
+    for _ in range(rounds + 1):
+        for dtype, costs in found.items():
+            asked = {"do": "train", "lengths": plain(task.lengths), "dtype": dtype, **task.said["ours"]}
+            costs.append(process.ask(asked)["cpu_s"] / len(task.lengths))
+    ours, theirs = (1e3 * median(costs[1:]) for costs in found.values())
+    return [
+        Row("gradient cosine, our bf16 base / fp32", near, 1.0, "", 0.99, least=True),
+        Row("4:1, our bf16 base / fp32 base", ours, theirs, UNIT, inverse=True),
+    ]
 
 
 def main() -> int:
@@ -212,19 +220,19 @@ def main() -> int:
         base = folder / "base"
         shape = Shape(arguments.layers, arguments.hidden, arguments.vocabulary)
         parameters = build(base, shape)
-        apart, near = equal(folder, base, threads, log_uniform(4, seed=1), say)
-        with side("trl", folder, base, threads, name="search-trl") as process:
-            tried = searched(process, log_uniform(arguments.pairs), say)
+        checks = {kind: side(kind, folder, base, threads, f"check-{kind}") for kind in SIDES}
+        for process in checks.values():
+            processes.enter_context(process)
+        apart = equal(checks, folder, log_uniform(4, seed=1), say)
+        tried = searched(checks["trl"], log_uniform(arguments.pairs), say)
         say(f"TRL's best: {tried[0]}")
         work = tasks(arguments.pairs, arguments.few, tried[0])
-        bf16 = bf16_row(folder, base, threads, work[1], min(rounds, 3))
+        rows = bf16(checks["ours"], folder, work[1], rounds, say)
+        processes.close()
+        # New ones: what a process has taken it seldom gives back, and memory is a question of the first turn.
         made = {kind: processes.enter_context(side(kind, folder, base, threads)) for kind in SIDES}
         found = alternated(made, work, rounds, say)
-    rows = [
-        *rows_of(found, work[0].name),
-        Row("gradient cosine, bf16 base / fp32", near, 1.0, "", 0.99, least=True),
-        bf16,
-    ]
+    rows = [*rows_of(found), *rows]
     facts = {
         **report.machine(),
         **report.versions("torch", "transformers", "peft", "trl"),
@@ -235,8 +243,10 @@ def main() -> int:
         "rounds": rounds,
         "pairs": arguments.pairs,
     }
-    report.write(arguments.out, rows, facts=facts, equal=apart, trl=tried, samples=found)
-    print(report.table(rows, facts))
+    spread = spreads(found)
+    report.write(arguments.out, rows, facts=facts, equal=apart, trl=tried, spread=spread, samples=found)
+    print(report.table(rows, facts), "\nratios of single rounds:")
+    print("\n".join(f"- {name}: {least:.2f} to {most:.2f}" for name, (least, most) in spread.items()))
     return 0
 
 

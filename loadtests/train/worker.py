@@ -1,9 +1,9 @@
 """One side of the bench in a process of its own: it trains where it is told to and says what that cost.
 
-    python -m loadtests.train.worker ours|unshared|trl BASE DTYPE THREADS READY
+    python -m loadtests.train.worker ours|unshared|trl BASE THREADS READY
 
 For each line on stdin it answers with one: {"do": "check", …} with its loss and the file of its gradients, {"do":
-"train", …} with {"cpu_s", "wall_s", "peak_mib", "grown_mib"}.
+"train", …} with {"cpu_s", "wall_s", "peak_mib", "grown_mib"}. "dtype" of the base is float32 where none is said.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
-
-import torch
-from rejoinder.training.examples import Example
+from typing import TYPE_CHECKING, Any, Protocol
 
 from loadtests.processes import say_ready
 from loadtests.train.data import Lengths, examples
+
+if TYPE_CHECKING:
+    import torch
+    from rejoinder.training.examples import Example
 
 
 class Side(Protocol):
@@ -66,8 +67,7 @@ def answer(side: Side, said: dict[str, Any], vocabulary: int) -> dict[str, Any]:
         loss, slopes = side.gradients(pairs)
         save_file(slopes, said["out"])
         return {"loss": loss}
-    run = side.train(pairs, said)
-    return measured(run)
+    return measured(side.train(pairs, said))
 
 
 def ours(base: Path, dtype: str) -> Side:
@@ -94,16 +94,23 @@ SIDES: dict[str, Callable[[Path, str], Side]] = {"ours": ours, "unshared": unsha
 
 
 def main() -> None:
-    kind, base, dtype, threads, ready = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4]), Path(sys.argv[5])
+    kind, base, threads, ready = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
     # What a library prints is no answer.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    vocabulary = json.loads((base / "config.json").read_text("utf-8"))["vocab_size"]
-    torch.set_num_threads(threads)
-    side = SIDES[kind](base, dtype)
+    # Before the libraries are loaded, which takes as long as it takes.
     say_ready(ready, 0)
+    import torch
+
+    torch.set_num_threads(threads)
+    vocabulary = json.loads((base / "config.json").read_text("utf-8"))["vocab_size"]
+    made: dict[str, Side] = {}
     for line in sys.stdin:
-        print(json.dumps(answer(side, json.loads(line), vocabulary)), file=answers, flush=True)
+        said = json.loads(line)
+        dtype = said.get("dtype", "float32")
+        if dtype not in made:
+            made[dtype] = SIDES[kind](base, dtype)
+        print(json.dumps(answer(made[dtype], said, vocabulary)), file=answers, flush=True)
 
 
 if __name__ == "__main__":
