@@ -204,7 +204,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="the report, JSON")
     parser.add_argument("--rounds", type=int, default=LEAST_ROUNDS, help="counted rounds; fewer are for trying it out")
     parser.add_argument("--pairs", type=int, default=16, help="pairs of differing lengths")
-    parser.add_argument("--few", type=int, default=2, help="pairs at 4:1 and 1:1, one a step")
+    parser.add_argument("--few", type=int, default=8, help="pairs at 4:1 and 1:1, one a step")
     parser.add_argument("--layers", type=int, default=Shape.layers)
     parser.add_argument("--hidden", type=int, default=Shape.hidden)
     parser.add_argument("--vocabulary", type=int, default=Shape.vocabulary)
