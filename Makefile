@@ -24,20 +24,10 @@ setup: .venv/.ready ## Everything a fresh machine needs: .venv (no root), the em
 	@$(UV) pip install -q --python $(PY) --no-deps -e .
 	@touch $@
 
-.venvs/peers/.ready: requirements/peers.txt .venv/.ready
-	@$(UV) venv -q --allow-existing --python '>=3.11,<3.12' .venvs/peers
-	@$(UV) pip sync -q --python .venvs/peers/bin/python --require-hashes requirements/peers.txt
-	@touch $@
-
-# The gateway's peer pins a hundred packages of its own.
-.venvs/litellm/.ready: requirements/litellm.txt .venv/.ready
-	@$(UV) venv -q --allow-existing --python '>=3.11,<3.12' .venvs/litellm
-	@$(UV) pip sync -q --python .venvs/litellm/bin/python --require-hashes requirements/litellm.txt
-	@touch $@
-
-.venvs/triton/.ready: requirements/triton.txt .venv/.ready
-	@$(UV) venv -q --allow-existing --python '>=3.11,<3.12' .venvs/triton
-	@$(UV) pip sync -q --python .venvs/triton/bin/python --require-hashes requirements/triton.txt
+# What stands beside us, each with packages of its own: peers of the benches, Triton's interpreter.
+.venvs/%/.ready: requirements/%.txt .venv/.ready
+	@$(UV) venv -q --allow-existing --python '>=3.11,<3.12' .venvs/$*
+	@$(UV) pip sync -q --python .venvs/$*/bin/python --require-hashes requirements/$*.txt
 	@touch $@
 
 read: .venv/.ready
@@ -106,8 +96,8 @@ chaos: needs setup ## kill -9, full disks, cut networks on three brokers and Pos
 sim-rollout: .venv/.ready ## The verdict's error rates and speed by simulation: reports/rollout.json
 	@$(PY) -m rejoinder.evaluate.sim_rollout --out reports/rollout.json
 
-bench: .venv/.ready .venvs/peers/.ready ## What a piece of work costs beside its peers: WHAT=ingest|gateway -> reports/ingest.json (13 minutes)
-	@[ -n "$(WHAT)" ] && [ -d "loadtests/$(WHAT)" ] || { echo "say which: make bench WHAT=ingest"; exit 2; }
+bench: .venv/.ready ## What a piece of work costs beside its peers: WHAT=ingest|serve|gateway|train -> reports/WHAT.json
+	@[ -n "$(WHAT)" ] && [ -d "loadtests/$(WHAT)" ] || { echo "say which: make bench WHAT=ingest|serve|gateway|train"; exit 2; }
 	@$(PY) -m loadtests.$(WHAT) --out reports/$(WHAT).json $(BENCH)
 
 load: setup ## A scenario's load on a deployment (or one started for it): SCENARIO=reward -> reports/load-reward.json

@@ -14,7 +14,8 @@ from typing import Any
 @dataclass(frozen=True)
 class Row:
     """ours beside peer, both in `unit`. demand: the greatest ratio ours / peer allowed, or where `least` the least;
-    None: no demand."""
+    None: no demand. inverse: of costs where the demand is said as how many times ours is cheaper: the ratio is
+    peer / ours, and the demand the least."""
 
     name: str
     ours: float
@@ -22,16 +23,19 @@ class Row:
     unit: str
     demand: float | None = None
     least: bool = False
+    inverse: bool = False
 
     @property
     def ratio(self) -> float:
+        if self.inverse:
+            return self.peer / self.ours if self.ours else float("inf")
         return self.ours / self.peer if self.peer else float("inf")
 
     @property
     def met(self) -> bool | None:
         if self.demand is None:
             return None
-        return self.ratio >= self.demand if self.least else self.ratio <= self.demand
+        return self.ratio >= self.demand if self.least or self.inverse else self.ratio <= self.demand
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -67,7 +71,7 @@ def table(rows: Sequence[Row], facts: Mapping[str, Any]) -> str:
     lines = [", ".join(f"{name} {value}" for name, value in facts.items()), ""]
     lines += ["| row | ours | peer | unit | ratio | demand | met |", "| --- | --- | --- | --- | --- | --- | --- |"]
     for row in rows:
-        demand = "-" if row.demand is None else f"{'≥' if row.least else '≤'} {row.demand:g}"
+        demand = "-" if row.demand is None else f"{'≥' if row.least or row.inverse else '≤'} {row.demand:g}"
         met = {None: "-", True: "yes", False: "**no**"}[row.met]
         lines.append(
             f"| {row.name} | {row.ours:,.1f} | {row.peer:,.1f} | {row.unit} | {row.ratio:.3f} | {demand} | {met} |"

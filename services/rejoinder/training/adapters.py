@@ -23,12 +23,19 @@ WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
 def load_base(folder: Path, dtype: str, device: torch.device) -> Any:
-    """The frozen base with SDPA attention, in evaluation mode (no dropout), from a local folder only."""
+    """The frozen base with SDPA attention, in evaluation mode (no dropout), from a local folder only.
+
+    On a CPU its packed rows are computed block by block.
+    """
     from transformers import AutoModelForCausalLM
+
+    from rejoinder.training import attention
 
     model = AutoModelForCausalLM.from_pretrained(
         folder, dtype=getattr(torch, dtype), attn_implementation="sdpa", local_files_only=True
     )
+    if device.type == "cpu":
+        attention.install(model)
     return model.eval().to(device)
 
 

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from rejoinder.core.errors import FailedPrecondition
+from rejoinder.training import attention
 from rejoinder.training.examples import Example
 from rejoinder.training.pack import Packed, pack
 
@@ -32,6 +33,7 @@ def response_states(model: Any, packed: Packed) -> Tensor:
         attention_mask=packed.additive_mask(lm.dtype),
         position_ids=packed.positions,
         use_cache=False,
+        **attention.options(lm, packed.sizes),
     ).last_hidden_state.flatten(0, 1)
     return states[packed.at[packed.mask]]
 

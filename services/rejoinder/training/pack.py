@@ -7,7 +7,7 @@ tokens of the longest response. The last prompt token's hidden state predicts th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ class Packed:
     """ids, positions (B, L) long. allowed (B, L, L) bool: may query row i see key column j.
     at (B, K, T) long: index into the flattened (B * L) states of the one that predicts each response token.
     targets (B, K, T) long: those tokens. mask (B, K, T) bool: which of them are real and counted.
-    weight, margin, eps (B,) and value (B, K) float64.
+    weight, margin, eps (B,) and value (B, K) float64. sizes: tokens of each row's prompt, then of each response.
     """
 
     ids: Tensor
@@ -33,6 +33,7 @@ class Packed:
     margin: Tensor
     eps: Tensor
     value: Tensor
+    sizes: tuple[tuple[int, ...], ...]
 
     def additive_mask(self, dtype: torch.dtype) -> Tensor:
         """(B, 1, L, L) zero where attention is allowed, the dtype's lowest value elsewhere."""
@@ -40,7 +41,7 @@ class Packed:
         return blocked.masked_fill_(~self.allowed, torch.finfo(dtype).min).unsqueeze(1)
 
     def to(self, device: torch.device) -> Packed:
-        return Packed(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+        return replace(self, **{name: each.to(device) for name, each in vars(self).items() if name != "sizes"})
 
 
 def batches(lengths: Sequence[int], tokens_per_batch: int) -> list[list[int]]:
@@ -107,4 +108,5 @@ def pack(examples: Sequence[Example]) -> Packed:
 
     value = torch.tensor([[*e.values, *[0.0] * (sides - len(e.values))] for e in examples], dtype=torch.float64)
     per_rows = (per_row("weight"), per_row("margin"), per_row("eps"))
-    return Packed(ids, positions, allowed, at, targets, mask, *per_rows, value)
+    sizes = tuple((len(e.prompt), *map(len, e.responses)) for e in examples)
+    return Packed(ids, positions, allowed, at, targets, mask, *per_rows, value, sizes)
