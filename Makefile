@@ -29,6 +29,11 @@ setup: .venv/.ready ## Everything a fresh machine needs: .venv (no root), the em
 	@$(UV) pip sync -q --python .venvs/peers/bin/python --require-hashes requirements/peers.txt
 	@touch $@
 
+.venvs/infinity/.ready: requirements/infinity.txt .venv/.ready
+	@$(UV) venv -q --allow-existing --python '>=3.11,<3.12' .venvs/infinity
+	@$(UV) pip sync -q --python .venvs/infinity/bin/python --require-hashes requirements/infinity.txt
+	@touch $@
+
 read: .venv/.ready
 	@$(PY) -m rejoinder.cli.main models build --only signals --only heads
 
@@ -50,8 +55,8 @@ gen: .venv/.ready ## Regenerate what is generated: stubs, METHODS.md, CRDs
 	@$(PY) -m rejoinder_operator.api.crd charts/rejoinder-crds/templates
 
 lock: ## Resolve requirements/*.in anew, with hashes
-	@cd requirements && for f in dev training services gateway operator client peers; do \
-	  uv pip compile -q --generate-hashes --python-version 3.11 --universal $$f.in -o $$f.txt $$([ $$f = dev ] || echo "-c dev.txt"); done
+	@cd requirements && for f in dev training services gateway operator client peers infinity; do \
+	  uv pip compile -q --generate-hashes --python-version 3.11 --universal $$f.in -o $$f.txt $$([ $$f = dev ] || [ $$f = infinity ] || echo "-c dev.txt"); done
 
 check: .venv/.ready ## Format, lint, import walls, protos, generated files (under two minutes)
 	@mkdir -p build
@@ -93,7 +98,7 @@ chaos: needs setup ## kill -9, full disks, cut networks on three brokers and Pos
 sim-rollout: .venv/.ready ## The verdict's error rates and speed by simulation: reports/rollout.json
 	@$(PY) -m rejoinder.evaluate.sim_rollout --out reports/rollout.json
 
-bench: .venv/.ready .venvs/peers/.ready ## What a piece of work costs beside its peers: WHAT=ingest -> reports/ingest.json (13 minutes)
+bench: .venv/.ready .venvs/peers/.ready ## What a piece of work costs beside its peers: WHAT=ingest, serve -> reports/WHAT.json
 	@[ -n "$(WHAT)" ] && [ -d "loadtests/$(WHAT)" ] || { echo "say which: make bench WHAT=ingest"; exit 2; }
 	@$(PY) -m loadtests.$(WHAT) --out reports/$(WHAT).json $(BENCH)
 

@@ -57,6 +57,7 @@ class Measured:
         also: Mapping[str, str] | None = None,
         ready_name: str = "",
         python: Path = Path(sys.executable),
+        start_s: float = _START_S,
     ) -> None:
         self.name = name
         self._ready = folder / f"{name}.ready"
@@ -75,7 +76,7 @@ class Measured:
                 preexec_fn=ends_with_us(signal.SIGKILL),
             )
         try:
-            self.port = self._wait()
+            self.port = self._wait(time.monotonic() + start_s)
         except BaseException:
             self.close()
             raise
@@ -86,11 +87,10 @@ class Measured:
 
     def cpu_us(self) -> float:
         """User and system time of all its threads, those that have ended included; in steps of a clock tick."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text("utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * _TICK_US
+        return cpu_us_of(self.pid)
 
     def rss_bytes(self) -> int:
-        return int(Path(f"/proc/{self.pid}/statm").read_text("utf-8").split()[1]) * _PAGE
+        return rss_bytes_of(self.pid)
 
     def ask(self, said: Mapping[str, Any]) -> dict[str, Any]:
         """One line to a process that answers with one. Raises RuntimeError when it has ended instead."""
@@ -122,13 +122,21 @@ class Measured:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _wait(self) -> int:
-        deadline = time.monotonic() + _START_S
+    def _wait(self, deadline: float) -> int:
         while not self._ready.exists():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{self.name} did not start: {self._log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.01)
         return int(json.loads(self._ready.read_text("utf-8"))["port"])
+
+
+def cpu_us_of(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * _TICK_US
+
+
+def rss_bytes_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text("utf-8").split()[1]) * _PAGE
 
 
 def ends_with_us(how: signal.Signals) -> Callable[[], None]:
