@@ -15,7 +15,7 @@ from typing import Any
 
 from loadtests import report
 from loadtests.report import Row
-from loadtests.serve import encoders, models, shared
+from loadtests.serve import encoders, generation, models, shared, signals
 from loadtests.serve.measure import Found, spread
 from loadtests.serve.models import Models
 
@@ -25,6 +25,8 @@ Section = Callable[[Path, Models, int], tuple[list[Row], Found]]
 SECTIONS: Mapping[str, Section] = {
     "shared": shared.measured,
     "encoders": encoders.measured,
+    "signals": signals.measured,
+    "generation": generation.measured,
 }
 
 

@@ -84,9 +84,8 @@ def measured(folder: Path, models: Models, rounds: int) -> tuple[list[Row], Foun
                 found = asyncio.run(_once(port, SCORE, reward_pb2.ScoreResponse.FromString, request)).scores
             else:
                 request = policy_pb2.LikelihoodRequest(messages=messages, continuations=answers)
-                found = asyncio.run(
-                    _once(port, LIKELIHOOD, policy_pb2.LikelihoodResponse.FromString, request)
-                ).log_probs
+                answer = policy_pb2.LikelihoodResponse.FromString
+                found = asyncio.run(_once(port, LIKELIHOOD, answer, request)).log_probs
             taken = watch.taken(len(answers))
             _same(values, (kind, turn), list(found))
             return taken

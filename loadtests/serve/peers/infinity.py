@@ -1,5 +1,5 @@
-"""Infinity as its command line starts it: `python -m loadtests.serve.peers.infinity FOLDER BATCH_SIZE DTYPE READY`, in an
-environment of its own (requirements/infinity.txt). Without BetterTransformer, which its transformers no longer has."""
+"""Infinity as its command line starts it, in an environment of its own (requirements/infinity.txt); without
+BetterTransformer, which does not run there: `… -m loadtests.serve.peers.infinity FOLDER BATCH_SIZE DTYPE READY`."""
 
 from __future__ import annotations
 
