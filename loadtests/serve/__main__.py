@@ -15,7 +15,7 @@ from typing import Any
 
 from loadtests import report
 from loadtests.report import Row
-from loadtests.serve import encoders, generation, models, shared, signals
+from loadtests.serve import encoders, generation, models, shared, signals, swaps
 from loadtests.serve.measure import Found, spread
 from loadtests.serve.models import Models
 
@@ -27,6 +27,7 @@ SECTIONS: Mapping[str, Section] = {
     "encoders": encoders.measured,
     "signals": signals.measured,
     "generation": generation.measured,
+    "swaps": swaps.measured,
 }
 
 

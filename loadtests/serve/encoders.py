@@ -22,10 +22,10 @@ from loadtests.report import Row
 from loadtests.serve.callers import Call, Http, Rpc, closed, opened
 from loadtests.serve.measure import Found, Side, Stopwatch, Taken, alternated, compared, tail
 from loadtests.serve.models import Models
-from loadtests.serve.shared import NotEqual
+from loadtests.serve.shared import ASLEEP, THREADS, NotEqual
 from loadtests.work.texts import text
 
-CALLERS, THREADS = 16, 2
+CALLERS = 16
 #: Of a round; pairs of a rerank request.
 REWARD_REQUESTS, RERANK_REQUESTS, CANDIDATES = 64, 20, 4
 #: Of the slowest side's rate: what all are offered where their tails are compared.
@@ -33,11 +33,8 @@ OFFERED = 0.7
 _START_S = 300.0
 #: What its manual offers; the search among them is said in the report.
 SETTINGS = ({"batch_size": 8}, {"batch_size": 16}, {"batch_size": 32})
-#: Threads that wait asleep: the other way costs a torch server on shared cores most of its speed.
-_TORCH = {
-    "OMP_NUM_THREADS": str(THREADS),
-    "OMP_WAIT_POLICY": "passive",
-    "GOMP_SPINCOUNT": "0",
+_INFINITY = {
+    **ASLEEP,
     "INFINITY_ANONYMOUS_USAGE_STATS": "0",
     "DO_NOT_TRACK": "1",
     "HF_HUB_OFFLINE": "1",
@@ -70,7 +67,7 @@ def infinity_python() -> Path:
 def infinity(folder: Path, models: Models, batch_size: int, dtype: str) -> Measured:
     command = ("-m", "loadtests.serve.peers.infinity", str(models.classifier_hf), str(batch_size), dtype)
     name = f"infinity-{dtype}-{batch_size}"
-    return Measured(name, folder, command, _TORCH, python=infinity_python(), start_s=_START_S)
+    return Measured(name, folder, command, _INFINITY, python=infinity_python(), start_s=_START_S)
 
 
 def ours(folder: Path, service: str, model: Path, batch: Mapping[str, str], name: str) -> Measured:
@@ -171,7 +168,7 @@ def best_of(folder: Path, models: Models, dtype: str) -> Mapping[str, int]:
         with infinity(folder, models, setting["batch_size"], dtype) as process:
             side = loop_side(process.name, process, infinity_client, REWARD_REQUESTS, 1)
             side.take(0)
-            taken = [side.take(turn) for turn in (1, 2, 3)]
+            taken = [side.take(turn) for turn in (1, 2)]
         rates.append(median(each.units / max(each.cpu_s, 1e-9) for each in taken))
         print(f"infinity {dtype} {setting}: {rates[-1]:.1f} requests/CPU-s")
     return SETTINGS[rates.index(max(rates))]

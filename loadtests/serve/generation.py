@@ -17,7 +17,7 @@ from loadtests.report import Row
 from loadtests.serve.callers import Rpc, closed
 from loadtests.serve.measure import Found, Side, Stopwatch, Taken, alternated, compared
 from loadtests.serve.models import Models
-from loadtests.serve.shared import THREADS, policy, words
+from loadtests.serve.shared import ASLEEP, THREADS, policy, words
 from tests.system.policy.world import World
 
 STREAMS, ANSWERS = 8, 24
@@ -96,7 +96,7 @@ def measured(folder: Path, models: Models, rounds: int) -> tuple[list[Row], Foun
             command = ("-m", "loadtests.serve.peers.raw_engine", str(export), str(THREADS))
             raw = stack.enter_context(Measured("raw", work, command))
             command = ("-m", "loadtests.serve.peers.transformers_generate", str(weights), str(THREADS), "bfloat16")
-            torch = stack.enter_context(Measured("transformers", work, command))
+            torch = stack.enter_context(Measured("transformers", work, command, ASLEEP))
             sides = [
                 served(f"{base}: 8 streams", world, STREAMS, ANSWERS),
                 served(f"{base}: one at a time", world, 1, 4),

@@ -39,7 +39,7 @@ def batches(rows: Sequence[TurnRow], budget: int) -> list[list[int]]:
 class OnnxScorer:
     """The encoder in this process. owns: the ONNX Runtime session. token_budget: tokens a batch, padding included."""
 
-    def __init__(self, path: Path, *, threads: int = 1, token_budget: int = 1024) -> None:
+    def __init__(self, path: Path, *, threads: int = 1, token_budget: int = 384) -> None:
         self._session = session_of(path, threads)
         self._budget = token_budget
 
