@@ -15,7 +15,7 @@ from typing import Any
 
 from loadtests import report
 from loadtests.report import Row
-from loadtests.serve import encoders, generation, models, shared, signals, swaps
+from loadtests.serve import costs, encoders, generation, models, shared, signals, swaps
 from loadtests.serve.measure import Found, spread
 from loadtests.serve.models import Models
 
@@ -25,9 +25,10 @@ Section = Callable[[Path, Models, int], tuple[list[Row], Found]]
 SECTIONS: Mapping[str, Section] = {
     "shared": shared.measured,
     "encoders": encoders.measured,
-    "signals": signals.measured,
     "generation": generation.measured,
     "swaps": swaps.measured,
+    "signals": signals.measured,
+    "costs": costs.measured,
 }
 
 
@@ -40,15 +41,16 @@ def main() -> int:
     rows: list[Row] = []
     samples: dict[str, Any] = {}
     served = models.made()
+    packages = ("onnxruntime", "onnxruntime-genai", "grpcio", "torch", "transformers")
+    facts = {**report.machine(), **report.versions(*packages), "rounds": arguments.rounds}
     for name in arguments.only or SECTIONS:
         print(f"{name}:", file=sys.stderr)
         with tempfile.TemporaryDirectory(prefix="rejoinder-bench-") as folder:
             found, took = SECTIONS[name](Path(folder), served, arguments.rounds)
         rows += found
         samples |= spread(took)
-    packages = ("onnxruntime", "onnxruntime-genai", "grpcio", "torch", "transformers")
-    facts = {**report.machine(), **report.versions(*packages), "rounds": arguments.rounds}
-    report.write(arguments.out, rows, facts=facts, samples=samples)
+        # After each section: whoever ends a long run keeps what was found.
+        report.write(arguments.out, rows, facts=facts, samples=samples)
     print(report.table(rows, facts))
     return 0
 

@@ -27,7 +27,7 @@ from loadtests.work.texts import text
 
 CALLERS = 16
 #: Of a round; pairs of a rerank request.
-REWARD_REQUESTS, RERANK_REQUESTS, CANDIDATES = 64, 20, 4
+REWARD_REQUESTS, RERANK_REQUESTS, CANDIDATES = 48, 16, 4
 #: Of the slowest side's rate: what all are offered where their tails are compared.
 OFFERED = 0.7
 _START_S = 300.0

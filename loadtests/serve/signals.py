@@ -9,7 +9,7 @@ from loadtests.report import Row
 from loadtests.serve.measure import Found, Side, Taken, alternated, compared
 from loadtests.serve.models import Models
 
-TURNS, THREADS = 256, 1
+TURNS, THREADS = 128, 1
 MODEL = ROOT / "build" / "models" / "signals"
 
 
