@@ -9,8 +9,10 @@ import asyncio
 import os
 import random
 import re
+import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -97,7 +99,15 @@ async def hops(engine: GenerationEngine, policy: int, gateway: int, calls: int) 
 
 
 def stored(data: Path) -> int:
-    return sum(path.stat().st_size for path in data.rglob("*") if path.is_file())
+    """Bytes of the pages in use of every database, what still lies in a journal included."""
+    total = 0
+    for path in data.rglob("*.db"):
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            (pages,) = database.execute("PRAGMA page_count").fetchone()
+            (free,) = database.execute("PRAGMA freelist_count").fetchone()
+            (size,) = database.execute("PRAGMA page_size").fetchone()
+        total += (pages - free) * size
+    return total
 
 
 def measured(folder: Path, models: Models, rounds: int, calls: int = CALLS) -> tuple[list[said.Row], Found]:
@@ -124,7 +134,7 @@ def measured(folder: Path, models: Models, rounds: int, calls: int = CALLS) -> t
         for of in (50, 99):
             high, low = percentile(took[way], of) * 1e3, percentile(took[below], of) * 1e3
             rows.append(said.Row(f"p{of} of {TOKENS} tokens through the {way} / {below}", high, low, "ms"))
-    rows.append(said.Row("kept for an interaction (log, ledger, spools) / its words alone", written, _words(), "bytes"))
+    rows.append(said.Row("kept for an interaction (log and ledger) / its words alone", written, _words(), "bytes"))
     return rows, {way: [Taken(len(each), 0.0, sum(each), tuple(each))] for way, each in took.items()}
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from loadtests.serve import measure, swaps
+from loadtests.serve import costs, encoders, measure, swaps
 from loadtests.serve.measure import Side, Stopwatch, Taken
 
 
@@ -43,3 +45,22 @@ def test_a_stopwatch_takes_what_the_process_used_since_it_was_made() -> None:
     taken = Stopwatch(lambda: next(used)).taken(3, [0.1])
     assert (taken.units, taken.cpu_s, taken.latencies) == (3, 2.0, (0.1,))
     assert taken.wall_s >= 0
+
+
+def test_what_is_kept_counts_pages_in_use_and_not_what_was_let_go(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "log.db")) as database:
+        database.execute("CREATE TABLE words (text TEXT)")
+        database.executemany("INSERT INTO words VALUES (?)", [("word" * 100,)] * 1000)
+        database.commit()
+        full = costs.stored(tmp_path)
+        database.execute("DELETE FROM words")
+        database.commit()
+        assert full > 400_000
+        assert costs.stored(tmp_path) < full / 10
+
+
+def test_every_side_gets_the_same_pairs_in_the_same_round_and_lengths_are_mixed() -> None:
+    asked = encoders.pairs(3, 200, 1)
+    assert asked == encoders.pairs(3, 200, 1) != encoders.pairs(4, 200, 1)
+    sizes = sorted(len(each.documents[0].split()) for each in asked)
+    assert sizes[-1] > 3 * sizes[100] > 9 * sizes[0]
