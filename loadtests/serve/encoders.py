@@ -22,7 +22,7 @@ from loadtests.report import Row
 from loadtests.serve.callers import Call, Http, Rpc, closed, opened
 from loadtests.serve.measure import Found, Side, Stopwatch, Taken, alternated, compared, tail
 from loadtests.serve.models import Models
-from loadtests.serve.shared import ASLEEP, THREADS, NotEqual
+from loadtests.serve.shared import ASLEEP, START_S, THREADS, NotEqual
 from loadtests.work.texts import text
 
 CALLERS = 16
@@ -30,7 +30,6 @@ CALLERS = 16
 REWARD_REQUESTS, RERANK_REQUESTS, CANDIDATES = 48, 16, 4
 #: Of the slowest side's rate: what all are offered where their tails are compared.
 OFFERED = 0.7
-_START_S = 300.0
 #: What its manual offers; the search among them is said in the report.
 SETTINGS = ({"batch_size": 8}, {"batch_size": 16}, {"batch_size": 32})
 _INFINITY = {
@@ -67,7 +66,7 @@ def infinity_python() -> Path:
 def infinity(folder: Path, models: Models, batch_size: int, dtype: str) -> Measured:
     command = ("-m", "loadtests.serve.peers.infinity", str(models.classifier_hf), str(batch_size), dtype)
     name = f"infinity-{dtype}-{batch_size}"
-    return Measured(name, folder, command, _INFINITY, python=infinity_python(), start_s=_START_S)
+    return Measured(name, folder, command, _INFINITY, python=infinity_python(), start_s=START_S)
 
 
 def ours(folder: Path, service: str, model: Path, batch: Mapping[str, str], name: str) -> Measured:

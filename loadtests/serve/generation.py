@@ -17,7 +17,7 @@ from loadtests.report import Row
 from loadtests.serve.callers import Rpc, closed
 from loadtests.serve.measure import Found, Side, Stopwatch, Taken, alternated, compared
 from loadtests.serve.models import Models
-from loadtests.serve.shared import ASLEEP, THREADS, policy, words
+from loadtests.serve.shared import ASLEEP, START_S, THREADS, policy, words
 from tests.system.policy.world import World
 
 STREAMS, ANSWERS = 8, 16
@@ -94,9 +94,9 @@ def measured(folder: Path, models: Models, rounds: int) -> tuple[list[Row], Foun
             work.mkdir()
             world = stack.enter_context(policy(work, export))
             command = ("-m", "loadtests.serve.peers.raw_engine", str(export), str(THREADS))
-            raw = stack.enter_context(Measured("raw", work, command))
+            raw = stack.enter_context(Measured("raw", work, command, start_s=START_S))
             command = ("-m", "loadtests.serve.peers.transformers_generate", str(weights), str(THREADS), "bfloat16")
-            torch = stack.enter_context(Measured("transformers", work, command, ASLEEP))
+            torch = stack.enter_context(Measured("transformers", work, command, ASLEEP, start_s=START_S))
             sides = [
                 served(f"{base}: 8 streams", world, STREAMS, ANSWERS),
                 served(f"{base}: one at a time", world, 1, 4),

@@ -21,6 +21,8 @@ from tests.system.policy.world import World
 SCORE = "/rejoinder.v1.RewardService/Score"
 LIKELIHOOD = "/rejoinder.v1.PolicyService/Likelihood"
 THREADS = 2
+#: Of peers that import torch on a busy machine.
+START_S = 300.0
 #: Threads of torch that wait asleep: the other way costs it most of its speed on shared cores.
 ASLEEP = {"OMP_NUM_THREADS": str(THREADS), "OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0"}
 #: The tokenizer makes some 1.5 tokens of a word: about 1,024 before, 64 in an answer, 16 in a follow-up.
@@ -62,7 +64,7 @@ def policy(folder: Path, export: Path) -> Iterator[World]:
 
 def naive(folder: Path, kind: str, model: Path) -> Measured:
     command = ("-m", "loadtests.serve.peers.full_rows", kind, str(model), str(THREADS))
-    return Measured(f"full-rows-{kind}", folder, command)
+    return Measured(f"full-rows-{kind}", folder, command, start_s=START_S)
 
 
 async def _once(port: int, path: str, answer: object, request: object) -> object:
