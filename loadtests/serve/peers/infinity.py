@@ -26,7 +26,11 @@ async def main(folder: str, batch_size: str, dtype: str, ready: str) -> None:
         model_warmup=False,
     )
     application = create_server(engine_args_list=[arguments])
-    server = uvicorn.Server(uvicorn.Config(application, port=0, loop="uvloop", http="httptools", log_level="warning"))
+    # Callers keep their connections: one that is closed while it rests would be a failed request of the next.
+    config = uvicorn.Config(
+        application, port=0, loop="uvloop", http="httptools", log_level="warning", timeout_keep_alive=3600
+    )
+    server = uvicorn.Server(config)
     serving = asyncio.create_task(server.serve())
     while not server.started:
         if serving.done():
