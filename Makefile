@@ -51,8 +51,8 @@ gen: .venv/.ready ## Regenerate what is generated: stubs, METHODS.md, CRDs
 	@$(PY) -m rejoinder_operator.api.crd charts/rejoinder-crds/templates
 
 lock: ## Resolve requirements/*.in anew, with hashes
-	@cd requirements && for f in dev training services gateway operator client peers litellm triton; do \
-	  case $$f in dev|litellm) with=;; triton) with=--no-deps;; *) with="-c dev.txt";; esac; \
+	@cd requirements && for f in dev training services gateway operator client peers litellm infinity triton; do \
+	  case $$f in dev|litellm|infinity) with=;; triton) with=--no-deps;; *) with="-c dev.txt";; esac; \
 	  uv pip compile -q --generate-hashes --python-version 3.11 --universal $$f.in -o $$f.txt $$with; done
 
 check: .venv/.ready ## Format, lint, import walls, protos, generated files (under two minutes)

@@ -16,7 +16,6 @@ from types import TracebackType
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-PEERS = ROOT / ".venvs" / "peers" / "bin" / "python"
 
 _TICK_US = 1e6 / os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -24,11 +23,13 @@ _PR_SET_PDEATHSIG = 1
 _START_S = 60.0
 
 
-def peers() -> Path:
-    """The interpreter of the peers' environment, made when it is missing. Raises CalledProcessError."""
-    if not (PEERS.parent.parent / ".ready").exists():
-        subprocess.run(["make", "-s", ".venvs/peers/.ready"], cwd=ROOT, check=True)
-    return PEERS
+def python_of(peer: str) -> Path:
+    """The interpreter of a peer's environment, made of `requirements/<peer>.txt` when it is missing. Raises
+    CalledProcessError."""
+    made = ROOT / ".venvs" / peer
+    if not (made / ".ready").exists():
+        subprocess.run(["make", "-s", f".venvs/{peer}/.ready"], cwd=ROOT, check=True)
+    return made / "bin" / "python"
 
 
 def environment() -> dict[str, str]:
@@ -91,10 +92,10 @@ class Measured:
     def cpu_us(self) -> float:
         """User and system time of all its threads, those that have ended included, and of its children's that live; in
         steps of a clock tick."""
-        return sum(map(_cpu_us, _family(self.pid)))
+        return sum(map(cpu_us_of, _family(self.pid)))
 
     def rss_bytes(self) -> int:
-        return int(Path(f"/proc/{self.pid}/statm").read_text("utf-8").split()[1]) * _PAGE
+        return rss_bytes_of(self.pid)
 
     def ask(self, said: Mapping[str, Any]) -> dict[str, Any]:
         """One line to a process that answers with one. Raises RuntimeError when it has ended instead."""
@@ -135,12 +136,17 @@ class Measured:
         return int(json.loads(self._ready.read_text("utf-8"))["port"])
 
 
-def _cpu_us(pid: int) -> float:
+def cpu_us_of(pid: int) -> float:
+    """User and system time of all threads of a process, those that have ended included; 0 where there is none."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return 0.0
     return (int(fields[11]) + int(fields[12])) * _TICK_US
+
+
+def rss_bytes_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text("utf-8").split()[1]) * _PAGE
 
 
 def _family(pid: int) -> list[int]:

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests.gateway.upstream import MODEL
-from loadtests.processes import ROOT, Measured
-
-LITELLM = ROOT / ".venvs" / "litellm" / "bin" / "python"
+from loadtests.processes import ROOT, Measured, python_of
 
 #: What its manual offers for speed (`docs/proxy/server_tuning`, `docs/proxy/cli`): a worker a core, or one, or Granian.
 SETTINGS: Sequence[Sequence[str]] = (
@@ -38,13 +36,6 @@ class Side:
     @property
     def target(self) -> str:
         return f"127.0.0.1:{self.processes[0].port}"
-
-
-def litellm() -> Path:
-    """The interpreter of LiteLLM's environment, made when it is missing. Raises CalledProcessError."""
-    if not (LITELLM.parent.parent / ".ready").exists():
-        subprocess.run(["make", "-s", ".venvs/litellm/.ready"], cwd=ROOT, check=True)
-    return LITELLM
 
 
 def bare(stack: ExitStack, folder: Path, answer_s: float) -> Side:
@@ -97,7 +88,9 @@ def proxy(stack: ExitStack, folder: Path, upstream: Side, options: Sequence[str]
     program = ROOT / "loadtests" / "gateway" / "litellm_proxy.py"
     ready = folder / "litellm.said"
     command = (str(program), str(config), str(ready), *options)
-    started = Measured("litellm", folder, command, {"PYTHONPATH": ""}, python=litellm(), ready=ready, start_s=_START_S)
+    started = Measured(
+        "litellm", folder, command, {"PYTHONPATH": ""}, python=python_of("litellm"), ready=ready, start_s=_START_S
+    )
     return Side("litellm", (stack.enter_context(started),))
 
 
@@ -108,5 +101,5 @@ def _free_port() -> int:
 
 
 def litellm_version() -> str:
-    command = (str(litellm()), "-c", "import importlib.metadata as m; print(m.version('litellm'))")
+    command = (str(python_of("litellm")), "-c", "import importlib.metadata as m; print(m.version('litellm'))")
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -12,7 +12,7 @@ from pathlib import Path
 from loadtests.ingest.callers import Grpc, Http, NotTaken, all_answered, post
 from loadtests.ingest.events import event, plain, requests
 from loadtests.ingest.producer import settings_of
-from loadtests.processes import Measured, peers
+from loadtests.processes import Measured, python_of
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def raw(folder: Path, bootstrap: str, prefix: str) -> Measured:
 
 def fastapi(folder: Path, bootstrap: str, prefix: str) -> Measured:
     command = ("-m", "loadtests.ingest.peers.fastapi_server", bootstrap, prefix)
-    return Measured("fastapi", folder, command, python=peers())
+    return Measured("fastapi", folder, command, python=python_of("peers"))
 
 
 def sending(process: Measured, name: str, events: int, window: int, rate: Callable[[], float] = lambda: 0.0) -> Side:

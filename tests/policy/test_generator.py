@@ -404,3 +404,35 @@ async def test_concurrent_callers_get_their_own_answers(tmp_path: Path) -> None:
     answers = await asyncio.gather(*(world.ask(Ask(replace(ASK, interaction_id=str(i)))) for i in range(20)))
     assert [parts[0].interaction_id for parts in answers] == [str(i) for i in range(20)]
     assert sorted(k.interaction_id for k in world.record.kept) == sorted(str(i) for i in range(20))
+
+
+class Forgetful(Versions):
+    """Lets a version go as often as `lost` says just after it was named, as others that come do."""
+
+    lost = 0
+
+    def named(self, version: str) -> Version:
+        found = super().named(version)
+        if self.lost:
+            self.lost -= 1
+            self._unload(found.digest)
+        return found
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+async def test_a_version_asked_for_by_name_that_is_let_go_before_it_is_held_is_loaded_again(
+    tmp_path: Path, lost: int
+) -> None:
+    world = World(FakeEngine(), tmp_path)
+    versions = world.generator._versions = Forgetful(world.artefacts, "assist", world.engine, "base", 2)
+    versions.load(Version("assist-base", "base"))
+    name = world.canary.version
+    versions.lost = lost
+    served, _ = await world.generator.sample(ASK.messages, ASK.sampling, 1, name, None)
+    assert served == world.canary
+    versions.lost = lost
+    started = (await world.ask(Ask(ASK, forced=Served(version=name), unlogged=True)))[0]
+    assert started.served.digest == world.canary.digest
+    versions.lost = 100
+    with pytest.raises(NotFound):
+        await world.generator.sample(ASK.messages, ASK.sampling, 1, name, None)

@@ -22,6 +22,9 @@ from rejoinder.rollout.drawing import draw, stable_instead
 from rejoinder.rollout.lease import ArmsView
 from rejoinder.runtime.backends.rows import Answer, Row, Scoring
 
+#: Loads of a version that is asked for by name, where others that come let it go before it is held.
+_TRIES = 5
+
 
 class Engine(Protocol):
     def encode_chat(self, messages: Sequence[Message]) -> list[int]: ...
@@ -112,7 +115,10 @@ class Generator:
         tokens = await asyncio.to_thread(self._engine.encode_chat, asked.messages)
         forced = None if ask.forced is None else await self._forced(ask.forced, ask.unlogged)
         with ExitStack() as held:
-            served, adapter = self._admitted(forced or self._assigned(asked, ask.unlogged), forced is not None, held)
+            if forced is None:
+                served, adapter = self._admitted(self._assigned(asked, ask.unlogged), held)
+            else:
+                served, adapter = await self._forced_held(ask, forced, held)
             attempt = Attempt(
                 replace(asked, served=served, sampling=sampling, prompt_tokens=len(tokens)), self._clock, ask.deadline
             )
@@ -153,8 +159,8 @@ class Generator:
         check_messages(messages, self._limits)
         settings = checked_sampling(sampling, self._limits)
         tokens = await asyncio.to_thread(self._engine.encode_chat, messages)
-        chosen = await self._version(version)
-        with self._versions.use(chosen.digest) as adapter:
+        with ExitStack() as held:
+            chosen, adapter = await self._held(version, held)
             rows = [
                 Row(tokens, replace(settings, seed=settings.seed + i), adapter, deadline, background=True)
                 for i in range(n)
@@ -180,14 +186,25 @@ class Generator:
         check_messages(messages, self._limits)
         context = await asyncio.to_thread(self._engine.encode_chat, messages)
         tokens = await asyncio.to_thread(lambda: [self._engine.encode(text) for text in continuations])
-        chosen = await self._version(version)
-        with self._versions.use(chosen.digest) as adapter:
+        with ExitStack() as held:
+            chosen, adapter = await self._held(version, held)
             asked = self._engine.likelihood(context, tokens, adapter, deadline)
             try:
                 found = await asyncio.wrap_future(asked.done)
             finally:
                 asked.cancel()
         return chosen, found, [len(t) + 1 for t in tokens]
+
+    async def _held(self, version: str, held: ExitStack) -> tuple[Version, str]:
+        """A version by name and the engine's name for it, which stays loaded while it is held. Raises NotFound."""
+        for _ in range(_TRIES):
+            chosen = await self._version(version)
+            try:
+                return chosen, held.enter_context(self._versions.use(chosen.digest))
+            except NotFound:
+                # It was let go between the two, by a version that came: it is loaded again.
+                continue
+        raise NotFound("the version is let go of as soon as it is loaded", version=version)
 
     async def _version(self, version: str) -> Version:
         """A version by name, loaded when it has to be; "" is stable."""
@@ -216,14 +233,22 @@ class Generator:
             )
         return replace(forced, policy=table.policy, version=chosen.version, digest=chosen.digest)
 
-    def _admitted(self, served: Served, forced: bool, held: ExitStack) -> tuple[Served, str]:
+    async def _forced_held(self, ask: Ask, forced: Served, held: ExitStack) -> tuple[Served, str]:
+        """As _admitted, of what somebody else assigned; what was let go meanwhile is loaded again."""
+        assert ask.forced is not None
+        for _ in range(_TRIES):
+            try:
+                return forced, held.enter_context(self._versions.use(forced.digest))
+            except NotFound:
+                forced = await self._forced(ask.forced, ask.unlogged)
+        raise NotFound("the version is let go of as soon as it is loaded", version=forced.version)
+
+    def _admitted(self, served: Served, held: ExitStack) -> tuple[Served, str]:
         """Who serves, and the engine's name for it, held while the answer is written."""
         try:
             return served, held.enter_context(self._versions.use(served.digest))
         except NotFound:
             # It was let go between the table and here.
-            if forced:
-                raise
             served = stable_instead(served, self._view.table)
             return served, held.enter_context(self._versions.use(served.digest))
 

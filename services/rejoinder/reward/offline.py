@@ -14,11 +14,11 @@ from rejoinder.core.clock import Clock
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.types import Message, Role
 from rejoinder.reward.evaluation import evaluate
-from rejoinder.reward.heads import HEADS
+from rejoinder.reward.loading import loaded
 from rejoinder.reward.pairfile import read
-from rejoinder.reward.scorer import LoadedHead, Scorer
-from rejoinder.reward.settings import RewardSettings
-from rejoinder.runtime.textmodel import BatchSettings, load
+from rejoinder.reward.scorer import Scorer
+from rejoinder.reward.settings import HeadSettings, RewardSettings
+from rejoinder.runtime.textmodel import BatchSettings
 
 #: A file is scored by one caller: no interactive work to keep short for, so a wide window saves padding.
 _WINDOW = 512
@@ -73,14 +73,14 @@ async def scores(
 @asynccontextmanager
 async def _opened(settings: RewardSettings, clock: Clock) -> AsyncIterator[Scorer]:
     """The head in settings, loaded and started; closed at the end."""
-    head = HEADS[settings.head]
     batch = BatchSettings(**{**settings.batch.model_dump(), "window": _WINDOW})
-    model = await asyncio.to_thread(load, settings.model, batch, clock, Metrics())
-    await model.start()
+    wanted = HeadSettings(head=settings.head, model=settings.model)
+    head = await asyncio.to_thread(loaded, settings.head, wanted, batch, clock, Metrics())
+    await head.model.start()
     try:
-        yield Scorer([LoadedHead(head.name, head.make(model.facts), model)], settings.max_responses)
+        yield Scorer([head], settings.max_responses)
     finally:
-        await model.close()
+        await head.model.close()
 
 
 def _messages(record: Mapping[str, Any]) -> list[Message]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rejoinder.core.errors import EmptyField, NoSuchHead, TooLong
 from rejoinder.core.types import Message
 from rejoinder.reward.heads import Head
+from rejoinder.runtime.causalmodel import CausalModel
 from rejoinder.runtime.textmodel import NOBODY, Caller, TextModel
 
 _MAX_NAME_CHARS = 256
@@ -18,7 +19,7 @@ _MAX_NAME_CHARS = 256
 class LoadedHead:
     name: str
     head: Head
-    model: TextModel
+    model: TextModel | CausalModel
 
 
 @dataclass(frozen=True)

@@ -39,23 +39,26 @@ def batches(rows: Sequence[TurnRow], budget: int) -> list[list[int]]:
 class OnnxScorer:
     """The encoder in this process. owns: the ONNX Runtime session. token_budget: tokens a batch, padding included."""
 
-    def __init__(self, path: Path, *, threads: int = 1, token_budget: int = 1024) -> None:
+    def __init__(self, path: Path, *, threads: int = 1, token_budget: int = 384) -> None:
         self._session = session_of(path, threads)
         self._budget = token_budget
 
     def score(self, rows: Sequence[TurnRow]) -> list[Logits]:
         out: dict[int, Logits] = {}
         for part in batches(rows, self._budget):
-            size = len(rows[part[0]].ids)
-            ids, mask, types = (np.zeros((len(part), size), dtype=np.int64) for _ in range(3))
-            for b, i in enumerate(part):
-                n = len(rows[i].ids)
-                ids[b, :n], mask[b, :n], types[b, :n] = rows[i].ids, 1, rows[i].types
-            feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-            *whole, tokens = self._session.run(OUTPUTS, feed)
-            for b, i in enumerate(part):
-                out[i] = Logits(*(head[b] for head in whole), tokens[b][types[b] == 1])
+            out.update(zip(part, self.batch([rows[i] for i in part]), strict=True))
         return [out[i] for i in range(len(rows))]
+
+    def batch(self, rows: Sequence[TurnRow]) -> list[Logits]:
+        """Logits of rows in one batch, padded to the longest."""
+        size = max(len(row.ids) for row in rows)
+        ids, mask, types = (np.zeros((len(rows), size), dtype=np.int64) for _ in range(3))
+        for b, row in enumerate(rows):
+            n = len(row.ids)
+            ids[b, :n], mask[b, :n], types[b, :n] = row.ids, 1, row.types
+        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+        *whole, tokens = self._session.run(OUTPUTS, feed)
+        return [Logits(*(head[b] for head in whole), tokens[b][types[b] == 1]) for b in range(len(rows))]
 
 
 def load(path: Path, *, threads: int = 1, own: Path | None = None) -> TextModel:

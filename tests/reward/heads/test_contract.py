@@ -6,21 +6,37 @@ import numpy as np
 import pytest
 from rejoinder.core.types import Message, Role
 from rejoinder.reward.heads import HEADS
+from rejoinder.runtime.causalmodel import ChatWords
 from rejoinder.runtime.textmodel import Words
 
-WORDS = Words(lambda texts: [[1000 + ord(c) for c in text] for text in texts], 101, 102)
-FACTS = {"budget": {"context": 8, "answer": 8}, "outputs": ["score"]}
+
+def encode(texts):
+    return [[1000 + ord(c) for c in text] for text in texts]
+
+
+#: By what kind of model a row reads.
+WORDS = {
+    "encoder": Words(encode, 101, 102),
+    "causal": ChatWords(lambda messages: encode([" ".join(m.content for m in messages)])[0], encode),
+}
+FACTS = {"budget": {"context": 8, "answer": 8}, "outputs": ["score"], "end": [1]}
 ASKED = [Message(Role.USER, "abc"), Message(Role.ASSISTANT, "de"), Message(Role.USER, "f")]
 
 
 @pytest.fixture(params=list(HEADS))
-def head(request):
-    return HEADS[request.param].make(FACTS)
+def row(request):
+    return HEADS[request.param]
 
 
-def test_there_is_one_row_per_response_and_it_depends_on_its_own_text_alone(head):
-    together = head.rows(WORDS, ASKED, ["x", "yy", "x"])
-    assert together == [head.rows(WORDS, ASKED, [text])[0] for text in ("x", "yy", "x")]
+@pytest.fixture
+def head(row):
+    return row.make(FACTS)
+
+
+def test_there_is_one_row_per_response_and_it_depends_on_its_own_text_alone(row, head):
+    words = WORDS[row.traits["model"]]
+    together = head.rows(words, ASKED, ["x", "yy", "x"])
+    assert together == [head.rows(words, ASKED, [text])[0] for text in ("x", "yy", "x")]
     assert together[0] != together[1]
 
 

@@ -33,7 +33,8 @@ _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 
 @dataclass(frozen=True)
 class Shape:
-    """Of a model: positions at most, layers, key-value heads, values of a head, words. ends: tokens that end a text."""
+    """Of a model: positions at most, layers, key-value heads, values of a head, words (1: a value of each token).
+    ends: tokens that end a text."""
 
     context: int
     layers: int
@@ -107,16 +108,18 @@ class Decoder:
             raise FailedPrecondition("the export's attention is not grouped-query attention", folder=folder.name)
         # The adapters' inputs have default values on purpose; the runtime warns of each.
         self._session = session_of(folder / decoder["filename"], threads, warns=False)
+        inputs, outputs = decoder["inputs"], decoder["outputs"]
+        nodes = {node.name: node for node in (*self._session.get_inputs(), *self._session.get_outputs())}
         ends = model["eos_token_id"]
         self.shape = Shape(
             context=int(model["context_length"]),
             layers=int(decoder["num_hidden_layers"]),
             heads=int(decoder["num_key_value_heads"]),
             head_size=int(decoder["head_size"]),
-            vocabulary=int(model["vocab_size"]),
+            # Of a reward model it is 1: a value instead of words.
+            vocabulary=int(nodes[outputs["logits"]].shape[-1]),
             ends=frozenset(ends if isinstance(ends, list) else [ends]),
         )
-        inputs, outputs = decoder["inputs"], decoder["outputs"]
         self._ids, self._mask = inputs["input_ids"], inputs["attention_mask"]
         self._positions, self._logits = inputs.get("position_ids", ""), outputs["logits"]
         self._pairs = [
@@ -124,11 +127,10 @@ class Decoder:
             for layer in range(self.shape.layers)
             for part in ("key", "value")
         ]
-        types = {node.name: node.type for node in (*self._session.get_inputs(), *self._session.get_outputs())}
         self._inputs = frozenset(node.name for node in self._session.get_inputs())
         #: What an adapter may fill in: it has a default value, that of no adapter.
         self._open = frozenset(node.name for node in self._session.get_overridable_initializers())
-        self._cached, self._scored = _TYPES[types[self._pairs[0][0]]], _TYPES[types[self._logits]]
+        self._cached, self._scored = _TYPES[nodes[self._pairs[0][0]].type], _TYPES[nodes[self._logits].type]
         self._bound: dict[str, _Bound] = {BASE: _Bound(self._session.io_binding(), None)}
         self._out = np.empty(0, self._scored)
 

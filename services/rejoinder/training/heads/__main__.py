@@ -1,4 +1,5 @@
-"""`python -m rejoinder.training.heads fit --pairs FILE [FILE …] --out DIR` and `… export --out DIR`."""
+"""`python -m rejoinder.training.heads fit --pairs FILE [FILE …] --out DIR` and `… export --out DIR`;
+`… causal --source DIR --out DIR`."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 
 from rejoinder.core.answertext import AnswerBudget
-from rejoinder.training.heads import fit, package, pairs
+from rejoinder.training.heads import causal, fit, package, pairs
 from rejoinder.training.heads.cache import States
 from rejoinder.training.heads.model import RewardEncoder
 
@@ -67,6 +68,10 @@ def main(argv: list[str]) -> None:
     command.add_argument("--out", type=Path, required=True)
     command.add_argument("--small", type=Path, default=package.small_folder(), help="what `fit` made")
     command.set_defaults(run=lambda arguments: package.export(arguments.out, arguments.small))
+    command = commands.add_parser("causal", help="write the model folder of a causal reward model")
+    command.add_argument("--source", type=Path, required=True, help="Hugging Face folder, …ForSequenceClassification")
+    command.add_argument("--out", type=Path, required=True)
+    command.set_defaults(run=lambda arguments: print(causal.export_causal(arguments.source, arguments.out)))
     arguments = parser.parse_args(argv)
     arguments.run(arguments)
 

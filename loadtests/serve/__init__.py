@@ -1,0 +1,1 @@
+"""What serving costs beside its peers: read models.py (what is served), measure.py, then the sections."""

@@ -1,0 +1,211 @@
+"""Reward and rerank with an encoder, mixed lengths, sixteen callers: through our services over gRPC, beside Infinity
+over HTTP and beside our own services with batches as they come (32 rows in order of arrival, padded to the longest)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rejoinder.core.ids import uuid7
+from rejoinder.v1 import common_pb2, rerank_pb2, reward_pb2
+
+from loadtests.processes import Measured, python_of
+from loadtests.report import Row
+from loadtests.serve.callers import Call, Http, Rpc, closed, opened
+from loadtests.serve.measure import Found, Side, Stopwatch, Taken, alternated, compared, tail
+from loadtests.serve.models import Models
+from loadtests.serve.shared import ASLEEP, START_S, THREADS, NotEqual
+from loadtests.work.texts import text
+
+CALLERS = 16
+#: Of a round; pairs of a rerank request.
+REWARD_REQUESTS, RERANK_REQUESTS, CANDIDATES = 48, 16, 4
+#: Of the slowest side's rate: what all are offered where their tails are compared.
+OFFERED = 0.7
+#: What its manual offers; the search among them is said in the report.
+SETTINGS = ({"batch_size": 8}, {"batch_size": 16}, {"batch_size": 32})
+_INFINITY = {
+    **ASLEEP,
+    "INFINITY_ANONYMOUS_USAGE_STATS": "0",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_OFFLINE": "1",
+}
+_FIFO = {"BATCH__MAX_ROWS": "32", "BATCH__WINDOW": "32", "BATCH__MAX_TOKENS": str(32 * 512)}
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A request: a query and what is scored beside it."""
+
+    query: str
+    documents: Sequence[str]
+
+
+def pairs(turn: int, requests: int, each: int) -> list[Pairs]:
+    """Log-normal lengths: some 100 tokens in the mean, 75 in the middle, 310 at the most."""
+    draw = random.Random(turn)
+    return [Pairs(text(draw, 10, 0.5, 30), [text(draw, 58, 0.8, 270) for _ in range(each)]) for _ in range(requests)]
+
+
+def infinity(folder: Path, models: Models, batch_size: int, dtype: str) -> Measured:
+    command = ("-m", "loadtests.serve.peers.infinity", str(models.classifier_hf), str(batch_size), dtype)
+    name = f"infinity-{dtype}-{batch_size}"
+    return Measured(name, folder, command, _INFINITY, python=python_of("infinity"), start_s=START_S)
+
+
+def ours(folder: Path, service: str, model: Path, batch: Mapping[str, str], name: str) -> Measured:
+    prefix = f"REJOINDER_{service.upper()}__"
+    model_at = "MODEL" if service == "reward" else "REWARD"
+    settings = {f"{model_at}__FOLDER": str(model), f"{model_at}__THREADS": str(THREADS), "SERVER__PORT": "0", **batch}
+    if service == "rerank":
+        # Its slates wait in the spool: that the log is away delays nobody.
+        settings |= {"RANKERS": '["reward"]', "RECORD__SPOOL": str(folder / f"{name}-spool"), "RECORD__DRAIN_S": "0"}
+    environment = {prefix + key: value for key, value in settings.items()}
+    return Measured(name, folder, ("-m", f"rejoinder.{service}"), environment, f"{prefix}SERVER__READY_FILE")
+
+
+#: A connected client: one request's scores, in order; and how it is closed.
+Client = tuple[Callable[[Pairs], Any], Callable[[], Any]]
+
+
+def reward_client(port: int) -> Client:
+    rpc = Rpc(port, "/rejoinder.v1.RewardService/Score", reward_pb2.ScoreResponse.FromString)
+
+    async def ask(said: Pairs) -> list[float]:
+        messages = [common_pb2.Message(role=common_pb2.ROLE_USER, content=said.query)]
+        return list((await rpc.call(reward_pb2.ScoreRequest(messages=messages, responses=said.documents))).scores)
+
+    return ask, rpc.close
+
+
+def rerank_client(port: int) -> Client:
+    rpc = Rpc(port, "/rejoinder.v1.RerankService/Rerank", rerank_pb2.RerankResponse.FromString)
+
+    async def ask(said: Pairs) -> list[float]:
+        candidates = [rerank_pb2.Candidate(id=str(at), text=each) for at, each in enumerate(said.documents)]
+        request = rerank_pb2.RerankRequest(interaction_id=uuid7(), user_id="u", query=said.query, candidates=candidates)
+        ranked = (await rpc.call(request)).ranked
+        return [one.score for one in sorted(ranked, key=lambda one: int(one.id))]
+
+    return ask, rpc.close
+
+
+def infinity_client(port: int) -> Client:
+    http = Http(port)
+
+    async def ask(said: Pairs) -> list[float]:
+        sent = {"model": "m", "query": said.query, "documents": list(said.documents), "raw_scores": True}
+        found = (await http.post("/rerank", sent))["results"]
+        return [one["relevance_score"] for one in sorted(found, key=lambda one: one["index"])]
+
+    return ask, http.close
+
+
+async def _taken(client: Client, asked: Sequence[Pairs], watch: Stopwatch, run: Callable[[list[Call]], Any]) -> Taken:
+    ask, close = client
+    try:
+        latencies = await run([lambda said=said: ask(said) for said in asked])
+    finally:
+        await close()
+    return watch.taken(len(asked), latencies)
+
+
+def loop_side(name: str, process: Measured, client: Callable[[int], Client], requests: int, each: int) -> Side:
+    """A closed loop of CALLERS."""
+
+    async def take(turn: int) -> Taken:
+        asked, watch = pairs(turn, requests, each), Stopwatch(process.cpu_us)
+        return await _taken(client(process.port), asked, watch, lambda calls: closed(calls, CALLERS))
+
+    return Side(name, lambda turn: asyncio.run(take(turn)))
+
+
+def offered_side(name: str, process: Measured, client: Callable[[int], Client], requests: int, rate: float) -> Side:
+    async def take(turn: int) -> Taken:
+        asked, watch = pairs(100 + turn, requests, 1), Stopwatch(process.cpu_us)
+        return await _taken(client(process.port), asked, watch, lambda calls: opened(calls, rate, turn))
+
+    return Side(name, lambda turn: asyncio.run(take(turn)))
+
+
+def check_equal(ours: Measured, peer: Measured, within: float) -> None:
+    """Raises NotEqual unless both score the same texts alike."""
+
+    async def scores(process: Measured, client: Callable[[int], Client]) -> list[list[float]]:
+        ask, close = client(process.port)
+        try:
+            return [await ask(said) for said in pairs(0, 8, 2)]
+        finally:
+            await close()
+
+    mine, its = asyncio.run(scores(ours, reward_client)), asyncio.run(scores(peer, infinity_client))
+    off = max(abs(a - b) for one, other in zip(mine, its, strict=True) for a, b in zip(one, other, strict=True))
+    if off > within:
+        raise NotEqual(f"{peer.name} scores the same texts otherwise, by {off:.1e}")
+
+
+def best_of(folder: Path, models: Models, dtype: str) -> Mapping[str, int]:
+    """The setting of Infinity that answers most a CPU-second; the search is said."""
+    rates = []
+    for setting in SETTINGS:
+        with infinity(folder, models, setting["batch_size"], dtype) as process:
+            side = loop_side(process.name, process, infinity_client, REWARD_REQUESTS, 1)
+            side.take(0)
+            taken = [side.take(turn) for turn in (1, 2)]
+        rates.append(median(each.units / max(each.cpu_s, 1e-9) for each in taken))
+        print(f"infinity {dtype} {setting}: {rates[-1]:.1f} requests/CPU-s")
+    return SETTINGS[rates.index(max(rates))]
+
+
+def measured(folder: Path, models: Models, rounds: int) -> tuple[list[Row], Found]:
+    """Raises NotEqual, RuntimeError, CalledProcessError."""
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    best = best_of(folder, models, "float32")["batch_size"]
+    with ExitStack() as stack:
+        start = stack.enter_context
+        reward = start(ours(folder, "reward", models.classifier, {}, "reward"))
+        reward_fifo = start(ours(folder, "reward", models.classifier, _FIFO, "reward-fifo"))
+        rerank = start(ours(folder, "rerank", models.classifier, {}, "rerank"))
+        rerank_fifo = start(ours(folder, "rerank", models.classifier, _FIFO, "rerank-fifo"))
+        fp32 = start(infinity(folder, models, best, "float32"))
+        bf16 = start(infinity(folder, models, best, "bfloat16"))
+        check_equal(reward, fp32, 1e-3)
+        requests = REWARD_REQUESTS
+        found = dict(
+            alternated(
+                [
+                    loop_side("reward", reward, reward_client, requests, 1),
+                    loop_side("reward, FIFO 32", reward_fifo, reward_client, requests, 1),
+                    loop_side("reward, Infinity", fp32, infinity_client, requests, 1),
+                    loop_side("reward, Infinity bf16", bf16, infinity_client, requests, 1),
+                    loop_side("rerank", rerank, rerank_client, RERANK_REQUESTS, CANDIDATES),
+                    loop_side("rerank, FIFO 32", rerank_fifo, rerank_client, RERANK_REQUESTS, CANDIDATES),
+                    loop_side("rerank, Infinity", fp32, infinity_client, RERANK_REQUESTS, CANDIDATES),
+                ],
+                rounds,
+            )
+        )
+        slowest = min(median(t.units / t.wall_s for t in found[n]) for n in ("reward", "reward, Infinity"))
+        rate = OFFERED * slowest
+        found |= alternated(
+            [
+                offered_side("reward, offered", reward, reward_client, requests, rate),
+                offered_side("reward, offered, Infinity", fp32, infinity_client, requests, rate),
+            ],
+            rounds,
+        )
+    rows = []
+    for what, shape in (("reward", "1 answer"), ("rerank", f"{CANDIDATES} candidates")):
+        name = f"{what}, {shape}, {CALLERS} callers, fp32"
+        rows += compared(f"{name} / Infinity fp32", found, what, f"{what}, Infinity", "requests", 1.3)
+        rows += compared(f"{name} / FIFO-32 padded", found, what, f"{what}, FIFO 32", "requests", 2.5)
+    rows += compared("reward, fp32 / Infinity bf16", found, "reward", "reward, Infinity bf16", "requests", None)
+    name = f"reward, p99 at {rate:.1f} requests/s offered to each / Infinity fp32"
+    return [*rows, tail(name, found, "reward, offered", "reward, offered, Infinity", 1.0)], found

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import numpy as np
+from rejoinder.core.clock import SystemClock
+from rejoinder.core.metrics import Metrics
+from rejoinder.core.types import Message, Role
+from rejoinder.reward.loading import loaded
+from rejoinder.reward.scorer import Scorer
+from rejoinder.reward.settings import HeadSettings
+from rejoinder.runtime.textmodel import BatchSettings, ModelSettings
+from rejoinder.training.heads.causal import scoring
+
+from tests.tinypolicy import tiny_policy
+
+
+async def test_a_causal_head_reads_a_causal_model_and_answers_as_any_head_does(tmp_path):
+    digest = scoring(tiny_policy() / "export", np.ones(64), tmp_path / "reward", None, [2])
+    wanted = HeadSettings(head="causal", model=ModelSettings(folder=tmp_path / "reward", threads=1))
+    head = loaded("mine", wanted, BatchSettings(), SystemClock(), Metrics())
+    await head.model.start()
+    try:
+        scorer = Scorer([head], max_responses=4)
+        asked = [Message(Role.USER, "list three rivers")]
+        scored = await scorer.score("", asked, ["seine", "loire rhone", "seine"])
+        probability, _ = await scorer.compare("mine", asked, "seine", "loire rhone")
+    finally:
+        await head.model.close()
+    assert (scored.head, scored.digest) == ("mine", digest)
+    assert scored.scores[0] == scored.scores[2] != scored.scores[1]
+    assert (probability > 0.5) == (scored.scores[0] > scored.scores[1])
