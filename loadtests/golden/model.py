@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from pydantic import Field
+from rejoinder.runtime.batching.textmodel import Words
 from rejoinder.runtime.settings import Theme
-from rejoinder.runtime.textmodel import Words
 
 #: Of a reward model with room for every text of texts.py.
 FACTS = {"outputs": ["score"], "budget": {"context": 128, "answer": 256}}

@@ -12,10 +12,10 @@ from functools import partial
 from rejoinder.reward.heads import HEADS
 from rejoinder.reward.scorer import LoadedHead, Scorer
 from rejoinder.reward.service import RewardService
+from rejoinder.runtime.batching.textmodel import BatchSettings, TextModel, observe
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
 from rejoinder.runtime.settings import ServerSettings, Theme
-from rejoinder.runtime.textmodel import BatchSettings, TextModel, observe
 from rejoinder.v1 import reward_pb2_grpc
 
 from loadtests.golden.model import FACTS, Cost, SleepingGraph, words

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 from rejoinder.core.errors import BadSettings
-from rejoinder.runtime.callertheme import CallerTheme
+from rejoinder.runtime.callers.theme import CallerTheme
 from rejoinder.runtime.kafkatheme import KafkaGuestTheme
 from rejoinder.runtime.settings import ServerSettings, Theme
 

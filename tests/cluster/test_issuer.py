@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import Unauthenticated, Unavailable
-from rejoinder.runtime.auth import Listed, authenticator
 from rejoinder.runtime.call import Principal
-from rejoinder.runtime.jwks import fetcher
+from rejoinder.runtime.callers.auth import Listed, authenticator
+from rejoinder.runtime.callers.jwks import fetcher
 from rejoinder.runtime.settings import AuthSettings, JwtSettings
 
 from tests.chaos.harness import wait_until

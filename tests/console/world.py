@@ -56,10 +56,10 @@ from rejoinder.core.types import (
 from rejoinder.gateway.guard import Guard
 from rejoinder.registry.store import FolderStore
 from rejoinder.runtime.admission import Admission
-from rejoinder.runtime.auth import authenticator
+from rejoinder.runtime.callers.auth import authenticator
+from rejoinder.runtime.callers.rates import Rates
 from rejoinder.runtime.logging import EventLog
 from rejoinder.runtime.looks import Looks
-from rejoinder.runtime.rates import Rates
 from rejoinder.runtime.settings import AuthSettings, JwtSettings, RateSettings
 from rejoinder.runtime.tracing import tracer
 

@@ -12,9 +12,9 @@ from rejoinder.core.clock import ManualClock
 from rejoinder.core.metrics import Metrics
 from rejoinder.gateway.guard import Answer, Guard, HttpCall
 from rejoinder.runtime.admission import Admission
-from rejoinder.runtime.auth import authenticator
+from rejoinder.runtime.callers.auth import authenticator
+from rejoinder.runtime.callers.rates import Rates
 from rejoinder.runtime.logging import EventLog
-from rejoinder.runtime.rates import Rates
 from rejoinder.runtime.settings import AuthSettings, RateSettings
 from rejoinder.runtime.tracing import tracer
 

@@ -28,8 +28,8 @@ from rejoinder.reward.settings import RewardSettings
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollouts.settings import DEFAULT_PLAN, RolloutsSettings
 from rejoinder.rounds import recipe
-from rejoinder.runtime.auth import read_principals
-from rejoinder.runtime.jwks import read_keys
+from rejoinder.runtime.callers.auth import read_principals
+from rejoinder.runtime.callers.jwks import read_keys
 from rejoinder.runtime.settings import Theme, load
 from rejoinder.simulate import phrases
 

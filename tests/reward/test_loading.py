@@ -7,7 +7,7 @@ from rejoinder.core.types import Message, Role
 from rejoinder.reward.loading import loaded
 from rejoinder.reward.scorer import Scorer
 from rejoinder.reward.settings import HeadSettings
-from rejoinder.runtime.textmodel import BatchSettings, ModelSettings
+from rejoinder.runtime.batching.textmodel import BatchSettings, ModelSettings
 from rejoinder.training.heads.causal import scoring
 
 from tests.tinypolicy import tiny_policy

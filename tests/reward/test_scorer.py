@@ -8,7 +8,7 @@ from rejoinder.core.errors import EmptyField, NoSuchHead, TooLong
 from rejoinder.core.types import Message, Role
 from rejoinder.reward.heads.bt import BradleyTerry
 from rejoinder.reward.scorer import LoadedHead, Scorer
-from rejoinder.runtime.textmodel import NOBODY, Words
+from rejoinder.runtime.batching.textmodel import NOBODY, Words
 
 WORDS = Words(lambda texts: [[1] * len(text) for text in texts], 101, 102)
 ASKED = [Message(Role.USER, "what?")]

@@ -8,9 +8,9 @@ from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import Draining, Loading
 from rejoinder.core.metrics import Metrics
 from rejoinder.runtime.admission import Admission
-from rejoinder.runtime.auth import Open
+from rejoinder.runtime.callers.auth import Open
+from rejoinder.runtime.callers.rates import Rates
 from rejoinder.runtime.interceptors import Handlers, Interceptors
-from rejoinder.runtime.rates import Rates
 from rejoinder.runtime.settings import RateSettings
 from rejoinder.runtime.tracing import Propagation
 

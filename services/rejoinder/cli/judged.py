@@ -54,7 +54,7 @@ def head_of(model: Path | None) -> RewardSettings:
     """The head in a folder, or the embedded one."""
     from rejoinder.registry.embedded import folder_of
     from rejoinder.reward.settings import RewardSettings
-    from rejoinder.runtime.textmodel import ModelSettings
+    from rejoinder.runtime.batching.textmodel import ModelSettings
 
     return RewardSettings(model=ModelSettings(folder=model or folder_of("reward")))
 

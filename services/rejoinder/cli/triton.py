@@ -70,7 +70,7 @@ def repo(
     # A registry's folder is called by its digest.
     name = name or (model.resolve().name if model else policy)
     batches = bool(gpus) if batches is None else batches
-    # With one, Triton's batcher sleeps half a second in every twentieth call or so (runtime/NOTES.md).
+    # With one, Triton's batcher sleeps half a second in every twentieth call or so (runtime/triton/NOTES.md).
     instances = instances or (2 if batches else 1)
     placing = Placing(backend, rows, gpus, instances, threads, batches, delay_us=delay_us)  # type: ignore[arg-type]
     number = write(source, out, name, placing)

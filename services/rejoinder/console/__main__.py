@@ -24,9 +24,9 @@ from rejoinder.core.keyfile import kept_key, read_key
 from rejoinder.gateway.guard import Guard
 from rejoinder.gateway.server import HttpServer, bind
 from rejoinder.runtime.admission import Admission
-from rejoinder.runtime.auth import Open, authenticator
+from rejoinder.runtime.callers.auth import Open, authenticator
+from rejoinder.runtime.callers.rates import Rates
 from rejoinder.runtime.looks import Looks
-from rejoinder.runtime.rates import Rates
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
 from rejoinder.runtime.tracing import tracer

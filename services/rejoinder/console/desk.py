@@ -22,8 +22,8 @@ from rejoinder.core.errors import InvalidArgument, PermissionDenied, RejoinderEr
 from rejoinder.core.ids import check_name
 from rejoinder.gateway.errors import UnsupportedMedia
 from rejoinder.gateway.guard import Answer, Guard, Guarded, HttpCall, media_of
-from rejoinder.runtime.auth import Listed, Open
 from rejoinder.runtime.call import Principal
+from rejoinder.runtime.callers.auth import Listed, Open
 
 #: Roles: of pages without users' words, of those with them, of what changes something.
 READ = frozenset({"app", "internal", "admin", "auditor"})

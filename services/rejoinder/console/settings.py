@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import Field
 
 from rejoinder.gateway.settings import HttpTheme
-from rejoinder.runtime.callertheme import CallerTheme
+from rejoinder.runtime.callers.theme import CallerTheme
 from rejoinder.runtime.settings import ServerSettings, Theme
 
 

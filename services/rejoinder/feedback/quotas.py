@@ -23,7 +23,7 @@ from rejoinder.core.buckets import Buckets
 from rejoinder.core.errors import BadSettings, Quota
 from rejoinder.core.types import Feedback, Interaction
 from rejoinder.feedback.settings import QuotaTheme, RateTheme
-from rejoinder.runtime.auth import read_principals
+from rejoinder.runtime.callers.auth import read_principals
 
 Event = Interaction | Feedback
 

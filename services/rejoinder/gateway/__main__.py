@@ -38,11 +38,11 @@ from rejoinder.registry.store import open_store
 from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
 from rejoinder.runtime.admission import Admission
-from rejoinder.runtime.arms import ArmsFollower, Registry, table_of
-from rejoinder.runtime.armstheme import open_log
-from rejoinder.runtime.auth import authenticator
-from rejoinder.runtime.callertheme import CallerTheme
-from rejoinder.runtime.rates import Rates
+from rejoinder.runtime.arms.follow import ArmsFollower, Registry, table_of
+from rejoinder.runtime.arms.theme import open_log
+from rejoinder.runtime.callers.auth import authenticator
+from rejoinder.runtime.callers.rates import Rates
+from rejoinder.runtime.callers.theme import CallerTheme
 from rejoinder.runtime.recorder import FeedbackSender
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room

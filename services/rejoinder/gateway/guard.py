@@ -41,10 +41,10 @@ from rejoinder.gateway.errors import (
     http_status,
 )
 from rejoinder.runtime.admission import Admission
-from rejoinder.runtime.auth import Listed, Open
 from rejoinder.runtime.call import Principal
+from rejoinder.runtime.callers.auth import Listed, Open
+from rejoinder.runtime.callers.rates import Rates
 from rejoinder.runtime.logging import EventLog
-from rejoinder.runtime.rates import Rates
 from rejoinder.runtime.status import as_known
 from rejoinder.runtime.tracing import Tracer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rejoinder.runtime.armsmeter import ArmsMeter
+from rejoinder.runtime.arms.meter import ArmsMeter
 
 
 class Meter(ArmsMeter):

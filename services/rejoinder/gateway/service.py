@@ -10,7 +10,7 @@ from rejoinder.core.errors import FailedPrecondition, NotFound
 from rejoinder.gateway.arms import Known
 from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
-from rejoinder.runtime.armslist import listed
+from rejoinder.runtime.arms.listed import listed
 from rejoinder.runtime.call import Call
 from rejoinder.v1 import policy_pb2, policy_pb2_grpc
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from rejoinder.runtime.armstheme import ArmsTheme
-from rejoinder.runtime.callertheme import CallerTheme
+from rejoinder.runtime.arms.theme import ArmsTheme
+from rejoinder.runtime.callers.theme import CallerTheme
 from rejoinder.runtime.settings import ServerSettings, Theme
 
 

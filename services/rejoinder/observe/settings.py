@@ -18,7 +18,7 @@ from rejoinder.observe.formats import FORMATS, fields
 from rejoinder.observe.formatted import Formatted
 from rejoinder.observe.mapped import Mapper, Reads
 from rejoinder.observe.turns import Order
-from rejoinder.runtime.callertheme import CallerTheme
+from rejoinder.runtime.callers.theme import CallerTheme
 from rejoinder.runtime.kafkatheme import BrokersTheme, KafkaGuestTheme
 from rejoinder.runtime.settings import ServerSettings, Theme
 

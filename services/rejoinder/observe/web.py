@@ -20,8 +20,8 @@ from rejoinder.observe.settings import TURNS, ObserveSettings
 from rejoinder.observe.sink import CallSink
 from rejoinder.observe.traced import Traced, as_json_status, as_status
 from rejoinder.runtime.admission import Admission
-from rejoinder.runtime.auth import authenticator
-from rejoinder.runtime.rates import Rates
+from rejoinder.runtime.callers.auth import authenticator
+from rejoinder.runtime.callers.rates import Rates
 from rejoinder.runtime.server import Chassis
 from rejoinder.runtime.tracing import tracer
 

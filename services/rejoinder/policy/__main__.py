@@ -21,8 +21,8 @@ from rejoinder.registry.bootstrap import bootstrap
 from rejoinder.registry.store import open_store
 from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
-from rejoinder.runtime.arms import ArmsFollower, Registry, table_of
-from rejoinder.runtime.armstheme import open_log
+from rejoinder.runtime.arms.follow import ArmsFollower, Registry, table_of
+from rejoinder.runtime.arms.theme import open_log
 from rejoinder.runtime.backends.generation import EngineSettings, GenerationEngine
 from rejoinder.runtime.recorder import FeedbackSender
 from rejoinder.runtime.serve import run

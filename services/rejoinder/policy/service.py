@@ -13,7 +13,7 @@ from rejoinder.policy.generator import Ask, Ended, Generator
 from rejoinder.policy.versions import Versions
 from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
-from rejoinder.runtime.armslist import listed
+from rejoinder.runtime.arms.listed import listed
 from rejoinder.runtime.call import Call
 from rejoinder.v1 import events_pb2, policy_pb2, policy_pb2_grpc
 

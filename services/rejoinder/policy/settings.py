@@ -7,8 +7,8 @@ from pathlib import Path
 from pydantic import Field
 
 from rejoinder.core.errors import BadSettings
-from rejoinder.runtime.armstheme import ArmsTheme
-from rejoinder.runtime.callertheme import CallerTheme
+from rejoinder.runtime.arms.theme import ArmsTheme
+from rejoinder.runtime.callers.theme import CallerTheme
 from rejoinder.runtime.settings import ServerSettings, Theme
 
 

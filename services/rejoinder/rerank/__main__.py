@@ -14,12 +14,12 @@ from rejoinder.rerank.reranker import Limits, Reranker
 from rejoinder.rerank.service import RerankService
 from rejoinder.rerank.settings import RerankSettings
 from rejoinder.rerank.tensors import tensor_models
+from rejoinder.runtime.batching.textmodel import load
 from rejoinder.runtime.openinference import OpenInference
 from rejoinder.runtime.recorder import FeedbackSender
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
 from rejoinder.runtime.spool import Spool, SpoolSettings
-from rejoinder.runtime.textmodel import load
 from rejoinder.v1 import rerank_pb2_grpc
 
 

@@ -29,7 +29,7 @@ from rejoinder.rerank.checks import (
     checked_places,
 )
 from rejoinder.rerank.rankers import Ranker
-from rejoinder.runtime.textmodel import NOBODY, Caller
+from rejoinder.runtime.batching.textmodel import NOBODY, Caller
 
 #: Resolves True when the record is safe, False when it was dropped; never raises.
 Record = Callable[[Interaction], Awaitable[bool]]

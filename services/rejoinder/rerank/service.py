@@ -5,8 +5,8 @@ from __future__ import annotations
 from rejoinder.core import codec
 from rejoinder.core.types import Interaction
 from rejoinder.rerank.reranker import Ask, Reranker
+from rejoinder.runtime.batching.textmodel import Caller
 from rejoinder.runtime.call import Call
-from rejoinder.runtime.textmodel import Caller
 from rejoinder.v1 import events_pb2, rerank_pb2, rerank_pb2_grpc
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from pydantic import Field
 
 from rejoinder.core.ids import MAX_PARTS
-from rejoinder.runtime.callertheme import CallerTheme
+from rejoinder.runtime.batching.textmodel import BatchSettings, ModelSettings
+from rejoinder.runtime.callers.theme import CallerTheme
 from rejoinder.runtime.settings import ServerSettings, Theme
-from rejoinder.runtime.textmodel import BatchSettings, ModelSettings
 
 
 class LimitSettings(Theme):

@@ -7,8 +7,8 @@ from rejoinder.core.metrics import Metrics
 from rejoinder.reward.heads import HEADS
 from rejoinder.reward.scorer import LoadedHead
 from rejoinder.reward.settings import HeadSettings
-from rejoinder.runtime import causalmodel, textmodel
-from rejoinder.runtime.textmodel import BatchSettings
+from rejoinder.runtime.batching import causalmodel, textmodel
+from rejoinder.runtime.batching.textmodel import BatchSettings
 
 _LOADERS = {"encoder": textmodel.load, "causal": causalmodel.load}
 

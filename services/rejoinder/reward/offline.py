@@ -18,7 +18,7 @@ from rejoinder.reward.loading import loaded
 from rejoinder.reward.pairfile import read
 from rejoinder.reward.scorer import Scorer
 from rejoinder.reward.settings import HeadSettings, RewardSettings
-from rejoinder.runtime.textmodel import BatchSettings
+from rejoinder.runtime.batching.textmodel import BatchSettings
 
 #: A file is scored by one caller: no interactive work to keep short for, so a wide window saves padding.
 _WINDOW = 512

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from rejoinder.core.errors import EmptyField, NoSuchHead, TooLong
 from rejoinder.core.types import Message
 from rejoinder.reward.heads import Head
-from rejoinder.runtime.causalmodel import CausalModel
-from rejoinder.runtime.textmodel import NOBODY, Caller, TextModel
+from rejoinder.runtime.batching.causalmodel import CausalModel
+from rejoinder.runtime.batching.textmodel import NOBODY, Caller, TextModel
 
 _MAX_NAME_CHARS = 256
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rejoinder.core import codec
 from rejoinder.core.types import Message
 from rejoinder.reward.scorer import Scorer
+from rejoinder.runtime.batching.textmodel import Caller
 from rejoinder.runtime.call import Call
-from rejoinder.runtime.textmodel import Caller
 from rejoinder.v1 import reward_pb2, reward_pb2_grpc
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import Field
 
+from rejoinder.runtime.batching.textmodel import BatchSettings, ModelSettings
 from rejoinder.runtime.settings import ServerSettings, Theme
-from rejoinder.runtime.textmodel import BatchSettings, ModelSettings
 
 
 class HeadSettings(Theme):

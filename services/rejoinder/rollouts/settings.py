@@ -10,7 +10,7 @@ from pydantic import Field
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.vetoes import FAILURES
 from rejoinder.rollouts.judging import LENGTH, check_kept
-from rejoinder.runtime.callertheme import CallerTheme
+from rejoinder.runtime.callers.theme import CallerTheme
 from rejoinder.runtime.kafkatheme import KafkaGuestTheme
 from rejoinder.runtime.settings import ServerSettings, Theme
 

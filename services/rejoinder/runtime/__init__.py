@@ -1,5 +1,6 @@
 """The chassis every process stands on. Read settings.py, serve.py, server.py, interceptors.py, then what
-they use: call.py, status.py, auth.py (roles.py), admission.py, tls.py (files.py), tracing.py, logging.py, exporter.py.
+they use: call.py, status.py, callers/, admission.py, files.py, tracing.py, logging.py, exporter.py.
+Models: batching/ over backends/ (triton/). Answers: arms/, spool.py, recorder.py.
 
 A process is a settings class and an async `build(settings, chassis) -> Room`; its `__main__.py` is the wiring
 (imports: `runtime.serve.run`, `runtime.server.{Chassis, Room, Server}`, `runtime.settings.{Theme, ServerSettings}`,
@@ -29,7 +30,7 @@ It decodes, calls, encodes, and raises classes of `core.errors`; nothing else se
 `call.time_remaining()`), and under which trace (`call.traceparent`). Already done before a method is entered:
 request parsed and sized, role and tenant checked, a slot taken, deadline armed (also as a timeout on the method).
 A unit test calls it directly: `await service.Score(request, Call.local())`.
-A new RPC needs its row in runtime/roles.py; a new metric its row in core/metrics.py: `chassis.metrics["rpc_s"]`.
+A new RPC needs its row in callers/roles.py; a new metric its row in core/metrics.py: `chassis.metrics["rpc_s"]`.
 `chassis.log.info("model_loaded", version=…, seconds=…)`: event in the past tense, facts that are no words.
 
 `Server(settings.server, partial(build, settings), Chassis(service, clock, Metrics(), log))` is the same without

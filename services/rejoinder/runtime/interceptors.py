@@ -20,11 +20,11 @@ from rejoinder.core.clock import Clock
 from rejoinder.core.errors import BadEncoding, DataLoss, DeadlineExceeded, Draining, Loading, RejoinderError, TooLong
 from rejoinder.core.metrics import Metrics
 from rejoinder.runtime.admission import Admission
-from rejoinder.runtime.auth import Listed, Open, check_role, check_tenants
 from rejoinder.runtime.call import Call
+from rejoinder.runtime.callers.auth import Listed, Open, check_role, check_tenants
+from rejoinder.runtime.callers.rates import Rates
+from rejoinder.runtime.callers.roles import HEALTH
 from rejoinder.runtime.logging import EventLog
-from rejoinder.runtime.rates import Rates
-from rejoinder.runtime.roles import HEALTH
 from rejoinder.runtime.status import as_known, status_of
 from rejoinder.runtime.tracing import Tracer
 

@@ -22,14 +22,14 @@ from grpc_reflection.v1alpha.reflection import aio as reflection_aio
 from rejoinder.core.clock import Clock
 from rejoinder.core.metrics import Metrics
 from rejoinder.runtime.admission import Admission
-from rejoinder.runtime.auth import authenticator
+from rejoinder.runtime.callers.auth import authenticator
+from rejoinder.runtime.callers.rates import Rates
+from rejoinder.runtime.callers.tls import server_credentials
 from rejoinder.runtime.exporter import Exporter, busy
 from rejoinder.runtime.files import put_whole
 from rejoinder.runtime.interceptors import Handlers, Interceptors
 from rejoinder.runtime.logging import EventLog
-from rejoinder.runtime.rates import Rates
 from rejoinder.runtime.settings import ServerSettings
-from rejoinder.runtime.tls import server_credentials
 from rejoinder.runtime.tracing import tracer
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING

@@ -100,8 +100,8 @@ class JwtSettings(Theme):
 
 class AuthSettings(Theme):
     file: Path | None = None
-    """YAML list of principals (see runtime/auth.py), read again when changed; with neither it nor jwt nobody is asked,
-    on loopback only."""
+    """YAML list of principals (see runtime/callers/auth.py), read again when changed; with neither it nor jwt nobody is
+    asked, on loopback only."""
     jwt: JwtSettings = JwtSettings()
     """Callers that show a token of an issuer. Works beside `file`: a token of three parts is a JWT, else the file's."""
     open: bool = False

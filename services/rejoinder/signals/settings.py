@@ -9,7 +9,7 @@ from pydantic import Field
 
 from rejoinder.core.audit import SHARE, is_second
 from rejoinder.core.errors import BadSettings
-from rejoinder.runtime.callertheme import CallerTheme
+from rejoinder.runtime.callers.theme import CallerTheme
 from rejoinder.runtime.kafkatheme import KafkaGuestTheme
 from rejoinder.runtime.settings import ServerSettings, Theme
 

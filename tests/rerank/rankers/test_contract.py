@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rejoinder.core.types import Message, Role
 from rejoinder.rerank.rankers import RANKERS
-from rejoinder.runtime.textmodel import NOBODY, Words
+from rejoinder.runtime.batching.textmodel import NOBODY, Words
 
 WORDS = Words(lambda texts: [[ord(c) for c in text] for text in texts], 101, 102)
 KNOWN = [Message(Role.USER, "likes b")]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rejoinder.core.types import Message, Role
 from rejoinder.rerank.rankers.cosine import Cosine, CosineParams
-from rejoinder.runtime.textmodel import NOBODY, Words
+from rejoinder.runtime.batching.textmodel import NOBODY, Words
 
 AXES = {"q": [1.0, 0.0], "near": [0.8, 0.6], "far": [0.0, 1.0], "likes far": [0.0, 1.0]}
 WORDS = Words(lambda texts: [[list(AXES).index(text)] for text in texts], 101, 102)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from rejoinder.core.types import Message, Role
 from rejoinder.reward.heads.bt import BradleyTerry
-from rejoinder.runtime.textmodel import Words
+from rejoinder.runtime.batching.textmodel import Words
 
 WORDS = Words(lambda texts: [[ord(c) for c in text] for text in texts], 101, 102)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from rejoinder.core.types import Message, Role
 from rejoinder.reward.heads.causal import Causal
-from rejoinder.runtime.causalmodel import ChatWords
+from rejoinder.runtime.batching.causalmodel import ChatWords
 
 WORDS = ChatWords(
     lambda messages: [ord(c) for message in messages for c in message.content],

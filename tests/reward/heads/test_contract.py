@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from rejoinder.core.types import Message, Role
 from rejoinder.reward.heads import HEADS
-from rejoinder.runtime.causalmodel import ChatWords
-from rejoinder.runtime.textmodel import Words
+from rejoinder.runtime.batching.causalmodel import ChatWords
+from rejoinder.runtime.batching.textmodel import Words
 
 
 def encode(texts):

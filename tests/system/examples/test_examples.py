@@ -17,8 +17,8 @@ from rejoinder.rerank.__main__ import build as build_rerank
 from rejoinder.rerank.settings import RecordSettings, RerankSettings
 from rejoinder.reward.__main__ import build as build_reward
 from rejoinder.reward.settings import RewardSettings
+from rejoinder.runtime.batching.textmodel import ModelSettings
 from rejoinder.runtime.settings import ServerSettings
-from rejoinder.runtime.textmodel import ModelSettings
 
 from tests.chaos.harness import wait_until
 from tests.clients.test_base import BLOCK

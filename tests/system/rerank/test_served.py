@@ -14,8 +14,8 @@ from rejoinder.core.modelfolder import verified
 from rejoinder.core.types import Message, Role
 from rejoinder.rerank.__main__ import build
 from rejoinder.rerank.settings import RecordSettings, RerankSettings
+from rejoinder.runtime.batching.textmodel import ModelSettings
 from rejoinder.runtime.settings import ServerSettings
-from rejoinder.runtime.textmodel import ModelSettings
 from rejoinder.stream.headers import event_of
 from rejoinder.stream.memory import MemoryLog
 

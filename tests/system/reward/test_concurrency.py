@@ -16,8 +16,8 @@ from rejoinder.clients import AsyncRewardClient, Connection
 from rejoinder.core.types import Message, Role
 from rejoinder.reward.__main__ import build
 from rejoinder.reward.settings import RewardSettings
+from rejoinder.runtime.batching.textmodel import BatchSettings, ModelSettings
 from rejoinder.runtime.settings import ServerSettings
-from rejoinder.runtime.textmodel import BatchSettings, ModelSettings
 
 from tests.system.serving import served
 

@@ -8,7 +8,7 @@ import torch
 from rejoinder.core.answertext import TokenRow
 from rejoinder.core.modelfolder import verified
 from rejoinder.runtime.backends import BACKENDS
-from rejoinder.runtime.textmodel import pad
+from rejoinder.runtime.batching.textmodel import pad
 from rejoinder.training.heads import package
 from rejoinder.training.heads.model import RewardEncoder, TextEncoder
 

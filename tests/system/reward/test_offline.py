@@ -9,7 +9,7 @@ from rejoinder.core.clock import SystemClock
 from rejoinder.core.types import Message, Role
 from rejoinder.reward.offline import evaluate_file, scores
 from rejoinder.reward.settings import RewardSettings
-from rejoinder.runtime.textmodel import ModelSettings
+from rejoinder.runtime.batching.textmodel import ModelSettings
 
 pytestmark = pytest.mark.system
 

@@ -14,8 +14,8 @@ from rejoinder.rerank.__main__ import build as build_rerank
 from rejoinder.rerank.settings import LimitSettings, RecordSettings, RerankSettings
 from rejoinder.reward.__main__ import build
 from rejoinder.reward.settings import RewardSettings
+from rejoinder.runtime.batching.textmodel import ModelSettings
 from rejoinder.runtime.settings import AuthSettings, ServerSettings
-from rejoinder.runtime.textmodel import ModelSettings
 
 from tests.system.serving import served
 

@@ -20,8 +20,8 @@ from rejoinder.reward.__main__ import build
 from rejoinder.reward.settings import HeadSettings, RewardSettings
 from rejoinder.rounds.judge import judge
 from rejoinder.rounds.services import RewardPort
+from rejoinder.runtime.batching.textmodel import BatchSettings, ModelSettings
 from rejoinder.runtime.settings import ServerSettings
-from rejoinder.runtime.textmodel import BatchSettings, ModelSettings
 
 from tests.chaos.harness import wait_until
 from tests.patient import Patient

@@ -49,7 +49,7 @@ from rejoinder.registry.store import FolderStore
 from rejoinder.rollout.assignment import Caller, assign
 from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
-from rejoinder.runtime.arms import ArmsFollower, Registry, table_of
+from rejoinder.runtime.arms.follow import ArmsFollower, Registry, table_of
 from rejoinder.runtime.logging import EventLog
 from rejoinder.runtime.server import Chassis, Room, Server
 from rejoinder.runtime.settings import ServerSettings

@@ -29,8 +29,8 @@ from rejoinder.reward.__main__ import build
 from rejoinder.reward.heads.bt import BradleyTerry
 from rejoinder.reward.settings import RewardSettings
 from rejoinder.runtime.backends import BACKENDS
+from rejoinder.runtime.batching.textmodel import BatchSettings, ModelSettings, TritonSettings, pad, words_of
 from rejoinder.runtime.settings import ServerSettings
-from rejoinder.runtime.textmodel import BatchSettings, ModelSettings, TritonSettings, pad, words_of
 from rejoinder.runtime.triton.repository import drop
 from rejoinder.runtime.triton.sealed import version_of
 

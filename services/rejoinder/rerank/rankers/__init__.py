@@ -10,7 +10,7 @@ import numpy as np
 from rejoinder.core.table import Row, Table
 from rejoinder.core.types import Message
 from rejoinder.rerank.rankers import cosine, identity, reward
-from rejoinder.runtime.textmodel import Caller
+from rejoinder.runtime.batching.textmodel import Caller
 
 
 class Ranker(Protocol):

@@ -9,7 +9,7 @@ import numpy as np
 
 from rejoinder.core.answertext import text_row
 from rejoinder.core.types import Message
-from rejoinder.runtime.textmodel import Caller, TextModel
+from rejoinder.runtime.batching.textmodel import Caller, TextModel
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rejoinder.core.types import Message
-from rejoinder.runtime.textmodel import Caller
+from rejoinder.runtime.batching.textmodel import Caller
 
 
 class Identity:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rejoinder.core.answertext import AnswerBudget, answer_row
 from rejoinder.core.types import Message
-from rejoinder.runtime.textmodel import Caller, TextModel
+from rejoinder.runtime.batching.textmodel import Caller, TextModel
 
 
 class Reward:

@@ -12,7 +12,7 @@ import numpy as np
 
 from rejoinder.core.answertext import AnswerBudget, TokenRow, answer_row
 from rejoinder.core.types import Message
-from rejoinder.runtime.textmodel import Words
+from rejoinder.runtime.batching.textmodel import Words
 
 
 class BradleyTerry:

@@ -13,7 +13,7 @@ import numpy as np
 
 from rejoinder.core.answertext import AnswerBudget, TokenRow
 from rejoinder.core.types import Message
-from rejoinder.runtime.causalmodel import ChatWords
+from rejoinder.runtime.batching.causalmodel import ChatWords
 
 
 class Causal:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import BadFile, BadSettings, ForeignTenant, RoleMissing, Unauthenticated
-from rejoinder.runtime.auth import Listed, Open, authenticator, check_role, check_tenants
 from rejoinder.runtime.call import LOCAL, Principal
+from rejoinder.runtime.callers.auth import Listed, Open, authenticator, check_role, check_tenants
 from rejoinder.runtime.settings import AuthSettings, JwtSettings
 from rejoinder.v1 import feedback_pb2, ledger_pb2, reward_pb2
 

@@ -13,9 +13,9 @@ from rejoinder.core.errors import DeadlineExceeded
 from rejoinder.core.types import Message, Role
 from rejoinder.reward.heads import HEADS
 from rejoinder.reward.scorer import LoadedHead, Scorer
-from rejoinder.runtime.batcher import Batcher
-from rejoinder.runtime.pace import Pace
-from rejoinder.runtime.textmodel import BatchSettings, Caller, TextModel
+from rejoinder.runtime.batching.batcher import Batcher
+from rejoinder.runtime.batching.pace import Pace
+from rejoinder.runtime.batching.textmodel import BatchSettings, Caller, TextModel
 
 from loadtests.golden.model import FACTS, Cost, SleepingGraph, words
 from loadtests.openloop.generator import Findings, Visit, generate

@@ -20,7 +20,7 @@ from rejoinder.core.clock import Clock
 from rejoinder.core.errors import InvalidArgument, Loading, Unauthenticated
 from rejoinder.core.ids import check_name
 from rejoinder.runtime.call import ROLES, Principal
-from rejoinder.runtime.jwks import Keys, KeySource, object_of
+from rejoinder.runtime.callers.jwks import Keys, KeySource, object_of
 from rejoinder.runtime.settings import JwtSettings
 
 #: Bytes of a token: gRPC takes no more metadata than that.

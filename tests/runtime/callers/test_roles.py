@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from rejoinder.runtime.call import ROLES
-from rejoinder.runtime.roles import ROLES_OF
+from rejoinder.runtime.callers.roles import ROLES_OF
 
 #: Services whose name on the wire is another than their proto's.
 SERVED_AS = {"GRPCInferenceService": "inference.GRPCInferenceService"}

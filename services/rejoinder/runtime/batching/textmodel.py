@@ -21,8 +21,8 @@ from rejoinder.core.clock import Clock
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.modelfolder import TOKENIZER, verified
 from rejoinder.runtime.backends import BACKENDS, Backend
-from rejoinder.runtime.batch_plan import Limits
-from rejoinder.runtime.batcher import Batcher, Report
+from rejoinder.runtime.batching.batcher import Batcher, Report
+from rejoinder.runtime.batching.plan import Limits
 from rejoinder.runtime.settings import Theme
 
 

@@ -1,4 +1,4 @@
-"""One batcher for all encoders: bounded, fair, deadline-aware; the asyncio and thread edge of `batch_plan.plan`.
+"""One batcher for all encoders: bounded, fair, deadline-aware; the asyncio and thread edge of `plan.plan`.
 
 Of a plan only the first batch is run, then the queue is planned anew: late interactive work waits for one batch at most
 and finds room in the next. A cancelled caller's rows leave the queue at once; a row whose deadline passes there is
@@ -18,9 +18,9 @@ from typing import Generic, TypeVar
 
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import DeadlineExceeded, Draining, QueueFull, TooLong
-from rejoinder.runtime.backlog import Backlog
-from rejoinder.runtime.batch_plan import Item, Limits, padded, plan
-from rejoinder.runtime.pace import Pace
+from rejoinder.runtime.batching.backlog import Backlog
+from rejoinder.runtime.batching.pace import Pace
+from rejoinder.runtime.batching.plan import Item, Limits, padded, plan
 
 T = TypeVar("T")
 R = TypeVar("R")

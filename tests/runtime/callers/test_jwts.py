@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import ForeignTenant, Loading, Unauthenticated
-from rejoinder.runtime import jwts
 from rejoinder.runtime.call import Principal
-from rejoinder.runtime.jwks import FileKeys, Keys, read_keys
-from rejoinder.runtime.jwts import Verifier
+from rejoinder.runtime.callers import jwts
+from rejoinder.runtime.callers.jwks import FileKeys, Keys, read_keys
+from rejoinder.runtime.callers.jwts import Verifier
 from rejoinder.runtime.settings import JwtSettings
 
 from tests.runtime.issuer import (

@@ -9,9 +9,9 @@ from rejoinder.core.answertext import TokenRow
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import TooLong
 from rejoinder.core.metrics import Metrics
-from rejoinder.runtime.batch_plan import Limits
-from rejoinder.runtime.batcher import Report
-from rejoinder.runtime.textmodel import BatchSettings, Caller, TextModel, Words, observe, pad
+from rejoinder.runtime.batching.batcher import Report
+from rejoinder.runtime.batching.plan import Limits
+from rejoinder.runtime.batching.textmodel import BatchSettings, Caller, TextModel, Words, observe, pad
 
 WORDS = Words(lambda texts: [[ord(c) for c in text] for text in texts], 101, 102)
 

@@ -24,12 +24,12 @@ from rejoinder.core import yamlfile
 from rejoinder.core.clock import Clock, SystemClock
 from rejoinder.core.errors import BadSettings, RoleMissing, Unauthenticated
 from rejoinder.runtime.call import LOCAL, ROLES, Principal
+from rejoinder.runtime.callers.roles import ROLES_OF
 from rejoinder.runtime.files import WatchedFiles
-from rejoinder.runtime.roles import ROLES_OF
 from rejoinder.runtime.settings import AuthSettings
 
 if TYPE_CHECKING:
-    from rejoinder.runtime.jwts import Verifier
+    from rejoinder.runtime.callers.jwts import Verifier
 
 #: By what a caller is known: one of them.
 _WAYS = ("token", "sha256", "peer", "subject")
@@ -109,8 +109,8 @@ def authenticator(
 
 def _verifier(settings: AuthSettings, failed: Callable[[Exception], None], clock: Clock) -> Verifier:
     # Who has no issuer does not wait for the library.
-    from rejoinder.runtime.jwks import source_of
-    from rejoinder.runtime.jwts import Verifier
+    from rejoinder.runtime.callers.jwks import source_of
+    from rejoinder.runtime.callers.jwts import Verifier
 
     return Verifier(settings.jwt, source_of(settings.jwt, failed, clock), clock)
 

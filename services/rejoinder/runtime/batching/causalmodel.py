@@ -23,8 +23,8 @@ from rejoinder.core.types import Message
 from rejoinder.runtime.backends.chattext import ChatText, control_tokens
 from rejoinder.runtime.backends.decoder import Decoder
 from rejoinder.runtime.backends.prefix import PrefixReader
-from rejoinder.runtime.batcher import Batcher, Report
-from rejoinder.runtime.textmodel import NOBODY, BatchSettings, Caller, ModelSettings, observe
+from rejoinder.runtime.batching.batcher import Batcher, Report
+from rejoinder.runtime.batching.textmodel import NOBODY, BatchSettings, Caller, ModelSettings, observe
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from rejoinder.runtime.backlog import Backlog, Waiting
-from rejoinder.runtime.batch_plan import Item
+from rejoinder.runtime.batching.backlog import Backlog, Waiting
+from rejoinder.runtime.batching.plan import Item
 
 
 def items(tenant: str, count: int, tokens: int = 10, background: bool = False) -> list[Item]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rejoinder.runtime.batch_plan import Item
+from rejoinder.runtime.batching.plan import Item
 
 
 @dataclass

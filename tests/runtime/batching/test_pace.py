@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from rejoinder.runtime.pace import Pace
+from rejoinder.runtime.batching.pace import Pace
 
 
 def begun() -> Pace:

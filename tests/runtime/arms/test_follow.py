@@ -20,7 +20,7 @@ from rejoinder.registry.artefacts import Version as Manifest
 from rejoinder.registry.served import ServedPointer, advance
 from rejoinder.registry.store import FolderStore
 from rejoinder.rollout.lease import ArmsView
-from rejoinder.runtime.arms import ArmsFollower, Registry, table_of
+from rejoinder.runtime.arms.follow import ArmsFollower, Registry, table_of
 from rejoinder.runtime.logging import EventLog, LineFormatter
 from rejoinder.stream.port import Record
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rejoinder.runtime.batch_plan import Item, Limits, padded, plan
+from rejoinder.runtime.batching.plan import Item, Limits, padded, plan
 
 LIMITS = Limits(max_tokens=100, max_rows=8, window=16, patience_s=5.0)
 NOW = 100.0

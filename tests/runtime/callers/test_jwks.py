@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import BadFile, BadSettings, Unavailable
-from rejoinder.runtime.jwks import FileKeys, RemoteKeys, fetcher, read_keys, source_of
+from rejoinder.runtime.callers.jwks import FileKeys, RemoteKeys, fetcher, read_keys, source_of
 from rejoinder.runtime.settings import JwtSettings
 
 from tests.chaos.harness import wait_until

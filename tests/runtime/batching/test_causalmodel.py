@@ -12,8 +12,8 @@ from rejoinder.core.types import Message, Role
 from rejoinder.reward.heads.causal import Causal
 from rejoinder.runtime.backends.decoder import Decoder
 from rejoinder.runtime.backends.rows import BASE
-from rejoinder.runtime.causalmodel import CausalModel, ChatWords, Piece, load, pieces_of
-from rejoinder.runtime.textmodel import BatchSettings, Caller, ModelSettings
+from rejoinder.runtime.batching.causalmodel import CausalModel, ChatWords, Piece, load, pieces_of
+from rejoinder.runtime.batching.textmodel import BatchSettings, Caller, ModelSettings
 from rejoinder.training.heads.causal import scoring
 
 from tests.tinypolicy import tiny_policy

@@ -1,4 +1,4 @@
-"""runtime/callertheme: what a process shows when it calls another."""
+"""runtime/callers/theme: what a process shows when it calls another."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rejoinder.clients.connection import Tls
 from rejoinder.core.errors import BadSettings
-from rejoinder.runtime.callertheme import CallerTheme
+from rejoinder.runtime.callers.theme import CallerTheme
 
 
 def test_without_files_calls_go_in_clear_text() -> None:

@@ -7,7 +7,7 @@ from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import RateLimited
 from rejoinder.core.metrics import Metrics
 from rejoinder.runtime.call import LOCAL, Principal
-from rejoinder.runtime.rates import Rates, host_of
+from rejoinder.runtime.callers.rates import Rates, host_of
 from rejoinder.runtime.settings import RateSettings
 
 CHAT = Principal("chat", frozenset({"app"}))

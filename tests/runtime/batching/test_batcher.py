@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import DataLoss, DeadlineExceeded, Draining, QueueFull, TooLong
-from rejoinder.runtime.batch_plan import Limits
-from rejoinder.runtime.batcher import Batcher, Report
+from rejoinder.runtime.batching.batcher import Batcher, Report
+from rejoinder.runtime.batching.plan import Limits
 
 
 class Model:
