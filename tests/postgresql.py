@@ -27,9 +27,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from rejoinder.cli.supervisor import free_ports
-from rejoinder.ledger.dialect import Postgres, address
-from rejoinder.ledger.migrate import migrate
-from rejoinder.ledger.schema import COMPATIBLE, SCHEMA_VERSION
+from rejoinder.ledger.stores.dialect import Postgres, address
+from rejoinder.ledger.stores.migrate import migrate
+from rejoinder.ledger.stores.schema import COMPATIBLE, SCHEMA_VERSION
 
 #: A given server may serve several runs at once.
 TEMPLATE = f"rejoinder_template_{os.getpid()}"

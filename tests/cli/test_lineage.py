@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from rejoinder.cli.lineage import lineage
 from rejoinder.cli.trace import SOURCES, _facts
 from rejoinder.core.types import Candidate, Message, Preference, Provenance, Role
-from rejoinder.ledger import trace
-from rejoinder.ledger.trace import TraceNode
+from rejoinder.ledger.reading import trace
+from rejoinder.ledger.reading.trace import TraceNode
 from rejoinder.registry import datasets
 from rejoinder.registry.artefacts import Artefacts, Version
 from rejoinder.registry.store import FolderStore

@@ -9,7 +9,7 @@ from rejoinder.cli.datafolder import DataFolder
 from rejoinder.cli.loop import stable_of, windows_of
 from rejoinder.core.errors import NotFound, StoreOwned
 from rejoinder.core.types import Feedback, Interaction, Message, Rating, RecordOutcome, Role, RoundEvent, Served
-from rejoinder.ledger.windows import Leaving
+from rejoinder.ledger.reading.windows import Leaving
 from rejoinder.registry.artefacts import Artefacts, Version
 from rejoinder.registry.bootstrap import bootstrap
 from rejoinder.registry.served import ServedPointer, advance

@@ -10,10 +10,10 @@ import pytest
 from rejoinder.cli.datafolder import DataFolder
 from rejoinder.cli.main import main
 from rejoinder.core import types
-from rejoinder.ledger.dialect import Postgres
-from rejoinder.ledger.migrate import migrate
-from rejoinder.ledger.schema import interactions
-from rejoinder.ledger.store import Store
+from rejoinder.ledger.stores.dialect import Postgres
+from rejoinder.ledger.stores.migrate import migrate
+from rejoinder.ledger.stores.schema import interactions
+from rejoinder.ledger.stores.store import Store
 from sqlalchemy import update
 
 from tests.postgresql import Server

@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 from rejoinder.core import codec, types
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.ids import answer_digest, subject_of
-from rejoinder.ledger import settler
 from rejoinder.ledger.book import Ledger
-from rejoinder.ledger.dialect import Where
-from rejoinder.ledger.projector import Projector
-from rejoinder.ledger.rows import Arrived
-from rejoinder.ledger.schema import feedback as feedback_table
-from rejoinder.ledger.schema import interactions as interactions_table
-from rejoinder.ledger.schema import tombstones
+from rejoinder.ledger.intake import settler
+from rejoinder.ledger.intake.projector import Projector
 from rejoinder.ledger.settings import Forgetting, LedgerSettings
+from rejoinder.ledger.stores.dialect import Where
+from rejoinder.ledger.stores.rows import Arrived
+from rejoinder.ledger.stores.schema import feedback as feedback_table
+from rejoinder.ledger.stores.schema import interactions as interactions_table
+from rejoinder.ledger.stores.schema import tombstones
 from rejoinder.stream.headers import record_of
 from rejoinder.stream.memory import MemoryLog
 from rejoinder.stream.port import Record

@@ -16,7 +16,7 @@ from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import BadSettings, LogReplaced
 from rejoinder.core.ids import subject_of
 from rejoinder.ledger.book import Ledger
-from rejoinder.ledger.replay import compare
+from rejoinder.ledger.intake.replay import compare
 from rejoinder.ledger.settings import Forgetting, LedgerSettings
 from rejoinder.stream.consumer import StopFlag, Worker, WorkerSettings
 from rejoinder.stream.deadletters import DeadLetters, letters, replay

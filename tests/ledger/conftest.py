@@ -12,8 +12,8 @@ from rejoinder.core import codec, types
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.ids import subject_of
 from rejoinder.ledger.book import Ledger
-from rejoinder.ledger.dialect import Postgres, Where
 from rejoinder.ledger.settings import Forgetting, LedgerSettings, Rules
+from rejoinder.ledger.stores.dialect import Postgres, Where
 from rejoinder.runtime.looks import Looks
 from rejoinder.stream.port import NewRecord, Record
 from rejoinder.stream.topics import TOPICS, Topic

@@ -22,7 +22,7 @@ from rejoinder.core.errors import (
 )
 from rejoinder.core.ids import subject_of
 from rejoinder.ledger import service as services
-from rejoinder.ledger.cut import Cut
+from rejoinder.ledger.reading.cut import Cut
 from rejoinder.ledger.service import MAX_PARTITIONS, MOST_S, LedgerService, follow
 from rejoinder.runtime.call import Call, Principal
 from rejoinder.v1 import ledger_pb2

@@ -9,8 +9,8 @@ import pytest
 from rejoinder.cli.datafolder import DataFolder, erasure_key
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.ids import subject_of
-from rejoinder.ledger.dialect import Postgres
 from rejoinder.ledger.settings import ErasureTheme, LedgerProcess, RulesTheme, read_key
+from rejoinder.ledger.stores.dialect import Postgres
 from rejoinder.runtime.settings import load
 
 RAW = bytes(range(200, 232))

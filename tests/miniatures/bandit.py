@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from rejoinder.core.types import Feedback, Interaction, Message, Role, Sampling
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.pairs import BUILDERS
 from rejoinder.rounds.pairs.context import Context, Draft, Likelihood, Sampled
 from rejoinder.training.views import PairLogps

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from rejoinder.core.types import Preference, Signal
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.pairs import BUILDERS
 from rejoinder.rounds.pairs.context import Context, Draft
 from rejoinder.rounds.pairs.guards import Guards, GuardSettings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rejoinder.core.types import Choice, Comparison, Edit, Feedback, Interaction, Message, Role, Served
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds import recipe
 from rejoinder.rounds.build import build_pairs
 from rejoinder.rounds.pairs.context import Context

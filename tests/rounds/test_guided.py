@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rejoinder.core.arms import Salts, population, unit_id
 from rejoinder.core.types import Feedback, FollowUp, Interaction, Message, Polarity, Rating, Role, Sampling, Signal
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.guided import MOST, dissatisfied, guided
 from rejoinder.rounds.pairs.context import Likelihood, Sampled
 from rejoinder.rounds.recipe import Gate

@@ -27,8 +27,8 @@ from rejoinder.core.types import (
     Served,
     Signal,
 )
-from rejoinder.ledger.cut import Cut
-from rejoinder.ledger.windows import Evidence, Leaving, Manifest, Window
+from rejoinder.ledger.reading.cut import Cut
+from rejoinder.ledger.reading.windows import Evidence, Leaving, Manifest, Window
 from rejoinder.registry import datasets
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.claims import claim_round, claims

@@ -9,8 +9,8 @@ from rejoinder.clients import ledger as client
 from rejoinder.clients.reward import Head, Scores
 from rejoinder.core.errors import WindowExpired
 from rejoinder.core.types import Feedback, FollowUp, Interaction, Message, Polarity, Role, Signal
-from rejoinder.ledger.cut import Cut
-from rejoinder.ledger.windows import Evidence, Leaving
+from rejoinder.ledger.reading.cut import Cut
+from rejoinder.ledger.reading.windows import Evidence, Leaving
 from rejoinder.rounds.services import RewardPort, WindowPort
 
 CUT = Cut({"feedback": "f-1"}, {"feedback": {0: 7, 1: 9}})

@@ -8,7 +8,7 @@ from rejoinder.simulate.replies import Voice
 from rejoinder.simulate.tastes import NORMS, Person, Reading, opposite
 from rejoinder.training.embedded.base import BaseParams
 from rejoinder.training.embedded.build import training_text
-from rejoinder.training.extractor_text import training_texts
+from rejoinder.training.extractor.text import training_texts
 
 
 def said():

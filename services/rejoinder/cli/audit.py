@@ -18,8 +18,8 @@ from rejoinder.core.errors import BadFile
 from rejoinder.registry.embedded import folder_of
 
 if TYPE_CHECKING:
-    from rejoinder.ledger.dialect import Where
-    from rejoinder.ledger.evidence import NumberedEvidence
+    from rejoinder.ledger.reading.evidence import NumberedEvidence
+    from rejoinder.ledger.stores.dialect import Where
     from rejoinder.signals.extractors.evidence import TextModel
 
 _DAY_S = 86_400.0
@@ -71,7 +71,7 @@ def command(
         report = _read(sheet, precision, out)
         print_json(report) if as_json else _print_read(sheet, report)
         return
-    from rejoinder.ledger.dialect import where_of
+    from rejoinder.ledger.stores.dialect import where_of
     from rejoinder.signals.package import load
 
     where = where_of(store, password_file) if store else data / "ledger.db"
@@ -86,8 +86,8 @@ def _write(
 ) -> dict[str, Any]:
     """data: where it is recorded who has it. after: seconds since the epoch; what was said before is left out."""
     from rejoinder.cli.looks import shown
-    from rejoinder.ledger.evidence import pieces_by_event, said_by
-    from rejoinder.ledger.store import Store
+    from rejoinder.ledger.reading.evidence import pieces_by_event, said_by
+    from rejoinder.ledger.stores.store import Store
     from rejoinder.runtime.looks import Seen
     from rejoinder.signals.audit.ask import ask
     from rejoinder.signals.audit.sheet import write

@@ -65,8 +65,8 @@ def _process_of(data: Path) -> LedgerProcess:
 
 def _verify(tenant: str, user: str, process: LedgerProcess, as_json: bool) -> None:
     from rejoinder.ledger.__main__ import reached
-    from rejoinder.ledger.snapshot import SnapshotStore
-    from rejoinder.ledger.verify import left_of
+    from rejoinder.ledger.erasure.verify import left_of
+    from rejoinder.ledger.stores.snapshot import SnapshotStore
 
     with beside(process) as standing:
         others = reached(process)

@@ -10,7 +10,7 @@ import click
 from rejoinder.cli.datafolder import DataFolder, data_option
 from rejoinder.cli.looks import shown
 from rejoinder.cli.output import OutFile, json_option, print_json, progress
-from rejoinder.ledger.rows import DEFAULT_TENANT
+from rejoinder.ledger.stores.rows import DEFAULT_TENANT
 from rejoinder.rounds import recipe as recipes
 from rejoinder.runtime.looks import ALL, Seen
 

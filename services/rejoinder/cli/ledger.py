@@ -11,8 +11,8 @@ from click.core import ParameterSource
 from rejoinder.cli.datafolder import data_option
 from rejoinder.cli.output import json_option, print_json
 from rejoinder.core.errors import NotFound
-from rejoinder.ledger.dialect import where_of
 from rejoinder.ledger.settings import LedgerProcess
+from rejoinder.ledger.stores.dialect import where_of
 from rejoinder.runtime.settings import load
 
 settings_option = click.option(
@@ -56,7 +56,7 @@ def migrate_command(
     Safe to run again. Steps that only add run beside a ledger process of the version before.
     """
     # Here, as it takes a third of a second to import.
-    from rejoinder.ledger.migrate import migrate
+    from rejoinder.ledger.stores.migrate import migrate
 
     process = process_settings(settings)
     where = where_of(store, password_file) if store else process.where() if process else data / "ledger.db"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rejoinder.core.errors import NotFound
-from rejoinder.ledger.trace import TraceNode, first
+from rejoinder.ledger.reading.trace import TraceNode, first
 from rejoinder.registry import datasets
 from rejoinder.registry.artefacts import Artefacts, Version
 from rejoinder.registry.store import FolderStore

@@ -42,7 +42,7 @@ STEPS = (
         "signal encoder",
         "rejoinder.training.extractor",
         ("export", "--out", "{out}"),
-        ("training/extractor_export.py", "training/extractor_model.py", "core/modelfolder.py", "signals/data/sat-v1"),
+        ("training/extractor/export.py", "training/extractor/model.py", "core/modelfolder.py", "signals/data/sat-v1"),
     ),
     Step(
         "heads",
@@ -51,7 +51,7 @@ STEPS = (
         ("export", "--out", "{out}"),
         (
             "training/heads",
-            "training/extractor_model.py",
+            "training/extractor/model.py",
             "core/answertext.py",
             "core/modelfolder.py",
             "reward/data",

@@ -15,11 +15,11 @@ from rejoinder.cli.datafolder import DataFolder, data_option
 from rejoinder.cli.ledger import password_option, process_settings, settings_option
 from rejoinder.cli.output import json_option, print_json, progress
 from rejoinder.core.errors import BadFile, DataLoss
-from rejoinder.ledger.dialect import Postgres, Where, where_of
-from rejoinder.ledger.projector import Kept
-from rejoinder.ledger.replay import Told, compare
+from rejoinder.ledger.intake.projector import Kept
+from rejoinder.ledger.intake.replay import Told, compare
 from rejoinder.ledger.settings import LedgerProcess, LedgerSettings
-from rejoinder.ledger.store import Store
+from rejoinder.ledger.stores.dialect import Postgres, Where, where_of
+from rejoinder.ledger.stores.store import Store
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def _place(into: str | None, password_file: Path | None) -> Iterator[Where]:
         return
     where = where_of(into, password_file)
     if isinstance(where, Postgres):
-        from rejoinder.ledger.migrate import migrate_unused
+        from rejoinder.ledger.stores.migrate import migrate_unused
 
         migrate_unused(where)
     yield where

@@ -17,12 +17,12 @@ from rejoinder.clients.owner import LogOwnerClient
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import RejoinderError
 from rejoinder.ledger.book import Ledger
-from rejoinder.ledger.dialect import Postgres, where_of
-from rejoinder.ledger.erase import ErasableStore
-from rejoinder.ledger.relay import Relay, RelayLog, keep_relaying
-from rejoinder.ledger.replay import replay
+from rejoinder.ledger.erasure.erase import ErasableStore
+from rejoinder.ledger.intake.relay import Relay, RelayLog, keep_relaying
+from rejoinder.ledger.intake.replay import replay
 from rejoinder.ledger.service import LedgerService, follow
 from rejoinder.ledger.settings import LedgerProcess
+from rejoinder.ledger.stores.dialect import Postgres, where_of
 from rejoinder.registry.datasets import PairSets
 from rejoinder.runtime.looks import Looks
 from rejoinder.runtime.serve import run
@@ -89,7 +89,7 @@ def rebuild(argv: list[str]) -> int:
     log = open_log(settings)
     try:
         if isinstance(into, Postgres):
-            from rejoinder.ledger.migrate import migrate_unused
+            from rejoinder.ledger.stores.migrate import migrate_unused
 
             migrate_unused(into)
         print(replay(log, into, settings.ledger(), SystemClock(), snapshot=arguments.from_snapshot))
@@ -101,7 +101,7 @@ def rebuild(argv: list[str]) -> int:
 def bring_up(argv: list[str]) -> int:
     """What a deployment runs before the process of a new version starts."""
     # Here, as it takes a third of a second to import.
-    from rejoinder.ledger.migrate import migrate
+    from rejoinder.ledger.stores.migrate import migrate
 
     parser = argparse.ArgumentParser(prog="python -m rejoinder.ledger migrate")
     parser.add_argument("--settings", type=Path, help="YAML file; the environment overrides it")

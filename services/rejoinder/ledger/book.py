@@ -12,15 +12,17 @@ import numpy as np
 from rejoinder.core.clock import Clock, SystemClock
 from rejoinder.core.errors import Aborted
 from rejoinder.core.types import EvidenceReference
-from rejoinder.ledger import answers, erase, queries, retention, rows, snapshot, trace, windows
-from rejoinder.ledger.cut import Cut, cut_here
-from rejoinder.ledger.dialect import Where
-from rejoinder.ledger.digest import audit, ledger_digest
-from rejoinder.ledger.evidence import NumberedEvidence, evidence_for, evidence_of, note_reader
-from rejoinder.ledger.projector import Projected, Projector, Readable
-from rejoinder.ledger.schema import DAILY, DAY
+from rejoinder.ledger.erasure import erase
+from rejoinder.ledger.intake.projector import Projected, Projector, Readable
+from rejoinder.ledger.reading import answers, queries, trace, windows
+from rejoinder.ledger.reading.cut import Cut, cut_here
+from rejoinder.ledger.reading.evidence import NumberedEvidence, evidence_for, evidence_of, note_reader
 from rejoinder.ledger.settings import LedgerSettings
-from rejoinder.ledger.store import Store
+from rejoinder.ledger.stores import retention, rows, snapshot
+from rejoinder.ledger.stores.dialect import Where
+from rejoinder.ledger.stores.digest import audit, ledger_digest
+from rejoinder.ledger.stores.schema import DAILY, DAY
+from rejoinder.ledger.stores.store import Store
 
 #: After a reader was in the way of housekeeping, seconds.
 KEEP_AGAIN_S = 60.0

@@ -23,15 +23,15 @@ from rejoinder.core.errors import (
 )
 from rejoinder.core.ids import MAX_NAME_CHARS, check_name
 from rejoinder.core.types import EvidenceReference
-from rejoinder.ledger.answers import Listed, Wanted
 from rejoinder.ledger.book import Ledger
-from rejoinder.ledger.cut import Cut
-from rejoinder.ledger.erase import Append
-from rejoinder.ledger.judged import JUDGED, Asked, Mark, mark, reached, read_judged
-from rejoinder.ledger.projector import Readable
-from rejoinder.ledger.rows import DEFAULT_TENANT
-from rejoinder.ledger.schema import EVENTS
-from rejoinder.ledger.windows import Leaving, Window
+from rejoinder.ledger.erasure.erase import Append
+from rejoinder.ledger.intake.projector import Readable
+from rejoinder.ledger.reading.answers import Listed, Wanted
+from rejoinder.ledger.reading.cut import Cut
+from rejoinder.ledger.reading.judged import JUDGED, Asked, Mark, mark, reached, read_judged
+from rejoinder.ledger.reading.windows import Leaving, Window
+from rejoinder.ledger.stores.rows import DEFAULT_TENANT
+from rejoinder.ledger.stores.schema import EVENTS
 from rejoinder.runtime.call import Call
 from rejoinder.runtime.looks import ALL, Looks, Seen
 from rejoinder.v1 import ledger_pb2, ledger_pb2_grpc

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.keyfile import read_key
 from rejoinder.core.types import Consent
-from rejoinder.ledger.dialect import Postgres, Where, address
+from rejoinder.ledger.stores.dialect import Postgres, Where, address
 from rejoinder.runtime.kafkatheme import KafkaGuestTheme
 from rejoinder.runtime.settings import ServerSettings, Theme
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from rejoinder.core.types import Preference
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.pairs import BUILDERS
 from rejoinder.rounds.pairs.context import Context, Dropped
 from rejoinder.rounds.pairs.guards import Guards

@@ -16,7 +16,7 @@ from rejoinder.core.arms import Salts, population
 from rejoinder.core.types import Comment, FollowUp, Polarity, Sampling
 from rejoinder.evaluate.checkers import voiced
 from rejoinder.evaluate.guided import Guided, met, shares
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.gate import AT_ONCE
 from rejoinder.rounds.pairs.context import Sampler
 from rejoinder.rounds.pairs.split import unit_of

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from rejoinder.core.arms import Salts
-from rejoinder.ledger.windows import Leaving, Window
+from rejoinder.ledger.reading.windows import Leaving, Window
 from rejoinder.registry.claims import claims
 from rejoinder.registry.store import Store
 from rejoinder.rounds.build import build_pairs

@@ -20,8 +20,8 @@ from rejoinder.core.errors import ClaimTaken, FailedPrecondition
 from rejoinder.core.ids import derived_id, digest_of
 from rejoinder.core.types import Preference, RoundEvent
 from rejoinder.evaluate.measures.inputs import Check, GateInputs
-from rejoinder.ledger.cut import Cut
-from rejoinder.ledger.windows import Evidence, Leaving, Window
+from rejoinder.ledger.reading.cut import Cut
+from rejoinder.ledger.reading.windows import Evidence, Leaving, Window
 from rejoinder.registry import datasets
 from rejoinder.registry.artefacts import Artefacts, Version
 from rejoinder.registry.claims import Claim, claim_round, claims, close_round, closed

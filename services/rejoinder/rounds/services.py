@@ -8,8 +8,8 @@ from rejoinder.clients.ledger import LedgerClient
 from rejoinder.clients.policy import PolicyClient
 from rejoinder.clients.reward import RewardClient
 from rejoinder.core.types import Message, Sampling
-from rejoinder.ledger.cut import Cut
-from rejoinder.ledger.windows import Evidence, Leaving, Manifest, Window
+from rejoinder.ledger.reading.cut import Cut
+from rejoinder.ledger.reading.windows import Evidence, Leaving, Manifest, Window
 from rejoinder.rounds.pairs.context import Likelihood, Sampled
 
 #: Seconds that one request may wait in a busy engine: rounds are background work.

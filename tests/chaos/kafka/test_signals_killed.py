@@ -37,7 +37,7 @@ import sys, threading
 from pathlib import Path
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import RejoinderError
-from rejoinder.ledger.store import Store
+from rejoinder.ledger.stores.store import Store
 from rejoinder.signals.step import SignalStep, shared_worker
 from rejoinder.stream.consumer import StopFlag
 from rejoinder.stream.kafka import transaction

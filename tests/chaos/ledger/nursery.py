@@ -17,9 +17,9 @@ from rejoinder.core import codec, types
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.ids import subject_of
 from rejoinder.ledger.book import Ledger
-from rejoinder.ledger.dialect import Where, where_of
-from rejoinder.ledger.projector import Projector
+from rejoinder.ledger.intake.projector import Projector
 from rejoinder.ledger.settings import Forgetting, LedgerSettings
+from rejoinder.ledger.stores.dialect import Where, where_of
 from rejoinder.stream.port import Record
 from rejoinder.stream.topics import TOPICS
 

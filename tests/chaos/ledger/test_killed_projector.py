@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from rejoinder.ledger.dialect import Postgres
+from rejoinder.ledger.stores.dialect import Postgres
 
 from tests.postgresql import Server
 

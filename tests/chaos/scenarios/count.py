@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from rejoinder.core.codec import decode
 from rejoinder.core.types import Signal
-from rejoinder.ledger.dialect import Postgres, address
+from rejoinder.ledger.stores.dialect import Postgres, address
 from rejoinder.stream.headers import DEFAULT_TENANT
 from rejoinder.stream.kafka.log import KafkaLog
 from rejoinder.stream.port import Record

@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from kafka.errors import KafkaError
-from rejoinder.ledger.dialect import Postgres
+from rejoinder.ledger.stores.dialect import Postgres
 from rejoinder.stream.kafka.log import KafkaLog
 from rejoinder.stream.kafka.settings import KafkaSettings
 from rejoinder.stream.topics import full_name, of_kinds

@@ -16,7 +16,7 @@ from rejoinder.cli.demo.world import HURRY, Course
 from rejoinder.clients.rollouts import Rollout, Verdict
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.types import Rating, RoundEvent
-from rejoinder.ledger.trace import TraceNode
+from rejoinder.ledger.reading.trace import TraceNode
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollouts.judging import check_kept
 from rejoinder.rollouts.settings import RolloutsSettings

@@ -14,7 +14,7 @@ from rejoinder.clients.rollouts import ArmFigures, Rollout, Verdict
 from rejoinder.core.arms import Salts
 from rejoinder.core.errors import FailedPrecondition
 from rejoinder.core.types import Candidate, Message, Preference, Role
-from rejoinder.ledger.windows import Leaving
+from rejoinder.ledger.reading.windows import Leaving
 from rejoinder.rollouts.settings import PolicyTheme
 from rejoinder.rounds.pairs.split import side_of
 from rejoinder.rounds.plan import HOLDOUT_SHARE

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from rejoinder.ledger.dialect import address
+from rejoinder.ledger.stores.dialect import address
 
 from tests import brokers, postgresql
 from tests.cluster.node.inside import NODE_IP

@@ -18,7 +18,7 @@ from rejoinder.core.types import (
     Served,
     Signal,
 )
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.pairs.context import Context, Likelihood, Sampled
 from rejoinder.rounds.pairs.summarise import Embedded
 

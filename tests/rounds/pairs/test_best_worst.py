@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rejoinder.core.types import Message, Sampling
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.pairs import best_worst
 from rejoinder.rounds.pairs.context import Context, Dropped, Sampled
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from rejoinder.core.types import Choice, Comparison
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.pairs import comparisons
 from rejoinder.rounds.pairs.context import Context, Dropped
 

@@ -20,7 +20,7 @@ from rejoinder.core.types import (
     Role,
     Signal,
 )
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds import recipe
 from rejoinder.rounds.pairs.consensus import Consensus, agreed
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from rejoinder.core.types import Edit
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.pairs import edits
 from rejoinder.rounds.pairs.context import Context, Draft, Dropped
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.registry.datasets import training_row
 from rejoinder.rounds.pairs import best_worst, ranked
 from rejoinder.rounds.pairs.context import Context, Dropped

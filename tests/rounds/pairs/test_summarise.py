@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rejoinder.core.types import FollowUp, Message, Regenerate, Role
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.pairs.summarise import ASK, QUOTE_CHARS, Embedded, by_endpoint, by_policy
 
 Make = Callable[..., Evidence]

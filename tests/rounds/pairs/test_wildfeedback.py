@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.types import FollowUp, Message, Polarity, Role, Sampling
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.pairs import wildfeedback
 from rejoinder.rounds.pairs.context import Context, Draft, Dropped, Likelihood, Sampled, Wish
 

@@ -8,7 +8,7 @@ from rejoinder.runtime.callers.roles import ROLES_OF
 
 #: Services whose name on the wire is another than their proto's.
 SERVED_AS = {"GRPCInferenceService": "inference.GRPCInferenceService"}
-PROTOS = Path(__file__).parents[2] / "protos" / "rejoinder" / "v1"
+PROTOS = Path(__file__).parents[3] / "protos" / "rejoinder" / "v1"
 
 
 def rpcs() -> dict[str, str]:

@@ -14,11 +14,11 @@ from rejoinder.core.errors import RejoinderError
 from rejoinder.core.ids import uuid7
 from rejoinder.core.types import EvidenceReference, Feedback, Interaction, Rating, Regenerate, Signal
 from rejoinder.ledger.book import Ledger
-from rejoinder.ledger.evidence import NumberedEvidence, evidence_of, note_reader
-from rejoinder.ledger.relay import Relay
-from rejoinder.ledger.schema import joined, readers, signals
+from rejoinder.ledger.intake.relay import Relay
+from rejoinder.ledger.reading.evidence import NumberedEvidence, evidence_of, note_reader
 from rejoinder.ledger.settings import Forgetting, LedgerSettings
-from rejoinder.ledger.store import Store
+from rejoinder.ledger.stores.schema import joined, readers, signals
+from rejoinder.ledger.stores.store import Store
 from rejoinder.signals.extractors import EXTRACTORS
 from rejoinder.signals.extractors.evidence import Ports
 from rejoinder.signals.step import References, SignalStep, shared_worker

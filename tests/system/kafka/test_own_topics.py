@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from rejoinder.clients import Connection, FeedbackClient, LedgerClient
 from rejoinder.core.types import Feedback, Interaction, Message, Rating, Role
-from rejoinder.ledger.schema import signals
-from rejoinder.ledger.store import Store
+from rejoinder.ledger.stores.schema import signals
+from rejoinder.ledger.stores.store import Store
 from rejoinder.stream.headers import event_of
 from rejoinder.stream.kafka.log import KafkaLog
 from rejoinder.stream.topics import OWNABLE, OwnTopics, of_kinds, owner_of

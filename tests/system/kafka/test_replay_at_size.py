@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from rejoinder.core.clock import SystemClock
 from rejoinder.ledger.book import Ledger
-from rejoinder.ledger.replay import compare
+from rejoinder.ledger.intake.replay import compare
 from rejoinder.stream.headers import record_of
 from rejoinder.stream.kafka.log import KafkaLog
 from rejoinder.stream.port import Record
@@ -26,7 +26,7 @@ from rejoinder.stream.topics import Topic
 
 from tests import brokers
 from tests.ledger.conftest import Bench
-from tests.ledger.test_projector_speed import events
+from tests.ledger.intake.test_projector_speed import events
 from tests.postgresql import Server
 from tests.system.kafka.world import opened, settings
 

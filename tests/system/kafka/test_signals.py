@@ -15,7 +15,7 @@ from rejoinder.cli.main import main
 from rejoinder.clients import Connection, LedgerClient
 from rejoinder.core.errors import LogUnavailable
 from rejoinder.core.types import Signal
-from rejoinder.ledger.store import Store
+from rejoinder.ledger.stores.store import Store
 from rejoinder.signals.extractors import EXTRACTORS
 from rejoinder.signals.extractors.evidence import Evidence, Ports
 from rejoinder.signals.worker import Extractor

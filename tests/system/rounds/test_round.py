@@ -11,7 +11,7 @@ import pytest
 from rejoinder.cli.datafolder import DataFolder
 from rejoinder.core.arms import Salts, population, unit_id
 from rejoinder.core.types import AttemptStatus, Interaction, Message, RecordOutcome, Role, Served
-from rejoinder.ledger import trace
+from rejoinder.ledger.reading import trace
 from rejoinder.registry import datasets
 from rejoinder.rounds.plan import HOLDOUT_SHARE
 from rejoinder.rounds.runner import STAGES

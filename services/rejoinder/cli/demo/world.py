@@ -27,7 +27,7 @@ from rejoinder.clients.policy import AsyncPolicyClient
 from rejoinder.clients.rollouts import Rollout, RolloutClient
 from rejoinder.core.arms import Salts, population, unit_id
 from rejoinder.core.errors import FailedPrecondition, RejoinderError
-from rejoinder.ledger.trace import TraceNode
+from rejoinder.ledger.reading.trace import TraceNode
 from rejoinder.simulate.driver import Driver, LetIn, Moment, write_truth
 from rejoinder.simulate.panel import Panel, Score
 from rejoinder.simulate.phrases import Phrases

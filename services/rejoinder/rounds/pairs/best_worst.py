@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rejoinder.core.ids import derived_id
 from rejoinder.core.types import Candidate, Sampling
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.pairs.context import Context, Draft, Dropped, preference, seed_of
 
 NAME = "best_worst"

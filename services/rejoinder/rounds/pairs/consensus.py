@@ -21,7 +21,7 @@ from rejoinder.core.arms import Salts, population, unit_id
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.types import Message, Polarity, Preference, Role
 from rejoinder.evaluate.pairhead import PairHead, Params, features, fit_judged
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.pairs.split import unit_of
 
 _HEAD = Params(width=512, penalty=5.0)

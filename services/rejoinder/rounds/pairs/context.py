@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from rejoinder.core.ids import derived_id
 from rejoinder.core.types import Candidate, Message, Preference, Provenance, Sampling
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 
 A = TypeVar("A")
 B = TypeVar("B")

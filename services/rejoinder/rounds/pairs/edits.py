@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rejoinder.core.types import Candidate, Edit
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.pairs.context import Context, Draft, Dropped, preference
 
 NAME = "edits"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rejoinder.core.arms import Salts, population, unit_id
 from rejoinder.core.errors import FailedPrecondition
 from rejoinder.core.types import Preference
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.pairs.guards import runs, words
 
 SIDES = ("pairs", "gate", "evaluation")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from rejoinder.core.rubric import RUBRIC
 from rejoinder.core.table import Row, Table
 from rejoinder.core.types import Comment, FollowUp, Message, Role, Sampling
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.pairs.context import Sampler, Wish
 
 #: Longer feedback is quoted up to here, in characters, at a word's end: a system prompt is no place for an essay.

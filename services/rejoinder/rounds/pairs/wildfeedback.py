@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.types import Candidate, Comment, FollowUp, Message, Polarity, Role, Sampling
-from rejoinder.ledger.windows import Evidence
+from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.pairs.context import Context, Draft, Dropped, Wish, preference, seed_of
 
 NAME = "wildfeedback"

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rejoinder.training.extractor_model import HEADS, LAYERS, WIDTH, Layer, LowRank, SignalEncoder
+from rejoinder.training.extractor.model import HEADS, LAYERS, WIDTH, Layer, LowRank, SignalEncoder
 
 VOCABULARY = 30522
 
