@@ -101,7 +101,7 @@ async def test_a_rolling_restart_loses_no_call_and_hardly_an_attempt(
         print(f"{tally.calls} calls in {restarts} restarts, lost {tally.lost}, raw failed {tally.failed}")
         assert not tally.lost
         if restarts > 1:
-            # A share of some hundred attempts says nothing: one that a machine's own pause has failed would be too many.
+            # Of some hundred attempts the share says nothing: one that the machine's own pause fails would be too many.
             assert tally.failed.total() <= ALLOWED * tally.attempts
         # Control: the tally sees what a process that ends at once does to its callers; their tries heal it.
         before = tally.failed.total()
