@@ -189,16 +189,17 @@ class Server:
 
     async def _let_leave(self) -> None:
         """Takes calls for as long as some come, within leave_s: gRPC cuts off what crosses its goodbye on the way."""
-        clock, handlers = self._chassis.clock, self._handlers
+        # The loop's own time: that of what is slept here, whichever clock the process tells.
+        now_s, handlers = asyncio.get_running_loop().time, self._handlers
         if handlers.state is not None:
             return
         quiet_s = _WATCHED_S if self._health.watchers else _UNWATCHED_S
-        began = since = clock.monotonic()
+        began = since = now_s()
         before = handlers.begun
-        while (now := clock.monotonic()) < began + self._settings.leave_s and now < since + quiet_s:
+        while (now := now_s()) < began + self._settings.leave_s and now < since + quiet_s:
             await asyncio.sleep(_UNWATCHED_S / 4)
             if handlers.begun != before:
-                before, since = handlers.begun, clock.monotonic()
+                before, since = handlers.begun, now_s()
 
     async def _end_calls(self) -> None:
         self._handlers.drain()
