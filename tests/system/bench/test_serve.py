@@ -13,6 +13,7 @@ from loadtests.serve.measure import Side, Stopwatch, Taken
 
 
 @pytest.mark.system
+@pytest.mark.proof
 def test_no_answer_fails_or_is_of_another_version_than_it_names_while_versions_change(tmp_path: Path) -> None:
     """Two adapters that said the same would not be told apart: `known` refuses them, and is the control."""
     found = swaps.counted(tmp_path, 30)
