@@ -100,7 +100,7 @@ class CausalModel:
 
 
 def costs_of(pieces: Sequence[Piece]) -> list[int]:
-    """Tokens that each piece adds to what waits: a context that the piece before it has read and holds costs nothing."""
+    """Tokens that each piece adds to what waits: of a context that the piece before it holds and reads, none."""
     befores = (None, *(piece.context for piece in pieces))
     return [
         piece.tokens - (len(piece.context) if piece.context is before else 0)
