@@ -45,10 +45,11 @@ def say_ready(path: Path, port: int) -> None:
 
 
 class Measured:
-    """A server in a process of its own. owns: the process, a ready file and a log file in `folder`.
+    """A server or a worker in a process of its own. owns: the process, a ready file and a log file in `folder`.
 
     command: without the interpreter; the ready file's path is added to it, or is in the environment under `ready_name`,
     or is `ready`, which the command names itself. also: more of the environment. start_s: seconds until it must serve.
+    answers: it is a worker, whose stdout is answers to `ask`; what a server prints goes to its log.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Measured:
         python: Path = Path(sys.executable),
         ready: Path | None = None,
         start_s: float = _START_S,
+        answers: bool = False,
     ) -> None:
         self.name = name
         self._ready = ready or folder / f"{name}.ready"
@@ -75,7 +77,8 @@ class Measured:
                 cwd=ROOT,
                 env={**environment(), **(also or {}), **said},
                 stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                # A pipe that nobody reads would hold up who writes more than it takes.
+                stdout=subprocess.PIPE if answers else log,
                 stderr=log,
                 preexec_fn=ends_with_us(signal.SIGKILL),
             )
@@ -98,7 +101,7 @@ class Measured:
         return rss_bytes_of(self.pid)
 
     def ask(self, said: Mapping[str, Any]) -> dict[str, Any]:
-        """One line to a process that answers with one. Raises RuntimeError when it has ended instead."""
+        """One line to a worker, which answers with one. Raises RuntimeError when it has ended instead."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(said).encode() + b"\n")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+
+from rejoinder.cli.supervisor import free_ports
 
 from loadtests.gateway.upstream import MODEL
 from loadtests.processes import ROOT, Measured, python_of
@@ -57,7 +58,7 @@ def ours(stack: ExitStack, folder: Path, upstream: Side) -> Side:
     }
     ready = "REJOINDER_FEEDBACK__SERVER__READY_FILE"
     log = stack.enter_context(Measured("feedback", folder, ("-m", "rejoinder.feedback"), feedback, ready))
-    port = _free_port()
+    (port,) = free_ports(1)
     settings = {
         "SERVER__PORT": "0",
         "HTTP__PORT": str(port),
@@ -92,12 +93,6 @@ def proxy(stack: ExitStack, folder: Path, upstream: Side, options: Sequence[str]
         "litellm", folder, command, {"PYTHONPATH": ""}, python=python_of("litellm"), ready=ready, start_s=_START_S
     )
     return Side("litellm", (stack.enter_context(started),))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def litellm_version() -> str:

@@ -52,7 +52,8 @@ def empty(folder: Path, kind: str) -> Measured:
 
 
 def raw(folder: Path, bootstrap: str, prefix: str) -> Measured:
-    return Measured("raw", folder, ("-m", "loadtests.ingest.peers.raw_producer", bootstrap, prefix))
+    command = ("-m", "loadtests.ingest.peers.raw_producer", bootstrap, prefix)
+    return Measured("raw", folder, command, answers=True)
 
 
 def fastapi(folder: Path, bootstrap: str, prefix: str) -> Measured:

@@ -47,7 +47,8 @@ def run(scenario: Scenario, targets: Mapping[str, str], folder: Path, token_file
     with ExitStack() as stack:
         command = ("-m", "loadtests.openloop.worker")
         senders = [
-            stack.enter_context(Measured(f"sender-{number}", folder, command)) for number in range(scenario.processes)
+            stack.enter_context(Measured(f"sender-{number}", folder, command, answers=True))
+            for number in range(scenario.processes)
         ]
         said = {
             "scenario": scenario.model_dump(mode="json"),

@@ -9,8 +9,9 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
-from statistics import median
+from statistics import median, pstdev
 from typing import Any
 
 from rejoinder.core.ids import uuid7
@@ -27,6 +28,8 @@ from loadtests.work.texts import text
 CALLERS = 16
 #: Of a round; pairs of a rerank request.
 REWARD_REQUESTS, RERANK_REQUESTS, CANDIDATES = 48, 16, 4
+#: On which two precisions are compared: of CANDIDATES each, six pairs.
+AGREEMENT_REQUESTS = 48
 #: Of the slowest side's rate: what all are offered where their tails are compared.
 OFFERED = 0.7
 #: What its manual offers; the search among them is said in the report.
@@ -135,20 +138,48 @@ def offered_side(name: str, process: Measured, client: Callable[[int], Client], 
     return Side(name, lambda turn: asyncio.run(take(turn)))
 
 
-def check_equal(ours: Measured, peer: Measured, within: float) -> None:
-    """Raises NotEqual unless both score the same texts alike."""
+def scored(ours: Measured, peer: Measured, requests: int) -> tuple[list[list[float]], list[list[float]]]:
+    """Both sides' scores of the same requests of CANDIDATES."""
 
     async def scores(process: Measured, client: Callable[[int], Client]) -> list[list[float]]:
         ask, close = client(process.port)
         try:
-            return [await ask(said) for said in pairs(0, 8, 2)]
+            return [await ask(said) for said in pairs(0, requests, CANDIDATES)]
         finally:
             await close()
 
-    mine, its = asyncio.run(scores(ours, reward_client)), asyncio.run(scores(peer, infinity_client))
-    off = max(abs(a - b) for one, other in zip(mine, its, strict=True) for a, b in zip(one, other, strict=True))
+    return asyncio.run(scores(ours, reward_client)), asyncio.run(scores(peer, infinity_client))
+
+
+def check_equal(ours: Measured, peer: Measured, within: float) -> None:
+    """Raises NotEqual unless both score the same texts alike."""
+    off = apart(*scored(ours, peer, 8))
     if off > within:
         raise NotEqual(f"{peer.name} scores the same texts otherwise, by {off:.1e}")
+
+
+def apart(mine: Sequence[Sequence[float]], its: Sequence[Sequence[float]]) -> float:
+    """The greatest difference of a score."""
+    return max(abs(a - b) for one, other in zip(mine, its, strict=True) for a, b in zip(one, other, strict=True))
+
+
+def ordered_alike(mine: Sequence[Sequence[float]], its: Sequence[Sequence[float]]) -> float:
+    """Of all pairs of candidates of one request, the share that both put into the same order."""
+    found = [
+        (one[a] > one[b]) == (other[a] > other[b])
+        for one, other in zip(mine, its, strict=True)
+        for a, b in combinations(range(len(one)), 2)
+    ]
+    return sum(found) / len(found)
+
+
+def agreement(mine: Sequence[Sequence[float]], its: Sequence[Sequence[float]]) -> list[Row]:
+    """What speed costs in exactness where the peer computes in fewer bits than we do."""
+    name, spread = "reward, fp32 / Infinity bf16", pstdev(score for each in its for score in each)
+    return [
+        Row(f"{name}: candidates in the same order / all pairs", ordered_alike(mine, its), 1.0, "share"),
+        Row(f"{name}: greatest difference of a score / their standard deviation", apart(mine, its), spread, "logits"),
+    ]
 
 
 def best_of(folder: Path, models: Models, dtype: str) -> Mapping[str, int]:
@@ -167,16 +198,16 @@ def best_of(folder: Path, models: Models, dtype: str) -> Mapping[str, int]:
 def measured(folder: Path, models: Models, rounds: int) -> tuple[list[Row], Found]:
     """Raises NotEqual, RuntimeError, CalledProcessError."""
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    best = best_of(folder, models, "float32")["batch_size"]
+    best = {dtype: best_of(folder, models, dtype)["batch_size"] for dtype in ("float32", "bfloat16")}
     with ExitStack() as stack:
         start = stack.enter_context
         reward = start(ours(folder, "reward", models.classifier, {}, "reward"))
         reward_fifo = start(ours(folder, "reward", models.classifier, _FIFO, "reward-fifo"))
         rerank = start(ours(folder, "rerank", models.classifier, {}, "rerank"))
         rerank_fifo = start(ours(folder, "rerank", models.classifier, _FIFO, "rerank-fifo"))
-        fp32 = start(infinity(folder, models, best, "float32"))
-        bf16 = start(infinity(folder, models, best, "bfloat16"))
+        fp32, bf16 = (start(infinity(folder, models, size, dtype)) for dtype, size in best.items())
         check_equal(reward, fp32, 1e-3)
+        agreed = agreement(*scored(reward, bf16, AGREEMENT_REQUESTS))
         requests = REWARD_REQUESTS
         found = dict(
             alternated(
@@ -206,6 +237,8 @@ def measured(folder: Path, models: Models, rounds: int) -> tuple[list[Row], Foun
         name = f"{what}, {shape}, {CALLERS} callers, fp32"
         rows += compared(f"{name} / Infinity fp32", found, what, f"{what}, Infinity", "requests", 1.3)
         rows += compared(f"{name} / FIFO-32 padded", found, what, f"{what}, FIFO 32", "requests", 2.5)
-    rows += compared("reward, fp32 / Infinity bf16", found, "reward", "reward, Infinity bf16", "requests", None)
+    # Best precision against best: ours has no faster one on a CPU.
+    rows += compared("reward, fp32 / Infinity bf16", found, "reward", "reward, Infinity bf16", "requests", 1.3)
+    rows += agreed
     name = f"reward, p99 at {rate:.1f} requests/s offered to each / Infinity fp32"
     return [*rows, tail(name, found, "reward, offered", "reward, offered, Infinity", 1.0)], found

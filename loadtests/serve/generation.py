@@ -94,9 +94,9 @@ def measured(folder: Path, models: Models, rounds: int) -> tuple[list[Row], Foun
             work.mkdir()
             world = stack.enter_context(policy(work, export))
             command = ("-m", "loadtests.serve.peers.raw_engine", str(export), str(THREADS))
-            raw = stack.enter_context(Measured("raw", work, command, start_s=START_S))
+            raw = stack.enter_context(Measured("raw", work, command, start_s=START_S, answers=True))
             command = ("-m", "loadtests.serve.peers.transformers_generate", str(weights), str(THREADS), "bfloat16")
-            torch = stack.enter_context(Measured("transformers", work, command, ASLEEP, start_s=START_S))
+            torch = stack.enter_context(Measured("transformers", work, command, ASLEEP, start_s=START_S, answers=True))
             sides = [
                 served(f"{base}: 8 streams", world, STREAMS, ANSWERS),
                 served(f"{base}: one at a time", world, 1, 4),

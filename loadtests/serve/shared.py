@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rejoinder.v1 import common_pb2, policy_pb2, reward_pb2
 
-from loadtests.processes import Measured, cpu_us_of
+from loadtests.processes import Measured, cpu_us_of, ends_with_us
 from loadtests.report import Row
 from loadtests.serve.callers import Rpc
 from loadtests.serve.measure import Found, Side, Stopwatch, Taken, alternated, compared
@@ -55,7 +56,7 @@ def reward(folder: Path, model: Path) -> Iterator[Measured]:
 
 @contextmanager
 def policy(folder: Path, export: Path) -> Iterator[World]:
-    world = World(folder, {"ENGINE__THREADS": str(THREADS)}, export=export)
+    world = World(folder, {"ENGINE__THREADS": str(THREADS)}, export=export, first=ends_with_us(signal.SIGKILL))
     try:
         yield world.start()
     finally:
@@ -64,7 +65,7 @@ def policy(folder: Path, export: Path) -> Iterator[World]:
 
 def naive(folder: Path, kind: str, model: Path) -> Measured:
     command = ("-m", "loadtests.serve.peers.full_rows", kind, str(model), str(THREADS))
-    return Measured(f"full-rows-{kind}", folder, command, start_s=START_S)
+    return Measured(f"full-rows-{kind}", folder, command, start_s=START_S, answers=True)
 
 
 async def _once(port: int, path: str, answer: object, request: object) -> object:

@@ -15,7 +15,8 @@ MODEL = ROOT / "build" / "models" / "signals"
 
 def measured(folder: Path, models: Models, rounds: int) -> tuple[list[Row], Found]:
     tokens = 0.0
-    with Measured("turns", folder, ("-m", "loadtests.serve.peers.turns", str(MODEL), str(THREADS))) as process:
+    command = ("-m", "loadtests.serve.peers.turns", str(MODEL), str(THREADS))
+    with Measured("turns", folder, command, answers=True) as process:
 
         def side(way: str) -> Side:
             def take(turn: int) -> Taken:

@@ -9,6 +9,7 @@ lets one go.
 from __future__ import annotations
 
 import shutil
+import signal
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from rejoinder.runtime.backends.generation import EngineSettings, GenerationEngi
 from rejoinder.runtime.backends.rows import BASE, Row
 
 from loadtests import report
+from loadtests.processes import ends_with_us
 from loadtests.serve.measure import Found
 from loadtests.serve.models import Models
 from tests.chaos.harness import Traffic, wait_until
@@ -87,7 +89,7 @@ def counted(folder: Path, swaps: int) -> Counted:
     """Raises TimeoutError where a version never speaks."""
     said, totals, guard = known(), Counted(), threading.Lock()
     # No queue of changes: a replica hears of the next within the poll.
-    world = World(folder, {"MODEL__EXTRA_VERSIONS": "1"})
+    world = World(folder, {"MODEL__EXTRA_VERSIONS": "1"}, first=ends_with_us(signal.SIGKILL))
     try:
         world.start()
         adapters = {world.base.version: BASE}

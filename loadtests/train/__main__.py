@@ -2,8 +2,9 @@
 
 CPU-seconds (user and system, all threads) of one side's process for a pair: reference, forward, backward, optimiser.
 The same random-weight model, tokens, LoRA and precision for all; every side has a process of its own. Before anything
-is timed, loss and gradient of all sides must be equal, or there is no report. TRL's batch size and order are searched
-and said; then sides take turns, and the median of the rounds counts. The first turn warms up, and says the memory.
+is timed, loss and gradient of all sides must be equal, or there is no report; so must the number of optimiser steps be
+(TRL's batches are accumulated to ours). TRL's batch size and order are searched and said; then sides take turns, and
+the median of the rounds counts. The first turn warms up, and says the memory.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def side(kind: str, folder: Path, base: Path, threads: int, name: str = "") -> M
     # A thread that spins while it waits for another is charged for it, and more so beside other work.
     quiet = {"OMP_WAIT_POLICY": "PASSIVE", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
     command = ("-m", "loadtests.train.worker", kind, str(base), str(threads))
-    return Measured(name or kind, folder, command, quiet)
+    return Measured(name or kind, folder, command, quiet, answers=True)
 
 
 def plain(lengths: Sequence[Lengths]) -> list[list[int]]:
@@ -108,17 +109,26 @@ def searched(process: Measured, lengths: Sequence[Lengths], say: Callable[[str],
     """TRL's settings with the CPU-seconds that each cost a pair, the cheapest first."""
     tried = []
     for setting in TRL_SETTINGS:
-        cost = process.ask({"do": "train", "lengths": plain(lengths), **setting})["cpu_s"] / len(lengths)
-        say(f"TRL {setting['strategy']}, {setting['batch']} a step: {1e3 * cost:.0f} {UNIT}")
+        asked = {"do": "train", "lengths": plain(lengths), "pairs_per_step": per_step(len(lengths)), **setting}
+        cost = process.ask(asked)["cpu_s"] / len(lengths)
+        say(f"TRL {setting['strategy']}, {setting['batch']} at once: {1e3 * cost:.0f} {UNIT}")
         tried.append({**setting, "cpu_s": cost})
     return sorted(tried, key=lambda each: each["cpu_s"])
 
 
+def per_step(pairs: int) -> int:
+    """Pairs of an optimiser step where lengths differ, for every side."""
+    return min(pairs, 32)
+
+
 def tasks(pairs: int, few: int, best: Mapping[str, Any]) -> list[Task]:
-    one = {"pairs_per_step": 1, "tokens": TOKENS}
-    single = {"ours": one, "unshared": one, "trl": {"batch": 1, "strategy": "random"}}
-    many = {"pairs_per_step": min(pairs, 32), "tokens": TOKENS}
-    mixed = {"ours": many, "unshared": many, "trl": {name: best[name] for name in ("batch", "strategy")}}
+    def said(per_step: int, trl: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+        step = {"pairs_per_step": per_step}
+        ours = {**step, "tokens": TOKENS}
+        return {"ours": ours, "unshared": ours, "trl": {**step, **trl}}
+
+    single = said(1, {"batch": 1, "strategy": "random"})
+    mixed = said(per_step(pairs), {name: best[name] for name in ("batch", "strategy")})
     return [
         Task(MIXED, log_uniform(pairs), mixed),
         Task("4:1", of_ratio(256, 64, few), single),
@@ -132,7 +142,8 @@ Turns = dict[str, dict[str, list[dict[str, float]]]]
 def alternated(
     processes: Mapping[str, Measured], work: Sequence[Task], rounds: int, say: Callable[[str], None]
 ) -> Turns:
-    """Task → side → its turns, the warm-up first. The order of sides turns round by round."""
+    """Task → side → its turns, the warm-up first. The order of sides turns round by round. Raises Unequal where sides
+    take different numbers of optimiser steps."""
     found: Turns = {task.name: {kind: [] for kind in processes} for task in work}
     kinds = list(processes)
     for turn in range(rounds + 1):
@@ -144,6 +155,9 @@ def alternated(
                     taken[name] /= len(task.lengths)
                 found[task.name][kind].append(taken)
                 say(f"  round {turn} {task.name:20} {kind:9} {1e3 * taken['cpu_s']:7.0f} {UNIT}")
+            steps = {kind: each[-1]["steps"] for kind, each in found[task.name].items()}
+            if len(set(steps.values())) > 1:
+                raise Unequal(f"{task.name}: the optimiser took {steps} steps")
     return found
 
 

@@ -33,12 +33,12 @@ class Ours:
             anchor_weight=0.0, pairs_per_step=pairs_per_step, tokens_per_batch=tokens, lora=LoraSettings(RANK, ALPHA)
         )
 
-    def train(self, pairs: list[Example], said: dict[str, Any]) -> Callable[[], object]:
+    def train(self, pairs: list[Example], said: dict[str, Any]) -> Callable[[], int]:
         """said: pairs_per_step, tokens of a batch."""
         settings = self._settings(said["pairs_per_step"], said["tokens"])
         resume = Resume(Path("/nowhere"), "", NEVER)
 
-        def run() -> None:
+        def run() -> int:
             lines = train(
                 self._model,
                 pairs,
@@ -49,6 +49,7 @@ class Ours:
                 emit=lambda line: None,
             )
             assert sum(line["pairs"] for line in lines) == len(pairs)
+            return len(lines)
 
         return run
 
@@ -62,7 +63,7 @@ class Ours:
         for group in batches([e.tokens for e in pairs], settings.tokens_per_batch):
             packed = loop.pack([pairs[i] for i in group])
             responses = responses_of(self._model, packed, references.of(group, packed))
-            loss, _ = step_loss(responses, row, row.with_params(), 0.0)
+            loss, _ = step_loss(responses, row, row.with_params(), settings)
             for one, slope in zip(sums, torch.autograd.grad(loss / len(pairs), list(weights.values())), strict=True):
                 one += slope
             total += loss.item() / len(pairs)

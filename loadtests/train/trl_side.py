@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,7 @@ class Trl:
         self._dtype = dtype
         self._scratch = tempfile.TemporaryDirectory()
 
-    def _trainer(self, pairs: list[Example], batch: int, strategy: str) -> DPOTrainer:
+    def _trainer(self, pairs: list[Example], batch: int, strategy: str, batches_per_step: int = 1) -> DPOTrainer:
         lora = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM")
         rows = [
             {
@@ -43,6 +44,7 @@ class Trl:
             args=DPOConfig(
                 output_dir=self._scratch.name,
                 per_device_train_batch_size=batch,
+                gradient_accumulation_steps=batches_per_step,
                 train_sampling_strategy=strategy,
                 # Or the column of lengths is gone before anything is grouped by it.
                 remove_unused_columns=False,
@@ -67,10 +69,15 @@ class Trl:
                 raise RuntimeError("TRL read other tokens than ours")
         return made
 
-    def train(self, pairs: list[Example], said: dict[str, Any]) -> Callable[[], object]:
-        """said: batch (pairs a step), strategy."""
-        trainer = self._trainer(pairs, said["batch"], said["strategy"])
-        return trainer.train
+    def train(self, pairs: list[Example], said: dict[str, Any]) -> Callable[[], int]:
+        """said: pairs_per_step, batch (pairs at once), strategy."""
+        batches = math.ceil(said["pairs_per_step"] / said["batch"])
+        trainer = self._trainer(pairs, said["batch"], said["strategy"], batches)
+
+        def run() -> int:
+            return int(trainer.train().global_step)
+
+        return run
 
     def gradients(self, pairs: list[Example]) -> tuple[float, dict[str, torch.Tensor]]:
         """Mean loss of the pairs, one batch of its own collator, and its gradient."""

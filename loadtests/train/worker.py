@@ -3,7 +3,8 @@
     python -m loadtests.train.worker ours|unshared|trl BASE THREADS READY
 
 For each line on stdin it answers with one: {"do": "check", …} with its loss and the file of its gradients, {"do":
-"train", …} with {"cpu_s", "wall_s", "peak_mib", "grown_mib"}. "dtype" of the base is float32 where none is said.
+"train", …} with {"cpu_s", "wall_s", "peak_mib", "grown_mib", "steps"}. "dtype" of the base is float32 where none is
+said.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class Side(Protocol):
-    """train: what is measured, made ready. gradients: (mean loss of the pairs, its slope by parameter), the adapter
-    stirred."""
+    """train: what is measured, made ready; it returns how many steps the optimiser took. gradients: (mean loss of the
+    pairs, its slope by parameter), the adapter stirred."""
 
-    def train(self, pairs: list[Example], said: dict[str, Any]) -> Callable[[], object]: ...
+    def train(self, pairs: list[Example], said: dict[str, Any]) -> Callable[[], int]: ...
 
     def gradients(self, pairs: list[Example]) -> tuple[float, dict[str, torch.Tensor]]: ...
 
@@ -49,14 +50,14 @@ def forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5", "utf-8")
 
 
-def measured(run: Callable[[], object]) -> dict[str, float]:
+def measured(run: Callable[[], int]) -> dict[str, float]:
     forget_peak()
     before = memory_mib("VmRSS")
     cpu, began = cpu_s(), time.monotonic()
-    run()
+    steps = run()
     used, took = cpu_s() - cpu, time.monotonic() - began
     peak = memory_mib("VmHWM")
-    return {"cpu_s": used, "wall_s": took, "peak_mib": peak, "grown_mib": peak - before}
+    return {"cpu_s": used, "wall_s": took, "peak_mib": peak, "grown_mib": peak - before, "steps": steps}
 
 
 def answer(side: Side, said: dict[str, Any], vocabulary: int) -> dict[str, Any]:

@@ -57,11 +57,19 @@ class Process:
     """A service of ours in a process group of its own. owns: the group, a ready file and a log file in `folder`.
 
     environment: settings as `SERVER__GRACE_S` → text, without the service's prefix. The first start takes a free port,
-    later ones the same, so that clients find it again.
+    later ones the same, so that clients find it again. first: what the new process runs before its command.
     """
 
-    def __init__(self, command: Sequence[str], folder: Path, service: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        service: str,
+        environment: Mapping[str, str],
+        first: Callable[[], None] | None = None,
+    ) -> None:
         self._command = list(command)
+        self._first = first
         self._service, self._given = service, dict(environment)
         self.ready = folder / f"{service}.ready"
         self.log_path = folder / f"{service}.log"
@@ -80,7 +88,7 @@ class Process:
 
     def another(self, folder: Path, **environment: str) -> Process:
         """A second replica, not started: the same but for these settings."""
-        return Process(self._command, folder, self._service, self._given | environment)
+        return Process(self._command, folder, self._service, self._given | environment, self._first)
 
     def start(self, timeout_s: float = 60.0) -> None:
         """Returns when health says SERVING. Raises RuntimeError with the log's end when the process ends before."""
@@ -95,7 +103,9 @@ class Process:
         self.ready.unlink(missing_ok=True)
         env = {**os.environ, **self._environment, self._port_name: str(self.port)}
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(self._command, env=env, stderr=log, stdout=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                self._command, env=env, stderr=log, stdout=log, start_new_session=True, preexec_fn=self._first
+            )
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 if self._process.returncode == 2 and "PORT_BUSY" in self.log_end():

@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
 from rejoinder.core.clock import SystemClock
+from rejoinder.core.errors import BadFile
 from rejoinder.core.metrics import Metrics
+from rejoinder.core.table import Row
 from rejoinder.core.types import Message, Role
+from rejoinder.reward.heads.bt import BradleyTerry
 from rejoinder.reward.loading import loaded
 from rejoinder.reward.scorer import Scorer
 from rejoinder.reward.settings import HeadSettings
@@ -28,3 +35,11 @@ async def test_a_causal_head_reads_a_causal_model_and_answers_as_any_head_does(t
     assert (scored.head, scored.digest) == ("mine", digest)
     assert scored.scores[0] == scored.scores[2] != scored.scores[1]
     assert (probability > 0.5) == (scored.scores[0] > scored.scores[1])
+
+
+def test_a_private_head_that_does_not_say_its_model_reads_an_encoder(tmp_path, monkeypatch):
+    """An encoder's loader looks into the folder first; the other one refuses the backend."""
+    monkeypatch.setitem(sys.modules, "mine", SimpleNamespace(ROW=Row("mine", BradleyTerry, traits={"shape": "scalar"})))
+    wanted = HeadSettings(head="mine:ROW", model=ModelSettings(folder=tmp_path, backend="triton"))
+    with pytest.raises(BadFile):
+        loaded("mine", wanted, BatchSettings(), SystemClock(), Metrics())

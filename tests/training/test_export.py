@@ -120,10 +120,10 @@ def test_an_adapter_of_another_base_is_refused(export, make_adapter, tmp_path):
 
 
 def test_the_same_base_is_exported_once_and_another_may_not_take_its_place(export, base_dir, make_base, monkeypatch):
-    def built_again(*arguments):
+    def built_again(*arguments, **named):
         raise AssertionError("the builder was started")
 
-    monkeypatch.setattr(module, "_build", built_again)
+    monkeypatch.setattr(module, "build", built_again)
     assert export_base(base_dir, export)["digest"] == verify(export)
     with pytest.raises(ClaimTaken, match="other inputs"):
         export_base(make_base(kind="qwen2", seed=9), export)
@@ -175,11 +175,11 @@ def test_a_folder_of_another_layout_is_refused(tmp_path):
 def test_an_architecture_without_lora_branches_is_refused(monkeypatch, base_dir, tmp_path):
     plain = onnx.helper.make_model(onnx.helper.make_graph([], "g", [], []))
 
-    def build_plain(base, adapter, out, cache):
+    def build_plain(source, out, cache, **named):
         out.mkdir()
         onnx.save(plain, out / "model.onnx")
 
-    monkeypatch.setattr(module, "_build", build_plain)
+    monkeypatch.setattr(module, "build", build_plain)
     with pytest.raises(FailedPrecondition, match="LoRA branches"):
         export_base(base_dir, tmp_path / "out")
     assert not (tmp_path / "out").exists()

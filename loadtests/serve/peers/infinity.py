@@ -1,5 +1,9 @@
-"""Infinity as its command line starts it, in an environment of its own (requirements/infinity.txt); without
-BetterTransformer, which does not run there: `… -m loadtests.serve.peers.infinity FOLDER BATCH_SIZE DTYPE READY`."""
+"""Infinity's own server in an environment of its own (requirements/infinity.txt):
+`… -m loadtests.serve.peers.infinity FOLDER BATCH_SIZE DTYPE READY`.
+
+As its command line starts it but for three things: no BetterTransformer, which does not run there; no warm-up of its
+own, for a round that does not count warms it up; and connections are kept for an hour instead of seconds.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +27,7 @@ async def main(folder: str, batch_size: str, dtype: str, ready: str) -> None:
         device="cpu",
         dtype=dtype,
         bettertransformer=False,
+        # It would only make the start longer.
         model_warmup=False,
     )
     application = create_server(engine_args_list=[arguments])

@@ -14,7 +14,8 @@ _LOADERS = {"encoder": textmodel.load, "causal": causalmodel.load}
 
 
 def loaded(name: str, wanted: HeadSettings, batch: BatchSettings, clock: Clock, metrics: Metrics) -> LoadedHead:
-    """Blocks for about a second. Raises UnknownRow, BadFile, DataLoss."""
+    """Blocks for about a second. Raises UnknownRow, BadSettings, BadFile, DataLoss."""
     row = HEADS.resolve(wanted.head)
-    model = _LOADERS[row.traits["model"]](wanted.model, batch, clock, metrics)
+    # A private row of before there were causal models does not say what it reads.
+    model = _LOADERS[row.traits.get("model", "encoder")](wanted.model, batch, clock, metrics)
     return LoadedHead(name, row.make(model.facts), model)

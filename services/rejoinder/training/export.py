@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +19,7 @@ import numpy as np
 
 from rejoinder.core.errors import BadFile, FailedPrecondition
 from rejoinder.training.adapters import WEIGHTS, read_config
+from rejoinder.training.builder import build
 from rejoinder.training.publish import already_published, file_digest, publish, tree_digest
 
 FACTS = "rejoinder.json"
@@ -42,7 +41,7 @@ def export_base(base: Path, out: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=out.name + ".") as scratch:
         work = Path(scratch)
         _write_zero_adapter(base, work / "zero")
-        _build(base, work / "zero", work / "draft", work / "cache")
+        build(base, work / "draft", work / "cache", field="base", adapter=work / "zero")
         inputs = _open_lora_inputs(work / "draft")
         facts = {
             "layout": LAYOUT,
@@ -126,21 +125,6 @@ def _write_zero_adapter(base: Path, folder: Path) -> None:
 
     model = fresh(load_base(base, "float32", torch.device("cpu")), LoraSettings(r=1, alpha=1), seed=0)
     save_adapter(model, folder, "")
-
-
-def _build(base: Path, adapter: Path, out: Path, cache: Path) -> None:
-    """The GenAI model builder in a process of its own: it is a command line with global state."""
-    options = ["-i", base, "-o", out, "-p", "fp32", "-e", "cpu", "-c", cache]
-    options += ["--extra_options", f"adapter_path={adapter}"]
-    done = subprocess.run(
-        [sys.executable, "-m", "onnxruntime_genai.models.builder", *map(str, options)],
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode or not (out / "model.onnx").exists():
-        last = done.stderr.strip().splitlines()[-1:] or ["no output"]
-        raise FailedPrecondition(f"the model builder failed: {last[0]}", field="base")
 
 
 def _open_lora_inputs(folder: Path) -> dict[str, tuple[int | str, ...]]:

@@ -43,13 +43,14 @@ def test_the_cpu_of_a_servers_children_is_its_own(tmp_path: Path) -> None:
     program = tmp_path / "parent.py"
     burns = "import os,sys,time\nwhile time.process_time() < .2: pass\nos.write(1, b'done')\ntime.sleep(600)"
     program.write_text(
-        "import subprocess, sys\n"
-        f"child = subprocess.Popen([sys.executable, '-c', {burns!r}], stdout=subprocess.PIPE)\n"
+        "import signal, subprocess, sys\n"
+        "from loadtests.processes import ends_with_us, say_ready\n"
+        "first = ends_with_us(signal.SIGKILL)\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {burns!r}], stdout=subprocess.PIPE, preexec_fn=first)\n"
         "child.stdout.read(4)\n"
-        "from loadtests.processes import say_ready\n"
         "from pathlib import Path\n"
         "say_ready(Path(sys.argv[1]), 0)\n"
-        "try:\n sys.stdin.read()\nfinally:\n child.kill()\n"
+        "sys.stdin.read()\n"
     )
     with Measured("parent", tmp_path, (str(program),)) as parent:
         assert parent.cpu_us() > 150_000

@@ -65,3 +65,12 @@ def test_every_side_gets_the_same_pairs_in_the_same_round_and_lengths_are_mixed(
     assert asked == encoders.pairs(3, 200, 1) != encoders.pairs(4, 200, 1)
     sizes = sorted(len(each.documents[0].split()) for each in asked)
     assert sizes[-1] > 3 * sizes[100] > 9 * sizes[0]
+
+
+def test_two_precisions_agree_in_what_share_of_pairs_they_order_alike_and_by_how_much_their_scores_differ() -> None:
+    fine, coarse = [[1.0, 2.0, 3.0], [4.0, 1.0]], [[1.0, 3.0, 2.5], [4.25, 1.0]]
+    order, off = encoders.agreement(fine, coarse)
+    assert (order.ours, order.peer, order.demand) == (0.75, 1.0, None)
+    assert off.ours == 1.0
+    assert off.peer == pytest.approx(1.54**0.5)
+    assert encoders.ordered_alike(fine, fine) == 1.0

@@ -12,6 +12,7 @@ from loadtests.train import __main__ as bench
 from loadtests.train import unshared
 from loadtests.train.data import Lengths, examples, log_uniform, text
 from loadtests.train.model import END, Shape, build
+from loadtests.train.our_side import Ours
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,33 @@ def test_the_unshared_baseline_computes_the_same(base):
     model, pairs = load_base(base, "float32", torch.device("cpu")), examples([Lengths(9, 4, 3), Lengths(3, 6, 8)], 50)
     torch.testing.assert_close(token_logps(model, unshared.pack(pairs)), token_logps(model, pack(pairs)))
     assert [unshared.computed(pair) for pair in pairs] == [26, 22]
+
+
+def test_our_side_gives_the_mean_loss_of_its_pairs_and_that_means_gradient(base):
+    side, pairs = Ours(base, "float32"), examples([Lengths(9, 4, 3), Lengths(3, 6, 8)], 50)
+    loss, slopes = side.gradients(pairs)
+    apart = [side.gradients([pair]) for pair in pairs]
+    assert loss == pytest.approx(sum(each[0] for each in apart) / 2)
+    assert slopes
+    assert all(slope.abs().max() > 0 for slope in slopes.values())
+    for name, slope in slopes.items():
+        torch.testing.assert_close(slope, (apart[0][1][name] + apart[1][1][name]) / 2)
+
+
+def test_every_side_is_told_the_same_number_of_optimiser_steps_and_another_number_ends_the_bench():
+    class Side:
+        def __init__(self, steps):
+            self._steps = steps
+
+        def ask(self, said):
+            return {"cpu_s": 1.0, "wall_s": 1.0, "steps": self._steps}
+
+    work = bench.tasks(40, 2, {"batch": 4, "strategy": "random", "cpu_s": 1.0})
+    assert [{said["pairs_per_step"] for said in task.said.values()} for task in work] == [{32}, {1}, {1}]
+    assert [task.said["trl"]["batch"] for task in work] == [4, 1, 1]
+    assert len(bench.alternated({"ours": Side(2), "trl": Side(2)}, work, 1, print)["4:1"]["trl"]) == 2
+    with pytest.raises(bench.Unequal, match="'trl': 10"):
+        bench.alternated({"ours": Side(2), "trl": Side(10)}, work, 1, print)
 
 
 def turn(cpu_s, peak_mib=1.0):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,10 @@ def text_of(parts: list[Part]) -> str:
 
 
 class World:
-    """owns: both processes, the log's follower and the clients it gave out; close() leaves nothing behind."""
+    """owns: both processes, the log's follower and the clients it gave out; close() leaves nothing behind.
+
+    first: what each process runs before its command.
+    """
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class World:
         policy: Sequence[str] = ("-m", "rejoinder.policy"),
         feedback: Sequence[str] = ("-m", "rejoinder.feedback"),
         export: Path | None = None,
+        first: Callable[[], None] | None = None,
     ) -> None:
         self.folder = folder
         self._command = [sys.executable, *policy]
@@ -64,7 +68,9 @@ class World:
         # Of the tiny base; another export knows no adapters.
         self.versions = [self._published(number, made / name) for number, name in enumerate(ADAPTERS, 1)]
         self.table = ArmsTable(policy=POLICY, stable=self.base, holdout_share=0.0)
-        self.feedback = Process([sys.executable, *feedback], folder, "feedback", {"LOG__PATH": str(self.log_path)})
+        log = {"LOG__PATH": str(self.log_path)}
+        self.feedback = Process([sys.executable, *feedback], folder, "feedback", log, first)
+        self._first = first
         self._settings = dict(settings or {})
         self.policy: Process | None = None
         self._clients: list[PolicyClient] = []
@@ -91,6 +97,7 @@ class World:
                     "RECORD__SPOOL": str(self.folder / "spool"),
                     **self._settings,
                 },
+                self._first,
             )
         self.policy.start(timeout_s)
 

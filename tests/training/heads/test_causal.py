@@ -6,10 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from rejoinder.core.errors import BadFile
+from rejoinder.core.errors import BadFile, ClaimTaken
 from rejoinder.core.modelfolder import verified
 from rejoinder.runtime.backends.decoder import Decoder
 from rejoinder.runtime.backends.rows import BASE
+from rejoinder.training.heads.__main__ import main
 from rejoinder.training.heads.causal import export_causal, scoring
 
 from tests.tinypolicy import tiny_policy
@@ -43,6 +44,24 @@ def test_a_language_model_is_no_reward_model(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"architectures": ["Qwen2ForCausalLM"]}))
     with pytest.raises(BadFile, match="ForSequenceClassification"):
         export_causal(tmp_path, tmp_path / "out")
+
+
+def test_an_earlier_model_is_replaced_and_nothing_else_that_stands_there(tmp_path, capsys):
+    out, draft = tmp_path / "out", tiny_policy() / "export"
+    out.mkdir()
+    first = scoring(draft, np.ones(64), out, None, [2])
+    second = scoring(draft, np.zeros(64), out, None, [2])
+    assert verified(out).digest == second != first
+    assert list(tmp_path.iterdir()) == [out]
+    (out / "mine").mkdir()
+    (out / "mine" / "notes").write_text("mine")
+    with pytest.raises(ClaimTaken, match="something else"):
+        scoring(draft, np.ones(64), out, None, [2])
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis").write_text("mine")
+    assert main(["causal", "--source", str(tmp_path), "--out", str(tmp_path / "home")]) == 2
+    assert json.loads(capsys.readouterr().err)["error"] == "CLAIM_TAKEN"
+    assert (out / "mine" / "notes").read_text() == (tmp_path / "home" / "thesis").read_text() == "mine"
 
 
 @pytest.mark.proof

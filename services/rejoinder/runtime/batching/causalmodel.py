@@ -17,6 +17,7 @@ import numpy as np
 
 from rejoinder.core.answertext import TokenRow
 from rejoinder.core.clock import Clock
+from rejoinder.core.errors import BadSettings, TooLong
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.modelfolder import verified
 from rejoinder.core.types import Message
@@ -88,21 +89,36 @@ class CausalModel:
         self._batcher.check(**asked)
         laid = await asyncio.to_thread(rows, self._words)
         pieces = pieces_of(laid, self._turn)
-        found = await self._batcher.submit(pieces, [piece.tokens for piece in pieces], **asked)
+        longest = max((piece.tokens for piece in pieces), default=0)
+        if longest > self._turn:
+            raise TooLong("row", longest, self._turn, "tokens")
+        found = await self._batcher.submit(pieces, costs_of(pieces), **asked)
         return np.concatenate(found)
 
     def _run(self, pieces: Sequence[Piece]) -> list[np.ndarray]:
         return [self._reader.values(piece.context, piece.answers)[:, 0] for piece in pieces]
 
 
+def costs_of(pieces: Sequence[Piece]) -> list[int]:
+    """Tokens that each piece adds to what waits: of a context that the piece before it holds and reads, none."""
+    befores = (None, *(piece.context for piece in pieces))
+    return [
+        piece.tokens - (len(piece.context) if piece.context is before else 0)
+        for piece, before in zip(pieces, befores, strict=False)
+    ]
+
+
 def pieces_of(rows: Sequence[TokenRow], most: int) -> list[Piece]:
-    """Rows of one request, in order, as pieces of at most so many tokens (one answer at least)."""
+    """Rows of one request, in order, as pieces of at most so many tokens (one answer at least). Those with equal
+    contexts hold one and the same."""
     found: list[Piece] = []
     for row in rows:
         cut = sum(kind == 0 for kind in row.types)
         context, answer = row.ids[:cut], row.ids[cut:]
         last = found[-1] if found else None
-        if last and last.context == context and last.tokens + len(answer) <= most:
+        if last and last.context == context:
+            context = last.context
+        if last and last.context is context and last.tokens + len(answer) <= most:
             found[-1] = Piece(context, (*last.answers, answer))
         else:
             found.append(Piece(context, (answer,)))
@@ -110,7 +126,11 @@ def pieces_of(rows: Sequence[TokenRow], most: int) -> list[Piece]:
 
 
 def load(settings: ModelSettings, batch: BatchSettings, clock: Clock, metrics: Metrics) -> CausalModel:
-    """The model of a folder. Blocks for about a second. Raises BadFile, DataLoss, and what Decoder raises."""
+    """The model of a folder. Blocks for about a second. Raises BadSettings, BadFile, DataLoss, and what Decoder
+    raises."""
+    if settings.backend != "onnx":
+        said = f"a causal model is read in this process: its backend is onnx, not {settings.backend}"
+        raise BadSettings(said, field="backend")
     folder = verified(settings.folder, settings.digest)
     import onnxruntime_genai
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from rejoinder.core.answertext import AnswerBudget
+from rejoinder.core.errors import RejoinderError
 from rejoinder.training.heads import causal, fit, package, pairs
 from rejoinder.training.heads.cache import States
 from rejoinder.training.heads.model import RewardEncoder
@@ -55,7 +56,8 @@ def _accuracy(margin: np.ndarray, pref: np.ndarray) -> float:
     return float(np.mean((margin[judged] > 0) == (pref[judged] > 0.5)))
 
 
-def main(argv: list[str]) -> None:
+def main(argv: list[str]) -> int:
+    """The exit status: 2 for what the person can mend, said as a line of JSON."""
     parser = argparse.ArgumentParser(prog="python -m rejoinder.training.heads")
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("fit", help="train the small files of the reward head")
@@ -73,8 +75,13 @@ def main(argv: list[str]) -> None:
     command.add_argument("--out", type=Path, required=True)
     command.set_defaults(run=lambda arguments: print(causal.export_causal(arguments.source, arguments.out)))
     arguments = parser.parse_args(argv)
-    arguments.run(arguments)
+    try:
+        arguments.run(arguments)
+    except RejoinderError as error:
+        print(json.dumps({"error": error.reason, "message": error.message}), file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -7,10 +7,7 @@ read once); in place of its word logits the graph gives `score`, the scalar laye
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from rejoinder.core.answertext import AnswerBudget
-from rejoinder.core.errors import BadFile, FailedPrecondition
-from rejoinder.core.modelfolder import FACTS, GRAPH, TOKENIZER, seal
+from rejoinder.core.errors import BadFile, ClaimTaken, DataLoss
+from rejoinder.core.modelfolder import FACTS, GRAPH, TOKENIZER, seal, verified
+from rejoinder.training.builder import build
 
 OUTPUT = "score"
 _CONFIG, _GENAI = "config.json", "genai_config.json"
@@ -33,27 +31,55 @@ def export_causal(source: Path, out: Path, budget: AnswerBudget | None = None) -
     """Writes the folder of a `…ForSequenceClassification` of one label, with its tokenizer and chat template, and
     returns its digest. budget: tokens kept; by default three quarters of the context are the conversation's.
 
-    Raises BadFile for another architecture, FailedPrecondition where the builder cannot export it.
+    Raises BadFile for another architecture, FailedPrecondition where the builder cannot export it, ClaimTaken where
+    something else than a model folder stands at `out`.
     """
+    _refuse_what_is_not_ours(out)
     config = json.loads((source / _CONFIG).read_text("utf-8"))
     if not config["architectures"][0].endswith(_CLASSIFIER):
         raise BadFile(f"the reward model is no {_CLASSIFIER}", field="architectures")
     end = _end(source)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f"{out.name}.") as scratch:
         work = Path(scratch)
-        _build(source, config, work)
+        build(_as_language_model(source, config, work), work / "draft", work / "cache", field="source")
+        if not (work / "draft" / TOKENIZER).exists():
+            raise BadFile("the reward model has no tokenizer.json", field="source")
         return scoring(work / "draft", _layer(source), out, budget, end)
 
 
 def scoring(export: Path, layer: np.ndarray, out: Path, budget: AnswerBudget | None, end: list[int]) -> str:
     """Writes a causal export anew with a scalar layer (hidden,) in place of its word logits; the folder's digest.
 
-    end: token ids that stand after an answer. Raises BadFile where the graph's last step is not one product.
+    end: token ids that stand after an answer. A model folder that stands at `out` is replaced. Raises BadFile where the
+    graph's last step is not one product, ClaimTaken as `export_causal` does.
     """
+    _refuse_what_is_not_ours(out)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
+        aside, old = Path(scratch) / "new", Path(scratch) / "old"
+        digest = _written(export, layer, aside, budget, end)
+        if out.exists():
+            out.rename(old)
+        aside.rename(out)
+    return digest
+
+
+def _refuse_what_is_not_ours(out: Path) -> None:
+    """Raises ClaimTaken unless `out` is free, empty, or a model folder as its digest says: that one may be replaced."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    try:
+        verified(out)
+        # A digest names files, no folders.
+        ours = all(path.is_file() for path in out.iterdir())
+    except (BadFile, DataLoss):
+        ours = False
+    if not ours:
+        raise ClaimTaken(f"{out} holds something else than an exported model; remove it or name another", out=out.name)
+
+
+def _written(export: Path, layer: np.ndarray, aside: Path, budget: AnswerBudget | None, end: list[int]) -> str:
     import onnx
 
-    aside = out.with_name(f".{out.name}.part")
-    shutil.rmtree(aside, ignore_errors=True)
     shutil.copytree(export, aside)
     model = onnx.load(aside / GRAPH)
     graph = model.graph
@@ -76,10 +102,7 @@ def scoring(export: Path, layer: np.ndarray, out: Path, budget: AnswerBudget | N
     kept = budget or _budget(config["model"]["context_length"], len(end))
     facts: Mapping[str, Any] = {"budget": asdict(kept), "end": end, "outputs": [OUTPUT]}
     (aside / FACTS).write_text(json.dumps(facts, indent=1), "utf-8")
-    digest = seal(aside)
-    shutil.rmtree(out, ignore_errors=True)
-    aside.rename(out)
-    return digest
+    return seal(aside)
 
 
 def _budget(context: int, end: int) -> AnswerBudget:
@@ -114,8 +137,8 @@ def _end(source: Path) -> list[int]:
     return found
 
 
-def _build(source: Path, config: Mapping[str, Any], work: Path) -> None:
-    """The GenAI model builder, which knows language models only, in a process of its own."""
+def _as_language_model(source: Path, config: Mapping[str, Any], work: Path) -> Path:
+    """The same folder under the name of its language model: the builder knows no other."""
     base = work / "base"
     base.mkdir()
     for path in source.iterdir():
@@ -123,15 +146,4 @@ def _build(source: Path, config: Mapping[str, Any], work: Path) -> None:
             (base / path.name).symlink_to(path.resolve())
     named = [name.replace(_CLASSIFIER, _LANGUAGE) for name in config["architectures"]]
     (base / _CONFIG).write_text(json.dumps({**config, "architectures": named}), "utf-8")
-    options = ["-i", base, "-o", work / "draft", "-p", "fp32", "-e", "cpu", "-c", work / "cache"]
-    done = subprocess.run(
-        [sys.executable, "-m", "onnxruntime_genai.models.builder", *map(str, options)],
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode or not (work / "draft" / GRAPH).exists():
-        last = done.stderr.strip().splitlines()[-1:] or ["no output"]
-        raise FailedPrecondition(f"the model builder failed: {last[0]}", field="source")
-    if not (work / "draft" / TOKENIZER).exists():
-        raise BadFile("the reward model has no tokenizer.json", field="source")
+    return base
