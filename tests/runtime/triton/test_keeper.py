@@ -155,7 +155,7 @@ def test_what_dies_again_and_again_is_left_longer_each_time_and_forgiven(keeper,
         keeper.look()
         return server.dead == set()
 
-    assert [died(rest) for rest in (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0)] == [True] * 9
+    assert [died(rest) for rest in (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0)] == [True] * 11
     server.dead.add("m")
     clock.advance(59.0)
     keeper.look()

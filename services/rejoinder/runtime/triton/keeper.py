@@ -33,7 +33,7 @@ _AGAIN_S = 30.0
 #: Probes in a row that came too late, with no answer to anybody between them, after which a process is taken for dead.
 _LATE = 3
 #: Seconds between a model's healing and its next: doubled at each, up to so many; forgotten after so long without one.
-_REST_S, _LONGEST_REST_S, _FORGOTTEN_S = 1.0, 60.0, 600.0
+_REST_S, _LONGEST_REST_S, _FORGOTTEN_S = 0.25, 60.0, 600.0
 
 
 class Keeper:
