@@ -67,7 +67,7 @@ async def test_a_start_waits_for_a_graph_elsewhere_and_can_be_called_off(graph):
     made = TextModel(graph, WORDS, {"outputs": ["sum"]}, BatchSettings(), ManualClock())
     graph.looks_left = 1_000_000
     starting = asyncio.create_task(made.start())
-    while graph.looks_left == 1_000_000:
+    while graph.looks_left == 1_000_000 and not starting.done():
         await asyncio.sleep(0)
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
