@@ -17,9 +17,9 @@ class Server:
     """One of explicit control that looks at a repository as the real one does. owns: which versions it has.
 
     on_disk: model → versions. bad: versions that do not load, with which none of a load is. dead: models whose process
-    is gone. stuck: whether the next unload fails. waiting: model → requests before the next one; each takes a second of
-    a dead process to fail, a tenth of a living one's to be answered. away: no server. did: ("load" or "unload", model),
-    in order.
+    is gone, until it is unloaded. stuck: whether the next unload fails. waiting: model → requests before the next one;
+    each takes a second of a dead process to fail, a tenth of a living one's to be answered. away: no server. did:
+    ("load" or "unload", model), in order.
     """
 
     def __init__(self, on_disk) -> None:
@@ -49,8 +49,9 @@ class Server:
             found = set(told["version_policy"]["specific"]["versions"])
         if found & self.bad:
             raise failure("INVALID_ARGUMENT", "load failed")
+        if name not in self.has:
+            self.dead.discard(name)
         self.has[name] = found
-        self.dead.discard(name)
 
     def unload_model(self, name, client_timeout):
         self._there()

@@ -212,6 +212,17 @@ def test_a_version_that_is_not_what_it_says_is_left_out_and_the_others_load_f12(
     assert server.has == {"m": {good, bad}}
 
 
+def test_a_death_found_beside_a_new_version_takes_it_along(keeper, server, repository, sources):
+    first = write(sources[0], repository, "m", Placing())
+    keeper.look()
+    keeper.look()
+    second = write(sources[1], repository, "m", Placing())
+    server.dead.add("m")
+    keeper.look()
+    assert server.did[1:] == [("load", "m"), ("unload", "m"), ("load", "m")]
+    assert server.has == {"m": {first, second}}
+
+
 def test_only_a_new_version_is_read_through(keeper, server, repository, sources, monkeypatch):
     """They are hundreds of megabytes, on the disk that the server reads from."""
     read = []

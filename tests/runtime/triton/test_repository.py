@@ -86,6 +86,9 @@ def test_a_configuration_of_chosen_versions_is_the_written_one_but_for_them(firs
     assert list(found.version_policy.specific.versions) == [int(number)]
     found.version_policy.CopyFrom(config(out).version_policy)
     assert found == config(out)
+    (out / "m" / "config.pbtxt").write_text("name: ")
+    with pytest.raises(BadFile):
+        only(out, "m", {number})
 
 
 def test_a_dropped_version_is_gone_and_the_last_one_stays(first, out, tmp_path):

@@ -80,7 +80,7 @@ class Keeper:
             if stands != had:
                 self._change(name, stands, had)
             if dead := {version for version in sorted(stands & had) if self._is_dead(name, version)}:
-                self._heal(name, dead, stands, had)
+                self._heal(name, dead, stands)
 
     def _have(self) -> dict[str, frozenset[str]]:
         """Model → versions that are READY."""
@@ -167,7 +167,7 @@ class Keeper:
         self._log.warning("probe_late", model=name, version=version, in_a_row=late)
         return late >= _LATE and each in self._answered
 
-    def _heal(self, name: str, dead: set[str], stands: frozenset[str], had: frozenset[str]) -> None:
+    def _heal(self, name: str, dead: set[str], stands: frozenset[str]) -> None:
         began = self._clock()
         healed, rest_s = self._healed.get(name, (-_FORGOTTEN_S, 0.0))
         if began - healed >= _FORGOTTEN_S:
@@ -176,6 +176,8 @@ class Keeper:
         if rest_s and began - healed < (rest_s if answered else max(rest_s, _AGAIN_S)):
             return
         self._log.warning("process_died", model=name)
+        # As it is now: this look may have changed it.
+        had = self._have().get(name, frozenset())
         try:
             self._ask(self._client.unload_model, name, client_timeout=_LOAD_S)
             # Not before: a model that could not be unloaded is still one to be healed.

@@ -115,11 +115,14 @@ def wanted(repository: Path) -> dict[str, frozenset[str]]:
 
 def only(repository: Path, name: str, versions: Iterable[str]) -> str:
     """A model's configuration with no versions but these, as JSON: what Triton takes at a load in place of the file.
-    Versions of it that it has are not loaded anew."""
+    Versions of it that it has are not loaded anew. Raises BadFile for one that a person has broken."""
     from google.protobuf import json_format, text_format
     from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-    config = text_format.Parse((repository / name / CONFIG).read_text("utf-8"), ModelConfig())
+    try:
+        config = text_format.Parse((repository / name / CONFIG).read_text("utf-8"), ModelConfig())
+    except text_format.ParseError:
+        raise BadFile("the model's configuration is none that Triton knows", name=name) from None
     config.version_policy.specific.versions.extend(sorted(map(int, versions)))
     return json_format.MessageToJson(config, preserving_proto_field_name=True, indent=None)
 
