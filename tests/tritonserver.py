@@ -19,6 +19,8 @@ from pathlib import Path
 
 from rejoinder.cli.supervisor import free_ports
 
+from loadtests.processes import ends_with_us
+
 ENVIRONMENT = Path(__file__).parent.parent / ".venvs" / "triton"
 _PREFIX = "rejoinder_test_"
 _SITE = ENVIRONMENT / "lib" / "python3.11" / "site-packages"
@@ -80,13 +82,22 @@ def running(folder: Path) -> Iterator[TritonServer]:
     }
     log = folder / "triton.log"
     with log.open("wb") as file:
-        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, start_new_session=True)
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            preexec_fn=ends_with_us(signal.SIGTERM),
+        )
     try:
         yield TritonServer(f"127.0.0.1:{grpc}", f"127.0.0.1:{metrics}", repository, log, process)
     finally:
         process.terminate()
         try:
             process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
         finally:
             # A stub outlives a server that does not end in time, and a killed one leaves its shared memory behind.
             with suppress(ProcessLookupError):

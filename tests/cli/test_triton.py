@@ -52,6 +52,7 @@ def test_triton_makes_batches_of_its_own_on_gpus_and_never_with_one_instance(
         ([], "say --model FOLDER"),
         (["--registry", "r"], "say --model FOLDER"),
         (["--model", "m", "--registry", "r"], "say --model FOLDER"),
+        (["--registry", "memory://r", "--policy", "p", "--version", "v"], "say --artefacts FOLDER"),
         (["--model", "{tmp}/none"], "holds no model.onnx"),
     ],
 )

@@ -33,7 +33,9 @@ from rejoinder.core.ending import when_told_to_end
 @click.option("--rows", type=click.IntRange(1), default=64, show_default=True, help="Rows of a batch at most.")
 @click.option("--batches/--no-batches", default=None, help="Triton's dynamic batching; by default on GPUs.")
 @click.option("--delay-us", type=click.IntRange(0), default=0, show_default=True, help="A batch of it waits for more.")
-@click.option("--drop-others", is_flag=True, help="Take the model's other versions out once this one stands there.")
+@click.option(
+    "--drop-others", is_flag=True, help="Take the model's other versions out at once, before the server has this one."
+)
 @json_option
 def repo(
     model: Path | None,
@@ -63,6 +65,8 @@ def repo(
 
     if (model is None) == (not registry) or (registry and not (policy and version)):
         raise click.UsageError("say --model FOLDER, or --registry with --policy and --version")
+    if "://" in registry and artefacts is None:
+        raise click.UsageError("say --artefacts FOLDER: a registry at an address holds none of its own")
     source = model
     if source is None:
         kept = Artefacts(open_store(registry), artefacts or Path(registry) / "artefacts")

@@ -26,15 +26,24 @@ class Sums:
     def __init__(self, version: str = version_of(DIGEST)) -> None:
         self.asked: list[tuple[int, dict[str, object]]] = []
         self.closed = False
+        self.slow = False
         self._version = version
 
     def infer(self, model, inputs, **said):
         [ids] = inputs
+        if self.slow:
+            raise failure("DEADLINE_EXCEEDED", "Deadline Exceeded")
         values = np.frombuffer(ids._raw_content, np.int64).reshape(ids.shape())
         self.asked.append((len(values), {"model": model, **said}))
         outputs = {"score": values.sum(1, keepdims=True), "rows": values}
         told = Plain(model_version=self._version, outputs=[Plain(name=name) for name in outputs])
         return Plain(get_response=lambda: told, as_numpy=outputs.__getitem__)
+
+    def is_model_ready(self, model, version, client_timeout):
+        return True
+
+    def get_model_config(self, model, version, client_timeout):
+        return Plain(config=CONFIG)
 
     def close(self):
         self.closed = True
@@ -49,7 +58,9 @@ CONFIG = Plain(max_batch_size=2, output=[Output(name="score"), Output(name="rows
 
 
 def graph(client, call_s=30.0):
-    return TritonGraph(client, "m", FOLDER, CONFIG, call_s)
+    made = TritonGraph(client, FOLDER, TritonParams(model="m", call_s=call_s))
+    assert made.ready()
+    return made
 
 
 def test_rows_go_in_parts_that_the_server_takes_and_come_back_in_order():
@@ -74,6 +85,15 @@ def test_the_version_is_named_and_the_deadline_carried_to_the_servers_own_queue(
     assert len(client.asked) == 3
 
 
+def test_a_call_that_takes_too_long_is_the_servers_fault_where_its_caller_would_wait():
+    client = Sums()
+    made = graph(client, call_s=3.0)
+    client.slow = True
+    for left_s, ours in ((None, Loading), (9.0, Loading), (1.5, DeadlineExceeded)):
+        with pytest.raises(ours):
+            made.infer({"ids": np.ones((1, 1), np.int64)}, left_s)
+
+
 def test_an_answer_of_other_weights_is_never_passed_on():
     with pytest.raises(DataLoss):
         graph(Sums("7")).infer({"ids": np.ones((1, 1), np.int64)})
@@ -86,9 +106,11 @@ def test_an_answer_of_other_weights_is_never_passed_on():
         ("UNAVAILABLE", "Request for unknown model: 'm' version 7 is not at ready state", Loading),
         ("NOT_FOUND", "Request for unknown model: 'm' version 7 is not found", Loading),
         ("INTERNAL", "Stub process 'm_0_0' is not healthy.", Loading),
+        ("INTERNAL", "Failed to obtain the health mutex.", Loading),
+        ("UNAVAILABLE", "[request id: <id_unknown>] Exceeds maximum queue size", QueueFull),
         ("CANCELLED", "", Loading),
         ("DEADLINE_EXCEEDED", "Deadline Exceeded", DeadlineExceeded),
-        ("RESOURCE_EXHAUSTED", "", QueueFull),
+        ("RESOURCE_EXHAUSTED", "Received message larger than max (5 vs. 4)", RejoinderError),
         ("INTERNAL", "Failed to process the request(s) for 'm', message: words of a user", RejoinderError),
         ("INVALID_ARGUMENT", "inference request batch-size must be <= 2", RejoinderError),
         ("", "", RejoinderError),
@@ -114,23 +136,23 @@ class Starting(Sums):
             raise failure("UNAVAILABLE")
         return self.looks == 3
 
-    def get_model_config(self, model, version, client_timeout):
-        return Plain(config=CONFIG)
-
 
 def test_a_start_waits_for_the_version_as_long_as_it_was_told(monkeypatch, tmp_path):
     folder = ModelFolder(tmp_path / "bt", DIGEST, {})
     client = Starting()
     monkeypatch.setattr(triton, "client_of", lambda target: client)
     made = open_graph(folder, TritonParams(wait_s=60.0))
-    assert (made.digest, client.looks) == (DIGEST, 3)
+    with pytest.raises(Loading):
+        made.infer({"ids": np.ones((1, 3), np.int64)})
+    assert [made.ready() for _ in range(3)] == [False, False, True]
+    assert made.digest == DIGEST
     assert made.infer({"ids": np.ones((1, 3), np.int64)})["score"].tolist() == [3]
     assert client.asked[0][1]["model"] == "bt"
     made.close()
     assert client.closed
     client.looks = 0
     with pytest.raises(Loading):
-        open_graph(folder, TritonParams(wait_s=0.0))
+        open_graph(folder, TritonParams(wait_s=0.0)).ready()
 
 
 def test_without_the_client_library_the_setting_is_refused(monkeypatch):

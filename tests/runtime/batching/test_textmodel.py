@@ -28,6 +28,11 @@ class Sums:
         self.free = threading.Event()
         self.free.set()
         self.closed = False
+        self.looks_left = 0
+
+    def ready(self):
+        self.looks_left -= 1
+        return self.looks_left < 0
 
     def infer(self, tensors, left_s=None):
         self.shapes.append(tensors["input_ids"].shape)
@@ -55,6 +60,23 @@ async def model(graph):
 
 def rows_of(*texts):
     return lambda words: [TokenRow(tuple(ids), (1,) * len(ids)) for ids in words.encode(texts)]
+
+
+async def test_a_start_waits_for_a_graph_elsewhere_and_can_be_called_off(graph):
+    """A thread that waits would be waited for as the process ends."""
+    made = TextModel(graph, WORDS, {"outputs": ["sum"]}, BatchSettings(), ManualClock())
+    graph.looks_left = 1_000_000
+    starting = asyncio.create_task(made.start())
+    while graph.looks_left == 1_000_000 and not starting.done():
+        await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert graph.shapes == []
+    graph.looks_left = 1
+    await made.start()
+    assert len(graph.shapes) == 1
+    await made.close()
 
 
 async def test_each_row_gets_its_own_value_whatever_it_was_batched_with(model):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
-from google.protobuf import text_format
+from google.protobuf import json_format, text_format
 from rejoinder.core.errors import BadFile, DataLoss, FailedPrecondition, InvalidArgument, NotFound
 from rejoinder.core.modelfolder import FACTS, TOKENIZER, digest_of, verified
 from rejoinder.runtime.triton import sealed
-from rejoinder.runtime.triton.repository import Placing, check, drop, versions, wanted, write
+from rejoinder.runtime.triton.repository import Placing, check, drop, only, versions, wanted, write
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup, ModelQueuePolicy
 
 from tests.runtime.triton.graphs import model
@@ -78,6 +78,19 @@ def test_a_second_version_touches_nothing_of_the_first(first, out, tmp_path):
     assert (out / "m" / number / "__pycache__").is_file()
 
 
+def test_a_configuration_of_chosen_versions_is_the_written_one_but_for_them(first, out, tmp_path):
+    """Or Triton would load those anew that it has."""
+    write(first, out, "m", Placing(gpus=(1,), batches=True))
+    number = write(model(tmp_path / "second", "another"), out, "m", Placing(gpus=(1,), batches=True))
+    found = json_format.Parse(only(out, "m", {number}), ModelConfig())
+    assert list(found.version_policy.specific.versions) == [int(number)]
+    found.version_policy.CopyFrom(config(out).version_policy)
+    assert found == config(out)
+    (out / "m" / "config.pbtxt").write_text("name: ")
+    with pytest.raises(BadFile):
+        only(out, "m", {number})
+
+
 def test_a_dropped_version_is_gone_and_the_last_one_stays(first, out, tmp_path):
     number = write(first, out, "m", Placing())
     with pytest.raises(FailedPrecondition, match="last version"):
@@ -95,6 +108,8 @@ def test_what_is_no_version_is_refused_and_leaves_nothing(first, out, tmp_path):
     write(first, out, "m", Placing())
     with pytest.raises(FailedPrecondition, match="other tensors"):
         write(other, out, "m", Placing())
+    with pytest.raises(FailedPrecondition, match="takes 64 rows"):
+        write(first, out, "m", Placing(rows=63))
     with pytest.raises(InvalidArgument):
         write(first, out, "../m", Placing())
     with pytest.raises(BadFile):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from rejoinder.core.modelfolder import GRAPH, seal, verified
 from rejoinder.runtime.triton.repository import Placing, write
 from rejoinder.runtime.triton.sealed import version_of
 
+from loadtests.processes import ends_with_us
 from tests.chaos.harness import wait_until
 from tests.system.models import built
 from tests.tritonserver import TritonServer, running
@@ -44,13 +46,19 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         command = [sys.executable, "-m", "rejoinder.cli.main", "triton-keep", "--every=0.2"]
         command += [f"--server={server.target}", f"--repository={server.repository}"]
         with (folder / "keeper.log").open("wb") as log:
-            keeper = subprocess.Popen(command, stderr=log, env=dict(os.environ))
+            keeper = subprocess.Popen(
+                command, stderr=log, env=dict(os.environ), preexec_fn=ends_with_us(signal.SIGKILL)
+            )
         try:
             wait_until(lambda: _serves(out), "the first version", 60.0)
             yield out
         finally:
             keeper.terminate()
-            assert keeper.wait(20) == 0
+            try:
+                assert keeper.wait(20) == 0
+            finally:
+                keeper.kill()
+                keeper.wait()
 
 
 def _serves(world: World) -> bool:

@@ -57,7 +57,9 @@ def graphs(world, folder, name):
     here, there = BACKENDS["onnx"], BACKENDS["triton"]
     at = {"target": world.server.target, "model": name, "wait_s": 60.0}
     whole = verified(folder)
-    return here.make(whole, here.with_params({"threads": 1})), there.make(whole, there.with_params(at))
+    server = there.make(whole, there.with_params(at))
+    wait_until(server.ready, "the version", 60.0)
+    return here.make(whole, here.with_params({"threads": 1})), server
 
 
 def rows(count, longest, seed=3):
@@ -161,7 +163,7 @@ async def killed(world, folder, pause_s=0.02):
     async with served("reward", reward(world, folder), build) as at:
         patient, once = Load(1, pause_s), Load(1, pause_s)
         patient.on(at.target, expected(folder), deadline_s=60.0, tries=40)
-        once.on(at.target, expected(folder), tries=1)
+        once.on(at.target, expected(folder), deadline_s=60.0, tries=1)
         await more(patient, 5, "answers")
         for pid in world.server.stubs():
             os.kill(pid, signal.SIGKILL)
@@ -180,20 +182,20 @@ async def changed(world, old, new, callers=2, pause_s=0.02, least=10):
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(served("reward", reward(world, old), build))
         before = Load(callers, pause_s)
-        before.on(first.target, expected(old), tries=1)
+        before.on(first.target, expected(old), deadline_s=60.0, tries=1)
         await more(before, least, "answers of the old version")
         world.write(new)
         await until(lambda: world.serves(new), "the new version")
         second = await stack.enter_async_context(served("reward", reward(world, new), build))
         after = Load(callers, pause_s)
-        after.on(second.target, expected(new), tries=1)
+        after.on(second.target, expected(new), deadline_s=60.0, tries=1)
         await more(after, least, "answers of the new version")
         await before.end()
         drop(world.server.repository, "reward", version_of(verified(old).digest))
         await until(lambda: not world.serves(old), "the end of the old version")
         await more(after, least, "answers without the old version")
         # Who still asks for it is told to come again, and never answered by another.
-        async with AsyncRewardClient(Connection(first.target, tries=1)) as late:
+        async with AsyncRewardClient(Connection(first.target, deadline_s=60.0, tries=1)) as late:
             with pytest.raises(Loading):
                 await late.score(ASKED, ANSWERS)
         await after.end()

@@ -17,6 +17,10 @@ class Backend(Protocol):
 
     digest: str
 
+    def ready(self) -> bool:
+        """Whether it computes yet; asked again and again until it does. Blocks for some seconds at most. Raises what
+        says that it never will, Loading where it did not come in time."""
+
     def infer(self, tensors: Mapping[str, np.ndarray], left_s: float | None = None) -> Mapping[str, np.ndarray]:
         """All outputs by name. Blocks; may be called from any thread. left_s: seconds until nobody waits for it."""
 

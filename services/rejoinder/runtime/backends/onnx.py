@@ -27,6 +27,9 @@ class OnnxGraph:
         self.digest = digest
         self._outputs = [output.name for output in session.get_outputs()]
 
+    def ready(self) -> bool:
+        return True
+
     def infer(self, tensors: Mapping[str, np.ndarray], left_s: float | None = None) -> Mapping[str, np.ndarray]:
         """left_s: not asked, for what has begun here is not broken off."""
         return dict(zip(self._outputs, self._session.run(self._outputs, dict(tensors)), strict=True))

@@ -20,10 +20,12 @@ from rejoinder.runtime.triton.sealed import version_of
 
 #: What a caller is told to wait: a version is back some three seconds after its process has died.
 _RETRY_S = 1.0
-#: Between two looks whether the version is there at the start.
-_LOOK_S = 0.2
-#: What Triton says of a model whose process has died; it says INTERNAL of a model's own errors too.
-DEAD = "is not healthy"
+#: One look whether the version is there, at the start.
+_LOOK_S = 2.0
+#: What Triton's python backend says of a model whose process has died; it says INTERNAL of a model's own errors too.
+DEAD = ("is not healthy", "Failed to obtain the health mutex")
+#: What Triton says of a full queue, with the status that it has for a server that is away.
+_FULL = "Exceeds maximum queue size"
 _CHANNEL = [
     ("grpc.lb_policy_name", "round_robin"),
     ("grpc.dns_min_time_between_resolutions_ms", 2000),
@@ -46,22 +48,52 @@ class TritonParams:
 
 
 class TritonGraph:
-    """owns: the connection. May be called from any thread."""
+    """owns: the connection, what the server says of the version. May be called from any thread, once it is ready."""
 
-    def __init__(self, client: Any, model: str, folder: ModelFolder, config: Any, call_s: float) -> None:
+    def __init__(self, client: Any, folder: ModelFolder, params: TritonParams) -> None:
         self.digest = folder.digest
         self._client = client
-        self._model = model
+        self._model = params.model or folder.path.name
         self._version = version_of(folder.digest)
-        self._rows = max(1, config.max_batch_size)
+        self._call_s = params.call_s
+        self._waits_until = time.monotonic() + params.wait_s
+        #: Rows of a request at most; 0 = the version has not been seen.
+        self._rows = 0
         #: Outputs that are one number to the graph and an array of one to Triton.
-        self._scalars = {each.name for each in config.output if each.HasField("reshape")}
-        self._call_s = call_s
+        self._scalars: frozenset[str] = frozenset()
+
+    def ready(self) -> bool:
+        """Whether the version is served: one look, of some seconds at most. Raises Loading where it did not come in
+        time, and what the server said where waiting does not help."""
+        from tritonclient.utils import InferenceServerException
+
+        try:
+            if self._client.is_model_ready(self._model, self._version, client_timeout=_LOOK_S):
+                config = self._client.get_model_config(self._model, self._version, client_timeout=_LOOK_S).config
+                self._scalars = frozenset(each.name for each in config.output if each.HasField("reshape"))
+                self._rows = max(1, config.max_batch_size)
+                return True
+        except InferenceServerException as failure:
+            error = error_of(failure)
+            if not isinstance(error, Loading | DeadlineExceeded):
+                raise error from None
+        if time.monotonic() > self._waits_until:
+            raise Loading("the model server does not serve the version", model=self._model, version=self._version)
+        return False
 
     def infer(self, tensors: Mapping[str, np.ndarray], left_s: float | None = None) -> Mapping[str, np.ndarray]:
-        """Raises Loading, DeadlineExceeded, QueueFull, DataLoss for an answer of other weights."""
+        """Raises Loading (also where it took longer than a call may), DeadlineExceeded, QueueFull, DataLoss for an
+        answer of other weights."""
+        if not self._rows:
+            raise Loading("the model server has not shown the version yet", retry_after_s=_RETRY_S)
         ends = time.monotonic() + (self._call_s if left_s is None else min(left_s, self._call_s))
-        parts = [self._part(part, ends - time.monotonic()) for part in self._cut(tensors)]
+        try:
+            parts = [self._part(part, ends - time.monotonic()) for part in self._cut(tensors)]
+        except DeadlineExceeded:
+            if left_s is not None and left_s <= self._call_s:
+                raise
+            # Somebody waits still: the server is slow, not the caller late.
+            raise Loading("the model server took longer than a call may", retry_after_s=_RETRY_S) from None
         if len(parts) == 1:
             return parts[0]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -102,26 +134,9 @@ class TritonGraph:
 
 
 def open_graph(folder: ModelFolder, params: TritonParams) -> TritonGraph:
-    """Waits for the folder's version to be served. Raises Loading where it does not come, BadSettings where the client
-    library is not installed."""
-    client = client_of(params.target)
-    from tritonclient.utils import InferenceServerException
-
-    model, version = params.model or folder.path.name, version_of(folder.digest)
-    ends = time.monotonic() + params.wait_s
-    while True:
-        try:
-            if client.is_model_ready(model, version, client_timeout=5.0):
-                config = client.get_model_config(model, version, client_timeout=5.0).config
-                return TritonGraph(client, model, folder, config, params.call_s)
-        except InferenceServerException as failure:
-            if not isinstance(error_of(failure), Loading | DeadlineExceeded):
-                client.close()
-                raise error_of(failure) from None
-        if time.monotonic() > ends:
-            client.close()
-            raise Loading("the model server does not serve the version", model=model, version=version)
-        time.sleep(_LOOK_S)
+    """Waits for nothing: who uses it asks `ready` first. Raises BadSettings where the client library is not
+    installed."""
+    return TritonGraph(client_of(params.target), folder, params)
 
 
 def client_of(target: str) -> Any:
@@ -144,14 +159,25 @@ def inputs_of(tensors: Mapping[str, np.ndarray]) -> list[Any]:
     return out
 
 
+def died(failure: Any) -> bool:
+    """Whether it says that the model's process is gone."""
+    said = failure.message() or ""
+    return _status(failure) == "INTERNAL" and any(each in said for each in DEAD)
+
+
+def _status(failure: Any) -> str:
+    return (failure.status() or "").removeprefix("StatusCode.")
+
+
 def error_of(failure: Any) -> RejoinderError:
     """One of ours for one of Triton's, whose text may quote a request and goes no further."""
-    status, text = (failure.status() or "").removeprefix("StatusCode."), failure.message() or ""
+    status = _status(failure)
     if status == "DEADLINE_EXCEEDED":
         return DeadlineExceeded("the deadline passed at the model server")
-    if status == "RESOURCE_EXHAUSTED":
+    # RESOURCE_EXHAUSTED is no queue: gRPC says it of a message that is too long, however often it is sent.
+    if status == "UNAVAILABLE" and _FULL in (failure.message() or ""):
         return QueueFull("the model server's queue is full", retry_after_s=_RETRY_S)
     # NOT_FOUND: a version that was there when we began is being loaded anew, or its server is.
-    if status in ("UNAVAILABLE", "NOT_FOUND", "CANCELLED") or (status == "INTERNAL" and DEAD in text):
+    if status in ("UNAVAILABLE", "NOT_FOUND", "CANCELLED") or died(failure):
         return Loading("the model server does not have the model at present", retry_after_s=_RETRY_S)
     return RejoinderError("the model server failed", status=status)

@@ -96,6 +96,9 @@ class Caller:
 
 NOBODY = Caller()
 
+#: Seconds between two looks whether a graph elsewhere is ready.
+_LOOK_S = 0.2
+
 
 @dataclass(frozen=True)
 class _Asked:
@@ -127,7 +130,10 @@ class TextModel:
         self._batcher: Batcher[_Asked, np.ndarray] = Batcher(self._run, batch.limits(), clock, observe, on_given_up)
 
     async def start(self) -> None:
-        """Starts the lanes and computes one short row, so that the first caller pays for nothing."""
+        """Waits for the graph (on the loop: a process that is told to end meanwhile does), starts the lanes and
+        computes one short row, so that the first caller pays for nothing. Raises Loading where it did not come."""
+        while not await asyncio.to_thread(self._graph.ready):
+            await asyncio.sleep(_LOOK_S)
         await self._batcher.start()
         row = TokenRow((self._words.cls, self._words.sep), (0, 1))
         await self._batcher.submit([_Asked(row, self.facts["outputs"][0])], [len(row.ids)])

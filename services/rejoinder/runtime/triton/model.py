@@ -36,6 +36,11 @@ class TritonPythonModel:
         if args["model_instance_kind"] == "GPU":
             providers.insert(0, ("CUDAExecutionProvider", {"device_id": args["model_instance_device_id"]}))
         self._session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=providers)
+        # A runtime that cannot have the GPU takes the CPU, with a line in its log.
+        if len(providers) > 1 and "CUDAExecutionProvider" not in self._session.get_providers():
+            raise pb_utils.TritonModelException(
+                "the runtime has no CUDA here: install onnxruntime-gpu, or place on CPUs"
+            )
         self._inputs = [each["name"] for each in config["input"]]
         self._outputs = [each["name"] for each in config["output"]]
 

@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -58,7 +58,8 @@ def write(source: Path, repository: Path, name: str, placing: Placing) -> str:
     """Adds a model folder's version, whole or not at all; returns its number. May be repeated.
 
     Raises BadFile, DataLoss (the folder is not what its digest says), InvalidArgument for a name that could be no
-    folder's, FailedPrecondition where the name stands for a model with other tensors.
+    folder's, FailedPrecondition where the name stands for a model with other tensors, or takes more rows
+    already: who asks for its versions learnt at the start how many he may send.
     """
     if not _NAME.fullmatch(name):
         raise InvalidArgument("a model is called by up to 128 of A-Z a-z 0-9 . _ -", field="name")
@@ -67,8 +68,12 @@ def write(source: Path, repository: Path, name: str, placing: Placing) -> str:
     inputs, outputs = tensors_of(folder)
     model, config = repository / name, repository / name / CONFIG
     tensors = _tensors("input", inputs) + _tensors("output", outputs)
-    if config.is_file() and tensors != _tensors_in(config.read_text("utf-8")):
-        raise FailedPrecondition("the name stands for a model with other tensors; give another", name=name)
+    if config.is_file():
+        said = config.read_text("utf-8")
+        if tensors != _tensors_in(said):
+            raise FailedPrecondition("the name stands for a model with other tensors; give another", name=name)
+        if placing.rows < (had := _rows_in(said)):
+            raise FailedPrecondition(f"the name takes {had} rows already; give as many or more", name=name, rows=had)
     model.mkdir(parents=True, exist_ok=True)
     _put_config(config, f'name: "{name}"\n{tensors}{_rest(placing)}')
     if not (model / version).is_dir():
@@ -108,6 +113,20 @@ def wanted(repository: Path) -> dict[str, frozenset[str]]:
     return {model.name: frozenset(found) for model in models if (found := versions(model))}
 
 
+def only(repository: Path, name: str, versions: Iterable[str]) -> str:
+    """A model's configuration with no versions but these, as JSON: what Triton takes at a load in place of the file.
+    Versions of it that it has are not loaded anew. Raises BadFile for one that a person has broken."""
+    from google.protobuf import json_format, text_format
+    from tritonclient.grpc.model_config_pb2 import ModelConfig
+
+    try:
+        config = text_format.Parse((repository / name / CONFIG).read_text("utf-8"), ModelConfig())
+    except text_format.ParseError:
+        raise BadFile("the model's configuration is none that Triton knows", name=name) from None
+    config.version_policy.specific.versions.extend(sorted(map(int, versions)))
+    return json_format.MessageToJson(config, preserving_proto_field_name=True, indent=None)
+
+
 def check(folder: Path) -> None:
     """Raises DataLoss where a version is not what its number says."""
     found = fault(folder)
@@ -136,6 +155,11 @@ def _tensors(kind: str, tensors: Sequence[Tensor]) -> str:
 def _tensors_in(config: str) -> str:
     """Those of a configuration that we wrote."""
     return "".join(line for line in config.splitlines(True) if line.startswith(("input ", "output ")))
+
+
+def _rows_in(config: str) -> int:
+    found = re.search(r"^max_batch_size: (\d+)$", config, re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def _fields(tensor: Tensor) -> str:
