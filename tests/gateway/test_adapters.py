@@ -10,6 +10,7 @@ import pytest
 from rejoinder.core.arms import Version
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import NotFound
+from rejoinder.gateway.__main__ import _is_path_of
 from rejoinder.gateway.adapters import KEPT_S, Adapters
 from rejoinder.gateway.arms import Known
 from rejoinder.gateway.openai_server import Card
@@ -195,3 +196,18 @@ async def test_adapters_of_ours_are_known_by_their_place_and_bases_by_theirs() -
     found = await world.adapters.see()
     assert (found.versions, found.bases) == ({"r0"}, {"llama": "/models/llama"})
     assert found.models == {"llama", "r0", "theirs"}
+
+
+@pytest.mark.parametrize(
+    ("template", "path", "is_one"),
+    [
+        ("/registry/artefacts/{trained}/adapter", "/registry/artefacts/abc/adapter", True),
+        ("/registry/artefacts/{trained}/adapter/", "/registry/artefacts/abc/adapter/", True),
+        ("/registry/artefacts/{trained}/adapter", "/registry/artefacts/a/b/adapter", False),
+        ("/registry/artefacts/{trained}/adapter", "/other/abc/adapter", False),
+        ("/a.b/{version}-{digest}", "/a.b/r1-c", True),
+        ("/a.b/{version}-{digest}", "/axb/r1-c", False),
+    ],
+)
+def test_a_place_of_ours_is_one_that_the_setting_can_make(template: str, path: str, is_one: bool) -> None:
+    assert _is_path_of(template, path) is is_one
