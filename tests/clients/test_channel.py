@@ -153,6 +153,58 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
     await channel.close()
 
 
+@pytest.mark.parametrize("rpc", [SCORE, GENERATE])
+async def test_who_is_closed_during_a_call_and_after_it_is_unavailable(serve: object, rpc: Rpc) -> None:
+    """Not gRPC's ValueError of a second try, nor a cancellation of a task that nobody has cancelled."""
+    answers = threading.Event()
+    running = serve(answers, answers)
+    channel, other = Channel(running.connection()), AsyncChannel(running.connection())
+
+    async def asked() -> None:
+        if rpc is SCORE:
+            await other.call(rpc, REQUEST)
+        else:
+            [part async for part in other.stream(rpc, policy_pb2.GenerateRequest())]
+
+    def asked_here() -> None:
+        if rpc is SCORE:
+            channel.call(rpc, REQUEST)
+        else:
+            list(channel.stream(rpc, policy_pb2.GenerateRequest()))
+
+    calls = [asyncio.create_task(asyncio.to_thread(asked_here)), asyncio.create_task(asked())]
+    try:
+        async with asyncio.timeout(60):
+            while len(running.script.metadata) < 2:
+                await asyncio.sleep(0.005)
+        await asyncio.to_thread(channel.close)
+        await other.close()
+        for call in (*calls, asyncio.to_thread(asked_here), asked()):
+            with pytest.raises(errors.Unavailable):
+                await call
+    finally:
+        answers.set()
+    assert len(running.script.metadata) == 2
+
+
+async def test_a_call_whose_task_is_cancelled_is_cancelled(serve: object) -> None:
+    """Also beside a close."""
+    answers = threading.Event()
+    running = serve(answers)
+    channel = AsyncChannel(running.connection())
+    call = asyncio.create_task(channel.call(SCORE, REQUEST))
+    try:
+        async with asyncio.timeout(60):
+            while not running.script.metadata:
+                await asyncio.sleep(0.005)
+        call.cancel()
+        await channel.close()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    finally:
+        answers.set()
+
+
 async def test_token_and_trace_go_with_every_try(serve: object) -> None:
     running = serve(FULL)
     tokens = iter(["old", "new"])

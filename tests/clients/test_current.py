@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from rejoinder.clients.connection import Tls
 from rejoinder.clients.current import CurrentChannel
+from rejoinder.core.errors import Unavailable
 
 
 class Maker:
@@ -77,13 +79,18 @@ def test_a_file_that_cannot_be_read_keeps_the_old_one_and_is_looked_at_again(tmp
     assert [channel.take(), channel.take()] == [1, 2]
 
 
-def test_a_closed_one_makes_no_other(tmp_path: Path) -> None:
-    channel = CurrentChannel(files(tmp_path), Maker())
+def test_a_closed_one_gives_none_and_makes_no_other(tmp_path: Path) -> None:
+    make = Maker()
+    channel = CurrentChannel(files(tmp_path), make)
     assert channel.close() == [1]
     put(tmp_path / "cert", "new")
-    assert channel.take() == 1
+    with pytest.raises(Unavailable):
+        channel.take()
+    assert make.made == 1
 
 
-def test_clear_text_has_one_for_ever() -> None:
+def test_clear_text_has_one_until_its_end() -> None:
     channel = CurrentChannel(None, Maker())
     assert [used(channel), used(channel), channel.close()] == [1, 1, [1]]
+    with pytest.raises(Unavailable):
+        channel.take()

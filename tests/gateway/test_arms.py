@@ -7,7 +7,7 @@ from rejoinder.core.arms import ArmsTable, Lease, Step, Version
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import NotFound
 from rejoinder.core.types import ArmKind, Interaction
-from rejoinder.gateway.arms import Drawing, Known
+from rejoinder.gateway.arms import Drawing, Known, Listed
 from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
 
@@ -59,11 +59,11 @@ class World:
 
 def test_a_canary_waits_for_its_model() -> None:
     world = World(1.0)
-    world.known.listed(["llama", "other"])
+    world.known.listed(Listed(frozenset({"llama", "other"})))
     with pytest.raises(NotFound):
         world.known.load(CANARY)
     assert (world.draw().version, world.draw().forced) == ("base", True)
-    world.known.listed(["llama", "llama-r1"])
+    world.known.listed(Listed(frozenset({"llama", "llama-r1"})))
     world.known.load(CANARY)
     served = world.draw()
     assert (served.version, served.arm, served.digest, served.forced) == ("r1", ArmKind.CANARY, "c", False)
@@ -72,11 +72,19 @@ def test_a_canary_waits_for_its_model() -> None:
     assert world.known.named == {"llama", "llama-r1"}
     world.known.pin([BASE])
     assert [version.version for version in world.known.all] == ["base"]
+    assert world.known.named == {"llama", "llama-r1"}, "the server has it still"
+
+
+def test_names_of_one_base_are_one_model() -> None:
+    known = Known({})
+    known.listed(Listed(frozenset({"a", "b", "c", "r"}), {"a": "/one", "b": "/one", "c": "/two"}))
+    pairs = [("a", "b"), ("b", "a"), ("r", "r"), ("a", "c"), ("a", "r"), ("x", "y")]
+    assert [known.same(*pair) for pair in pairs] == [True, True, True, False, False, False]
 
 
 def test_draws_are_counted_once_a_unit_and_a_full_spool_gets_no_canary() -> None:
     world = World(0.5)
-    world.known.listed(["llama", "llama-r1"])
+    world.known.listed(Listed(frozenset({"llama", "llama-r1"})))
     arms = {world.draw(f"user-{n}").arm for n in range(40) for _ in range(2)}
     assert arms == {ArmKind.STABLE, ArmKind.CANARY}
     assert len(world.meter.arms) == 80
@@ -89,7 +97,7 @@ def test_draws_are_counted_once_a_unit_and_a_full_spool_gets_no_canary() -> None
 
 def test_what_turned_out_not_to_be_there_is_stable_and_says_so() -> None:
     world = World(1.0)
-    world.known.listed(["llama", "llama-r1"])
+    world.known.listed(Listed(frozenset({"llama", "llama-r1"})))
     served = world.drawing.stable_instead(world.draw())
     assert (served.version, served.arm, served.propensity, served.forced) == ("base", ArmKind.STABLE, 1.0, True)
     assert world.meter.instead == 1

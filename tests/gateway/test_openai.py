@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from concurrent.futures import Future
 from pathlib import Path
@@ -15,17 +16,19 @@ from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import Unavailable
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.types import ArmKind, AttemptStatus, Interaction, Served
-from rejoinder.gateway.arms import Drawing, Known
+from rejoinder.gateway.arms import Drawing, Known, Listed
 from rejoinder.gateway.asked import asked_of
 from rejoinder.gateway.errors import ModelNotFound, UpstreamAnswered, UpstreamRefused
 from rejoinder.gateway.guard import Answer, HttpCall, Stream
 from rejoinder.gateway.marks import Marker
 from rejoinder.gateway.meter import Meter
-from rejoinder.gateway.openai import Forward, OpenAiServer
+from rejoinder.gateway.openai import Forward
+from rejoinder.gateway.openai_server import OpenAiServer
 from rejoinder.gateway.settings import OpenAiUpstream
 from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
 from rejoinder.runtime.call import LOCAL, Principal
+from rejoinder.runtime.logging import event_log
 from starlette.datastructures import Headers
 
 APP = Principal("chat", frozenset({"app"}))
@@ -68,11 +71,12 @@ class World:
         self.answers: dict[str, tuple[int, bytes]] = {}
         self.hangs = asyncio.Event()
         wire = httpx.MockTransport(self._answer)
-        meter = Meter(self.metrics, None)  # type: ignore[arg-type]
+        self.lines = io.StringIO()
+        meter = Meter(self.metrics, event_log("gateway", self.lines))
         view = ArmsView(ArmsTable("assist", stable=Version("base", "b"), holdout_share=0), self.clock)
         self.known = Known({})
         self.known.pin([Version("base", "b"), Version("r1", "c")])
-        self.known.listed(["base", "r1", "other"])
+        self.known.listed(Listed(frozenset({"base", "r1", "other"}), {"base": "/models/base"}))
         kind = CanaryDrawing if canary else Drawing
         drawing = kind(view, self.known, AssignmentCounter("e"), self.spool, meter, self.clock)  # type: ignore[arg-type]
         server = OpenAiServer(wire, "http://upstream/v1/", theme.key_file, meter)
@@ -221,7 +225,7 @@ async def test_an_answer_that_nobody_waits_for_any_more_is_an_attempt(
 
 
 async def test_an_answer_without_end_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rejoinder.gateway.openai._MAX_BODY", 1000)
+    monkeypatch.setattr("rejoinder.gateway.passing._MAX_BODY", 1000)
     world = World(tmp_path)
     world.answers["base"] = (200, sse(*[chunk("a")] * 30))
     stream = await world.chat(stream=True)
@@ -327,6 +331,46 @@ async def test_a_stable_that_the_server_lost_is_503_or_recorded_as_what_answered
     served = world.spool.records[0].served
     assert served is not None
     assert (served.policy, served.version) == ("llama", "llama")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_base_of_several_names_answers_by_the_first_and_is_the_version_all_the_same(
+    tmp_path: Path, stream: bool
+) -> None:
+    """`--served-model-name llama base`: every answer says `llama`."""
+    world = World(tmp_path, server="vllm")
+    bases = {"llama": "/models/base", "base": "/models/base", "else": "/models/else"}
+    world.known.listed(Listed(frozenset({*bases, "r1"}), bases))
+    world.answers["base"] = (200, (pieces if stream else whole)("llama"))
+    assert await read(await world.chat(stream=stream)) == "base"
+    world.answers["base"] = (200, (pieces if stream else whole)("else"))
+    for _ in range(2):
+        assert await read(await world.chat(stream=stream)) == "else"
+    labels = [(r.served.policy, r.served.version, r.served.forced) for r in world.spool.records if r.served]
+    assert labels == [("assist", "base", False), ("else", "else", False), ("else", "else", False)]
+    assert world.lines.getvalue().count("event=answered_by_another model=base told=else") == 1
+
+
+async def test_a_canary_that_the_base_answers_by_another_of_its_names_is_stables(tmp_path: Path) -> None:
+    world = World(tmp_path, canary=True, server="vllm")
+    bases = {"llama": "/models/base", "base": "/models/base"}
+    world.known.listed(Listed(frozenset({*bases, "r1"}), bases))
+    world.answers["r1"] = (200, whole("llama"))
+    assert await read(await world.chat()) == "base"
+    assert len(world.requests) == 1, "the words are stable's: they stay"
+
+
+async def test_a_version_that_was_rolled_back_is_nobodys_to_choose_while_the_server_has_it(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.known.pin([Version("base", "b")])
+    with pytest.raises(ModelNotFound):
+        await world.chat("r1")
+    assert world.forward.other_models() == ["other"]
+    # One of an earlier process of ours is known by where it lies.
+    world.known.listed(Listed(frozenset({"base", "r0", "other"}), versions=frozenset({"r0"})))
+    with pytest.raises(ModelNotFound):
+        await world.chat("r0")
+    assert world.forward.other_models() == ["other"]
 
 
 async def test_other_models_pass_through_and_versions_are_nobodys_to_choose(tmp_path: Path) -> None:

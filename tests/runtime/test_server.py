@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from rejoinder.core.clock import SystemClock
+from rejoinder.core.clock import Clock, ManualClock, SystemClock
 from rejoinder.core.errors import BadSettings, LogReplaced, PortBusy
 from rejoinder.core.metrics import Metrics
 from rejoinder.runtime.logging import EventLog, LineFormatter
@@ -58,13 +58,13 @@ class Heads(reward_pb2_grpc.RewardServiceServicer):
         return reward_pb2.ListHeadsResponse(heads=[reward_pb2.Head(name="default")])
 
 
-def server_of(steps: Steps, **settings: object) -> tuple[Server, io.StringIO]:
+def server_of(steps: Steps, clock: Clock | None = None, **settings: object) -> tuple[Server, io.StringIO]:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(LineFormatter("reward"))
     logger = logging.Logger("rejoinder.reward")
     logger.addHandler(handler)
-    chassis = Chassis("reward", SystemClock(), Metrics(), EventLog(logger))
+    chassis = Chassis("reward", clock or SystemClock(), Metrics(), EventLog(logger))
     return Server(ServerSettings(grace_s=1.0, **settings), steps.build, chassis), stream
 
 
@@ -90,6 +90,9 @@ async def test_calls_are_taken_until_their_callers_have_left() -> None:
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
         stub, health = reward_pb2_grpc.RewardServiceStub(channel), health_pb2_grpc.HealthStub(channel)
+        # Who watches is given a second without a call.
+        watch = health.Watch(health_pb2.HealthCheckRequest())
+        await watch.read()
         await stub.ListHeads(reward_pb2.ListHeadsRequest(), timeout=60)
         draining = asyncio.create_task(server.drain())
         answered = 0
@@ -97,7 +100,29 @@ async def test_calls_are_taken_until_their_callers_have_left() -> None:
             await stub.ListHeads(reward_pb2.ListHeadsRequest(), timeout=60)
             told = await health.Check(health_pb2.HealthCheckRequest(), timeout=60)
             answered += told.status == health_pb2.HealthCheckResponse.NOT_SERVING
+        watch.cancel()
         await draining
+
+
+async def test_a_pause_of_the_process_is_no_silence_of_its_callers() -> None:
+    server, _ = server_of(Steps(), leave_s=60.0)
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        stub = reward_pb2_grpc.RewardServiceStub(channel)
+        await stub.ListHeads(reward_pb2.ListHeadsRequest(), timeout=60)
+        draining = asyncio.create_task(server.drain())
+        await asyncio.sleep(0)
+        # As a busy machine does it: nobody here runs, for longer than callers may be silent.
+        time.sleep(0.3)
+        await stub.ListHeads(reward_pb2.ListHeadsRequest(), timeout=60)
+        await draining
+
+
+async def test_a_clock_that_stands_still_does_not_keep_a_server_from_its_end() -> None:
+    server, _ = server_of(Steps(), ManualClock())
+    await server.start()
+    async with asyncio.timeout(20):
+        await server.drain()
 
 
 async def test_a_caller_that_watches_is_given_longer_to_hear() -> None:

@@ -61,7 +61,7 @@ class Channel:
                     return method(request, timeout=left, metadata=self._connection.metadata())
             except grpc.RpcError as failure:
                 error = error_of(failure)
-            pause = retries.pause(error, time.monotonic())
+            pause = None if self._grpc.closed else retries.pause(error, time.monotonic())
             if pause is None:
                 raise error
             time.sleep(pause)
@@ -85,7 +85,7 @@ class Channel:
                     error = error_of(failure)
                 finally:
                     messages.cancel()
-            pause = None if begun else retries.pause(error, time.monotonic())
+            pause = None if begun or self._grpc.closed else retries.pause(error, time.monotonic())
             if pause is None:
                 raise error
             time.sleep(pause)
@@ -95,6 +95,10 @@ class Channel:
         channel = self._grpc.take()
         try:
             yield channel
+        except ValueError:
+            # gRPC's word for a channel that was closed since it was taken.
+            self._grpc.check()
+            raise
         finally:
             for ended in self._grpc.release(channel):
                 ended.close()
@@ -124,7 +128,7 @@ class AsyncChannel:
                     return await method(request, timeout=left, metadata=self._connection.metadata())
             except grpc.RpcError as failure:
                 error = error_of(failure)
-            pause = retries.pause(error, time.monotonic())
+            pause = None if self._grpc.closed else retries.pause(error, time.monotonic())
             if pause is None:
                 raise error
             await asyncio.sleep(pause)
@@ -150,7 +154,7 @@ class AsyncChannel:
                     error = error_of(failure)
                 finally:
                     messages.cancel()
-            pause = None if begun else retries.pause(error, time.monotonic())
+            pause = None if begun or self._grpc.closed else retries.pause(error, time.monotonic())
             if pause is None:
                 raise error
             await asyncio.sleep(pause)
@@ -160,6 +164,15 @@ class AsyncChannel:
         channel = self._grpc.take()
         try:
             yield channel
+        except grpc.aio.UsageError:
+            self._grpc.check()
+            raise
+        except asyncio.CancelledError:
+            # gRPC cancels the calls of a channel that is closed, as if their task had been.
+            task = asyncio.current_task()
+            if task is None or not task.cancelling():
+                self._grpc.check()
+            raise
         finally:
             for ended in self._grpc.release(channel):
                 await ended.close()

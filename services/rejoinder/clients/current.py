@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Generic, TypeVar
 
 from rejoinder.clients.connection import Tls
+from rejoinder.core.errors import Unavailable
 
 C = TypeVar("C")
 
@@ -30,7 +31,8 @@ class CurrentChannel(Generic[C]):
         self._closed = False
 
     def take(self) -> C:
-        """For one try of a call; give it to `release` after."""
+        """For one try of a call; give it to `release` after. Raises Unavailable once it is closed."""
+        self.check()
         if self._tls is None:
             return self._now
         with self._lock:
@@ -46,6 +48,15 @@ class CurrentChannel(Generic[C]):
                     self._now, self._stamp = made, stamp
             self._users[self._now] += 1
             return self._now
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
+
+    def check(self) -> None:
+        """Raises Unavailable once it is closed: what gRPC says to such a call is no error of a call."""
+        if self._closed:
+            raise Unavailable("this client is closed")
 
     def release(self, channel: C) -> list[C]:
         """Those that nobody will use again: the caller closes them."""

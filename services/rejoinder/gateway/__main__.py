@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -25,7 +26,8 @@ from rejoinder.gateway.guard import TRACE, Guard
 from rejoinder.gateway.marks import Marker
 from rejoinder.gateway.meter import Meter
 from rejoinder.gateway.models import Models
-from rejoinder.gateway.openai import Forward, OpenAiServer, watch, wire_of
+from rejoinder.gateway.openai import Forward
+from rejoinder.gateway.openai_server import OpenAiServer, Watch, wire_of
 from rejoinder.gateway.policy import PolicyUpstream
 from rejoinder.gateway.rerank import Rerank
 from rejoinder.gateway.server import HttpServer, bind
@@ -61,6 +63,7 @@ class _Parts:
     upstream: PolicyUpstream | Forward
     add: list[Callable[..., None]] = field(default_factory=list)
     background: list[Callable[[asyncio.Event], Awaitable[None]]] = field(default_factory=list)
+    warm_up: Callable[[], Awaitable[None]] | None = None
     flush: Callable[[], Awaitable[None]] | None = None
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
@@ -93,6 +96,12 @@ def _path_of(template: str, registry: Registry | None, version: Version) -> str:
     return template
 
 
+def _is_path_of(template: str, path: str) -> bool:
+    """Whether some version's adapter would lie there."""
+    fixed = re.split(r"\{(?:trained|digest|version)\}", template.rstrip("/"))
+    return re.fullmatch("[^/]+".join(map(re.escape, fixed)), path.rstrip("/")) is not None
+
+
 async def _before_openai(settings: GatewaySettings, chassis: Chassis, marker: Marker) -> _Parts:
     theme, arms, record = settings.upstream.openai, settings.arms, settings.record
     clock, meter = chassis.clock, Meter(chassis.metrics, chassis.log)
@@ -121,11 +130,15 @@ async def _before_openai(settings: GatewaySettings, chassis: Chassis, marker: Ma
     names = frozenset(_names(settings))
     upstream = Forward(server, drawing, known, spool, marker, meter, clock, names, theme)
     parts = _Parts(upstream)
-    models = server.models
+    look = server.listed
     if theme.server == "vllm":
         path_of = partial(_path_of, theme.lora_path, registry)
-        models = Adapters(server, known, theme.base or stable.version, path_of, clock, chassis.log).see
-    parts.background.append(partial(watch, models, known, theme.poll_s, chassis.log))
+        ours = partial(_is_path_of, theme.lora_path)
+        look = Adapters(server, known, theme.base or stable.version, path_of, ours, clock, chassis.log).see
+    watch = Watch(look, known, theme.poll_s, chassis.log)
+    # Before the first call: nobody knows until then by which names the server answers.
+    parts.warm_up = watch.once
+    parts.background.append(watch.run)
     if registry is not None:
         log = await asyncio.to_thread(open_log, arms, "rejoinder-gateway")
         follower = ArmsFollower(view, known, registry, pointer, log, chassis.log, arms.poll_s, arms.registry_poll_s)
@@ -205,7 +218,8 @@ async def build(settings: GatewaySettings, chassis: Chassis) -> Room:
         for end in (feedback.close, *([] if ranker is None else [ranker.close]), *parts.closing):
             await end()
 
-    return Room(add=parts.add, background=(web.run, follow_ups.run, *parts.background), flush=flush, close=close)
+    background = (web.run, follow_ups.run, *parts.background)
+    return Room(add=parts.add, warm_up=parts.warm_up, background=background, flush=flush, close=close)
 
 
 if __name__ == "__main__":

@@ -163,7 +163,8 @@ class _Connection(asyncio.Protocol):
 
     def over(self) -> None:
         """The answer's reader is done with it."""
-        if self._whole and not self._lost:
+        # Bytes behind its end would be read as the next request's answer.
+        if self._whole and not self._lost and not self._http.trailing_data[0]:
             try:
                 self._http.start_next_cycle()
             except h11.LocalProtocolError:
@@ -205,8 +206,8 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        if self._http.our_state is h11.IDLE:
-            # Nobody asked.
+        if self._http.our_state is h11.IDLE or self._whole:
+            # Nobody asked for it; what came before is its reader's all the same.
             self.abort()
             return
         self._take(data)

@@ -26,11 +26,13 @@ class Server:
         self.connections = 0
         self.left = asyncio.Event()
         self.ends: list[asyncio.Task[None] | None] = []
+        self.last: asyncio.StreamWriter | None = None
         self.url = ""
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.ends.append(asyncio.current_task())
+        self.last = writer
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
@@ -83,6 +85,37 @@ async def test_a_connection_that_the_server_ends_is_replaced() -> None:
     async with serving(closes, until_end, SAYS_YES) as (server, wire):
         assert [await read(wire, asks(server)) for _ in range(3)] == [b"no", b"to the end", b"yes"]
         assert server.connections == 3
+
+
+@pytest.mark.parametrize("excess", [b"!", b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil"])
+async def test_bytes_behind_an_answer_are_nobodys_answer(excess: bytes) -> None:
+    async with serving(SAYS_YES + excess, SAYS_YES) as (server, wire):
+        assert await read(wire, asks(server)) == b"yes"
+        assert not wire._open, "what is left in a connection is no state to ask in"
+        assert await read(wire, asks(server)) == b"yes"
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("far", ["unread", "read", "idle"])
+async def test_bytes_that_come_later_end_the_connection(far: str) -> None:
+    async with serving(SAYS_YES, SAYS_YES) as (server, wire):
+        response = await wire.handle_async_request(asks(server))
+        (connection,) = wire._open
+        async with asyncio.timeout(60):
+            while not connection._whole:
+                await asyncio.sleep(0)
+            if far != "unread":
+                assert await response.aread() == b"yes"
+            if far == "idle":
+                await response.aclose()
+            assert server.last is not None
+            server.last.write(b"!")
+            await server.left.wait()
+        assert await response.aread() == b"yes", "the answer itself was whole"
+        await response.aclose()
+        assert not wire._open
+        assert await read(wire, asks(server)) == b"yes"
+        assert server.connections == 2
 
 
 async def test_an_idle_connection_that_is_old_is_used_no_more() -> None:

@@ -4,6 +4,7 @@ time (`--enable-lora`, VLLM_ALLOW_RUNTIME_LORA_UPDATING=True).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -15,13 +16,13 @@ from tests.system.gateway.upstream import Upstream
 
 
 class Vllm(Upstream):
-    """owns: its adapters by name. paths: folders that it can read. looks: False answers any name from the base, as
+    """owns: its adapters by name. names: its base's, the first of which it says in every answer of the base
+    (`--served-model-name`). paths: folders that it can read. looks: False answers any name from the base, as
     VLLM_SKIP_MODEL_NAME_VALIDATION has it. lists: what its list says instead, as one read before would."""
 
-    def __init__(self, base: str, paths: set[str]) -> None:
+    def __init__(self, names: Sequence[str], paths: set[str]) -> None:
         super().__init__()
-        self.base = base
-        self.models = [base]
+        self.names = names
         self.adapters: dict[str, str] = {}
         self.paths = paths
         self.looks = True
@@ -40,21 +41,22 @@ class Vllm(Upstream):
         self.adapters.clear()
 
     async def _models(self, request: Request) -> Response:
-        base = {"id": self.base, "object": "model", "owned_by": "vllm", "root": "/models/base", "parent": None}
+        card = {"object": "model", "owned_by": "vllm", "root": "/models/base", "parent": None}
+        bases = [{**card, "id": name} for name in self.names]
         loras = [
-            {**base, "id": name, "root": path, "parent": self.base}
+            {**card, "id": name, "root": path, "parent": self.names[0]}
             for name, path in (self.lists or self.adapters).items()
         ]
-        return JSONResponse({"object": "list", "data": [base, *loras]})
+        return JSONResponse({"object": "list", "data": [*bases, *loras]})
 
     async def _chat(self, request: Request) -> Response:
         asked = await request.json()
         name = asked["model"]
-        if name != self.base and name not in self.adapters:
-            if self.looks:
+        if name not in self.adapters:
+            if name not in self.names and self.looks:
                 return _refused(404, "NotFoundError", f"The model `{name}` does not exist.", "model")
             # The base answers, and says its own name; the request keeps the body that it was read into.
-            asked["model"] = self.base
+            asked["model"] = self.names[0]
         self.models = [asked["model"]]
         return await super()._chat(request)
 
