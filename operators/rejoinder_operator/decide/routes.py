@@ -38,13 +38,11 @@ def means_route(before: Status | None, after: Status, failed: bool) -> bool:
 
 
 def followed(before: Status | None, after: Status, peers: Iterable[Peer]) -> bool:
-    """Whether a rollout that began later has the route by now. A phase that ends or begins in this look is newer."""
+    """Whether a rollout that began later has the route by now. A phase that begins or ends in this look is newer."""
     if before is not None and before.phase != after.phase:
         return False
     return any(
-        peer.engine.began_at > after.began_at
-        and peer.engine.phase != SUPERSEDED
-        and (peer.engine.phase in _EXPOSED or peer.routed is not None)
+        peer.routed is not None and peer.engine.began_at > after.began_at and peer.engine.phase != SUPERSEDED
         for peer in peers
     )
 
@@ -53,9 +51,9 @@ def not_swapped(traffic: Traffic, after: Status, peers: Iterable[Peer]) -> bool:
     """Whether the rollout before this one left everybody on the backend that this one means for its canary."""
     earlier = [peer for peer in peers if peer.routed is not None and peer.engine.began_at < after.began_at]
     last = max(earlier, key=lambda peer: peer.engine.began_at, default=None)
-    if last is None or last.routed is None:
+    if last is None:
         return False
-    return (last.traffic.canary if last.routed["canary"] == 100 else last.traffic.stable) == traffic.canary
+    return (last.traffic.canary if last.engine.phase == PROMOTED else last.traffic.stable) == traffic.canary
 
 
 def weights_of(shown: Mapping[str, Any], phase: str) -> dict[str, int]:

@@ -148,8 +148,8 @@ class Runner:
         seen = set()
         for item in listed.items:
             seen.add(_key(item))
-            # A resync looks at parents of their own; a child's counts where a watch has missed it. At once: a later page
-            # may not come, and what the cache has is no news to the next list.
+            # A resync looks at parents of their own; a child's counts where a watch has missed it. At once: where a
+            # later page does not come, what the cache has by then is no news to the next list.
             if self._cache.put(kind, {**item, "kind": kind}):
                 self._add(kind, _key(item), _owners(item))
         gone = self._cache.keep(kind, seen, namespace)
