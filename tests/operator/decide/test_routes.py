@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from rejoinder.rollout.state import ABORTED, CANARY, IDLE, PROMOTED, SHADOW, SUPERSEDED
+from rejoinder.rollout.state import ABORTED, CANARY, IDLE, PROMOTED, SHADOW, SUPERSEDED, Status
 from rejoinder_operator.api.rollouts import Traffic
 from rejoinder_operator.decide.routes import Peer, followed, means_route, not_swapped
 
@@ -18,7 +18,7 @@ LATER = replace(BEGUN, began_at=NOW + 1)
 SPLIT = {"stable": 50, "canary": 50}
 
 
-def phase(name: str, closed: bool = False) -> object:
+def phase(name: str, closed: bool = False) -> Status:
     return replace(BEGUN, phase=name, closed=closed)
 
 
@@ -41,7 +41,7 @@ def phase(name: str, closed: bool = False) -> object:
     ],
 )
 def test_who_exposes_somebody_has_a_say_and_who_ended_it_until_it_is_written(
-    before: object, after: object, failed: bool, means: bool
+    before: Status | None, after: Status, failed: bool, means: bool
 ) -> None:
     assert means_route(before, after, failed) == means
 
