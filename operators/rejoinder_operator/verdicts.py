@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -33,52 +34,92 @@ ARGO = {
 }
 
 
+@dataclass
+class Told:
+    """Whose figures a policy's series are. began_at: of that rollout. live: somebody meets its version."""
+
+    key: tuple[str, str]
+    began_at: float
+    live: bool
+
+
 class Board:
-    """owns: the last verdict of each rollout that this process has looked at. May be used from any thread."""
+    """owns: the last verdict of each rollout that this process has looked at, and the policies' series. May be used
+    from any thread.
+
+    A policy's series are those of the rollout that exposed somebody last. One that harm ended stays worse there until
+    it goes or the next one begins: it closes in the very look that finds the harm, and a scrape must see it.
+    """
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
         self._lock = threading.Lock()
         self._answers: dict[tuple[str, str], dict[str, Any]] = {}
-        self._policies: dict[tuple[str, str], str] = {}
+        self._told: dict[str, Told] = {}
+
+    def begin(self, policy: str) -> None:
+        """A rollout's first look: the end of the one before is over, a live one's figures stay."""
+        with self._lock:
+            told = self._told.get(policy)
+            if told is None or not told.live:
+                self._outcome(policy, None)
 
     def put(self, namespace: str, name: str, policy: str, verdict: Verdict, status: Status) -> None:
         """A live verdict."""
         figures = verdict_status(verdict, 0.0)
         del figures["at"]
         phase = "Successful" if verdict.promotable or status.phase == PROMOTED else ARGO[verdict.outcome]
-        self._set(namespace, name, policy, {"phase": phase, **figures})
-        for outcome in Outcome:
-            self._metrics["rollout_verdict"].labels(policy, outcome.value).set(outcome is verdict.outcome)
-        for arm in ("stable", "canary"):
-            self._metrics["rollout_satisfaction"].labels(policy, arm).set(float(figures[arm]["value"]))
-            self._metrics["rollout_judged"].labels(policy, arm).set(figures[arm]["n"])
         weight = status.steps[-1].weight if status.steps and status.phase != PROMOTED else 0.0
-        self._metrics["rollout_weight"].labels(policy).set(weight)
+        with self._lock:
+            self._answers[namespace, name] = {"phase": phase, **figures}
+            if not self._tells((namespace, name), policy, status):
+                return
+            self._outcome(policy, verdict.outcome)
+            for arm in ("stable", "canary"):
+                self._metrics["rollout_satisfaction"].labels(policy, arm).set(float(figures[arm]["value"]))
+                self._metrics["rollout_judged"].labels(policy, arm).set(figures[arm]["n"])
+            self._metrics["rollout_weight"].labels(policy).set(weight)
 
     def end(self, namespace: str, name: str, policy: str, status: Status) -> None:
         """A rollout that is over: its end is its answer."""
         phase = {ABORTED: "Failed", PROMOTED: "Successful"}.get(status.phase, "Inconclusive")
-        known = self.answer(namespace, name) or {"outcome": "unmeasured", "promotable": False}
+        harmed = status.phase == ABORTED and status.reason.startswith("worse")
         ended = {"phase": phase, "ended": status.phase, "promotable": status.phase == PROMOTED}
-        self._set(namespace, name, policy, {**known, **ended})
-        self._metrics["rollout_weight"].labels(policy).set(0.0)
+        ended |= {"outcome": Outcome.WORSE.value} if harmed else {}
+        with self._lock:
+            known = self._answers.get((namespace, name)) or {"outcome": "unmeasured", "promotable": False}
+            self._answers[namespace, name] = {**known, **ended}
+            # Looked at again and again for as long as it stands: told once, and only where somebody met its version.
+            exposed = bool(status.steps) or status.promoted_at is not None
+            if "ended" not in known and exposed and self._tells((namespace, name), policy, status):
+                self._outcome(policy, Outcome.WORSE if harmed else None)
+                self._metrics["rollout_weight"].labels(policy).set(0.0)
 
     def drop(self, namespace: str, name: str) -> None:
         """A rollout that is gone: nobody is asked to meet its version any more."""
         with self._lock:
             self._answers.pop((namespace, name), None)
-            policy = self._policies.pop((namespace, name), None)
-        if policy is not None:
-            self._metrics["rollout_weight"].labels(policy).set(0.0)
+            for policy, told in self._told.items():
+                if told.key == (namespace, name):
+                    told.live = False
+                    self._outcome(policy, None)
+                    self._metrics["rollout_weight"].labels(policy).set(0.0)
 
     def answer(self, namespace: str, name: str) -> Mapping[str, Any] | None:
         with self._lock:
             return self._answers.get((namespace, name))
 
-    def _set(self, namespace: str, name: str, policy: str, answer: dict[str, Any]) -> None:
-        with self._lock:
-            self._answers[namespace, name], self._policies[namespace, name] = answer, policy
+    def _tells(self, key: tuple[str, str], policy: str, status: Status) -> bool:
+        """Whether the series are this rollout's: none that began later has had them."""
+        told = self._told.get(policy)
+        if told is not None and told.key != key and told.began_at > status.began_at:
+            return False
+        self._told[policy] = Told(key, status.began_at, not status.closed)
+        return True
+
+    def _outcome(self, policy: str, found: Outcome | None) -> None:
+        for outcome in Outcome:
+            self._metrics["rollout_verdict"].labels(policy, outcome.value).set(outcome is found)
 
 
 class VerdictServer:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from rejoinder.core.arms import Step
 from rejoinder.core.metrics import Metrics
-from rejoinder.rollout.state import ABORTED, CANARY, PROMOTED, SUPERSEDED
+from rejoinder.rollout.state import ABORTED, CANARY, PROMOTED, SUPERSEDED, Status
 from rejoinder.rollout.verdict import Outcome, Verdict
 from rejoinder_operator.verdicts import Board, VerdictServer
 
@@ -106,3 +106,52 @@ def test_one_outcome_at_a_time_is_a_one() -> None:
     values = {each: metrics.value("rollout_verdict", policy="assist", outcome=each.value) for each in Outcome}
     assert [each for each, value in values.items() if value] == [Outcome.WORSE]
     assert metrics.value("rollout_weight", policy="assist") == 0.2
+
+
+def outcomes(metrics: Metrics) -> list[str]:
+    values = {each.value: metrics.value("rollout_verdict", policy="assist", outcome=each.value) for each in Outcome}
+    return [each for each, value in values.items() if value]
+
+
+HARMED = replace(LIVE, phase=ABORTED, reason="worse:satisfaction", closed=True)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (HARMED, ["worse"]),
+        (replace(HARMED, reason="abort"), []),
+        (replace(HARMED, reason="deadline:inconclusive"), []),
+        (replace(HARMED, reason="tried:worse:satisfaction"), []),
+        (replace(HARMED, phase=PROMOTED, reason="promoted"), []),
+        (replace(HARMED, phase=SUPERSEDED, reason="superseded"), []),
+        (replace(HARMED, steps=()), []),
+    ],
+)
+def test_an_end_is_worse_where_harm_ended_what_somebody_had_met(status: Status, told: list[str]) -> None:
+    metrics = Metrics()
+    Board(metrics).end("team", "r", "assist", status)
+    assert outcomes(metrics) == told
+
+
+def test_an_end_stays_until_the_next_begins_and_is_not_told_at_each_resync() -> None:
+    metrics = Metrics()
+    board = Board(metrics)
+    board.end("team", "r", "assist", HARMED)
+    board.end("team", "r", "assist", HARMED)
+    assert outcomes(metrics) == ["worse"]
+    board.begin("assist")
+    board.end("team", "r", "assist", HARMED)
+    assert outcomes(metrics) == []
+
+
+def test_one_that_only_waits_and_an_old_one_leave_a_live_ones_figures() -> None:
+    metrics = Metrics()
+    board = Board(metrics)
+    board.put("team", "live", "assist", Verdict(Outcome.INCONCLUSIVE), LIVE)
+    board.begin("assist")
+    board.end("team", "old", "assist", replace(HARMED, began_at=LIVE.began_at - 100))
+    board.drop("team", "old")
+    assert outcomes(metrics) == ["inconclusive"]
+    assert metrics.value("rollout_weight", policy="assist") == 0.2
+    assert board.answer("team", "live")["phase"] == "Inconclusive"

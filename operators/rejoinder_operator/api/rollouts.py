@@ -132,7 +132,8 @@ class Traffic(Part):
     backends: Literal["Service", "InferencePool"] = "Service"
     """What stable and canary are."""
     stable: RouteBackend
-    """Serves the stable version."""
+    """Serves the stable version; after a promotion what was the canary's backend, so the next rollout names them
+    swapped."""
     canary: RouteBackend
     """Serves the canary, and after a promotion everybody."""
 

@@ -20,10 +20,10 @@ from rejoinder.rollout.state import ABORTED, CANARY, PROMOTED, CreateServed, Loa
 from rejoinder.rollouts.acts import Acts
 from rejoinder.rollouts.judging import check_kept
 
-from rejoinder_operator.api.rollouts import RolloutSpec
+from rejoinder_operator.api.rollouts import RolloutSpec, Traffic
 from rejoinder_operator.conditions import Say
 from rejoinder_operator.decide.rollout import Moved, RolloutWorld, changed, decide_rollout, plan_of, verdict_status
-from rejoinder_operator.decide.routes import route_of, weights_of
+from rejoinder_operator.decide.routes import Peer, followed, means_route, not_swapped, route_of, weights_of
 from rejoinder_operator.ports.cache import Cache
 from rejoinder_operator.ports.cluster import Object
 from rejoinder_operator.ports.evidence import Evidences
@@ -31,6 +31,9 @@ from rejoinder_operator.ports.registry import Registry
 from rejoinder_operator.ports.writes import Writes
 from rejoinder_operator.reconcile.statuses import Statuses, unreadable
 from rejoinder_operator.verdicts import Board
+
+#: Seconds until a route that could not be written is tried again.
+_ROUTE_S = 5.0
 
 
 class Rollouts:
@@ -99,9 +102,9 @@ class Rollouts:
         if moved.decisive and engine is not None:
             self._evidences.keep(policy, engine.salt, now)
         self._act(policy, moved, engine, now)
-        self._write(seen, moved, world, now)
-        self._show(seen, policy, engine, moved, world)
-        return moved.again_s
+        written = self._write(seen, spec, engine, moved, world, now)
+        self._show(seen, policy, moved, world)
+        return moved.again_s if written else min(_ROUTE_S, moved.again_s or _ROUTE_S)
 
     def _world(self, spec: RolloutSpec, plan: RolloutPlan, engine: Status | None, now: float) -> RolloutWorld:
         policy = spec.target.policy
@@ -139,8 +142,11 @@ class Rollouts:
         if before is not None and after is not None and after.phase == ABORTED and after.steps and not before.closed:
             self._writes.rolled_back(policy, after, now)
 
-    def _write(self, seen: Object, moved: Moved, world: RolloutWorld, now: float) -> None:
-        before, said = seen.get("status", {}), moved.said
+    def _write(
+        self, seen: Object, spec: RolloutSpec, engine: Status | None, moved: Moved, world: RolloutWorld, now: float
+    ) -> bool:
+        """The route and the status. False where the route must be tried again."""
+        before, said, written = seen.get("status", {}), moved.said, True
         fields: dict[str, Any] = dict(moved.shown)
         if moved.engine is not None and changed(before.get("engine"), moved.engine):
             fields |= {"engine": moved.engine.as_dict(), "row": moved.row}
@@ -148,36 +154,59 @@ class Rollouts:
                 fields["verdict"] = verdict_status(world.verdict, now)
         else:
             said = tuple(_settled(say, before) for say in said)
-        if moved.engine is not None:
-            routed, about = self._routed(seen, moved, moved.engine)
+        if spec.traffic is not None and moved.engine is not None and "weights" in moved.shown:
+            routed, about, written = self._routed(seen, spec.traffic, engine, moved.engine, moved.shown)
             fields, said = fields | routed, (*said, *about)
         # The table in force after our own write, which is what a person's command must name.
         if world.served is not None:
-            arms = self._acts(RolloutSpec.model_validate(seen["spec"]).target.policy).topic.read()
+            arms = self._acts(spec.target.policy).topic.read()
             if arms is not None:
                 fields |= {"generation": arms.generation, "term": arms.term}
         self._statuses.write(seen, fields, said)
+        return written
 
-    def _routed(self, seen: Object, moved: Moved, engine: Status) -> tuple[dict[str, Any], tuple[Say, ...]]:
-        """The weights to a route, where one is asked for and has others. That it could not be written holds up nothing:
-        the arms table is the truth."""
-        traffic = RolloutSpec.model_validate(seen["spec"]).traffic
-        if traffic is None or "weights" not in moved.shown:
-            return {}, ()
-        weights = weights_of(moved.shown, engine.phase)
-        if seen.get("status", {}).get("routed") == weights:
-            return {}, ()
+    def _routed(
+        self, seen: Object, traffic: Traffic, before: Status | None, after: Status, shown: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], tuple[Say, ...], bool]:
+        """The weights to the route, where it has others and is this rollout's to write. That it could not be written
+        holds up nothing: the arms table is the truth. Last: False where it must be tried again."""
+        status = seen.get("status", {})
+        weights = weights_of(shown, after.phase)
+        failed = any(each["type"] == "Routed" and each["status"] == "False" for each in status.get("conditions", ()))
+        if status.get("routed") == weights or not means_route(before, after, failed):
+            return {}, (), True
+        peers = self._peers(seen, traffic)
+        if followed(before, after, peers):
+            return {}, (), True
+        if not_swapped(traffic, after, peers):
+            message = f"everybody is on {traffic.canary.name} since the rollout before: swap stable and canary"
+            return {}, (Say("Routed", False, "BackendsNotSwapped", message),), True
         try:
             self._writes.route(route_of(traffic, seen["metadata"], weights))
         except Fenced:
             raise
         except RejoinderError as error:
             word = "".join(part.title() for part in error.reason.split("_"))
-            return {}, (Say("Routed", False, word, f"{traffic.kind} {traffic.route} has other weights"),)
-        return {"routed": weights}, (Say("Routed", True, "WeightsWritten"),)
+            return {}, (Say("Routed", False, word, f"{traffic.kind} {traffic.route} has other weights"),), False
+        return {"routed": weights}, (Say("Routed", True, "WeightsWritten"),), True
 
-    def _show(self, seen: Object, policy: str, before: Status | None, moved: Moved, world: RolloutWorld) -> None:
+    def _peers(self, seen: Object, traffic: Traffic) -> list[Peer]:
+        """The other rollouts that have begun and name this route. Asked for only where it is to be written."""
+        found = []
+        for item in self._cache.list("PolicyRollout", seen["metadata"]["namespace"]):
+            status, theirs = item.get("status", {}), item["spec"].get("traffic")
+            if item["metadata"]["name"] == seen["metadata"]["name"] or not theirs or not status.get("engine"):
+                continue
+            with suppress(ValidationError):
+                named = Traffic.model_validate(theirs)
+                if (named.kind, named.route) == (traffic.kind, traffic.route):
+                    found.append(Peer(Status.from_dict(status["engine"]), named, status.get("routed")))
+        return found
+
+    def _show(self, seen: Object, policy: str, moved: Moved, world: RolloutWorld) -> None:
         meta, after = seen["metadata"], moved.engine
+        if moved.row == "begin":
+            self._board.begin(policy)
         if after is not None:
             self._salts[meta["namespace"], meta["name"]] = (policy, after.salt)
         if after is not None and after.phase in (CANARY, PROMOTED) and world.verdict is not None:

@@ -27,6 +27,8 @@ OURS = "app.kubernetes.io/managed-by=rejoinder-operator"
 WATCHED: Mapping[str, str] = {"PreferenceLoop": "", "PolicyRound": "", "PolicyRollout": "", "Job": OURS}
 #: The kind whose looks renew leases, and has workers of its own; and what stands for all others.
 _RENEWING, _OTHERS = "PolicyRollout", ""
+#: The kind whose looks make what backends run.
+_ROUND = "PolicyRound"
 #: Seconds that a worker waits for a key before it looks whether it is to end.
 _WAIT_S = 0.5
 
@@ -80,19 +82,21 @@ class Runner:
         return frozenset(self._watched) - frozenset(WATCHED)
 
     def run(self, stop: threading.Event) -> None:
-        """Until told to stop. Raises Fenced when leadership was lost: the process must begin anew."""
+        """Until told to stop. Raises Fenced when leadership was lost, Unavailable where nobody says which backends are
+        served: the process must begin anew."""
         while not stop.is_set() and not self._election.try_once(self._writes):
             stop.wait(self._rules.retry_s)
         if stop.is_set():
             self._election.release(self._writes)
             return
-        self._watched |= {kind: OURS for kind in self._rules.backends if self._reads.serves(kind)}
-        self._metrics["operator_leads"].set(1)
-        self._log.info("leadership_taken", kinds=sorted(self._watched))
-        threads = self._threads()
-        for thread in threads:
-            thread.start()
+        threads: list[threading.Thread] = []
         try:
+            self._watched |= {kind: OURS for kind in self._rules.backends if self._reads.serves(kind)}
+            self._metrics["operator_leads"].set(1)
+            self._log.info("leadership_taken", kinds=sorted(self._watched))
+            threads = self._threads()
+            for thread in threads:
+                thread.start()
             self._lead(stop)
         finally:
             self._ending.set()
@@ -141,15 +145,19 @@ class Runner:
     def _list_and_watch(self, kind: str, namespace: str) -> None:
         selector = self._watched[kind]
         listed = self._reads.list(kind, namespace, selector)
-        seen = {}
+        seen = set()
         for item in listed.items:
-            # A resync looks at parents of their own; a child's counts where a watch has missed it.
-            news = self._cache.put(kind, {**item, "kind": kind})
-            seen[_key(item)] = _owners(item) if news else ()
-        gone = self._cache.keep(kind, seen.keys(), namespace)
+            seen.add(_key(item))
+            # A resync looks at parents of their own; a child's counts where a watch has missed it. At once: where a
+            # later page does not come, what the cache has by then is no news to the next list.
+            if self._cache.put(kind, {**item, "kind": kind}):
+                self._add(kind, _key(item), _owners(item))
+        gone = self._cache.keep(kind, seen, namespace)
         self._synced(kind, namespace)
-        for key, whose in (*seen.items(), *((_key(item), _owners(item)) for item in gone)):
-            self._add(kind, key, whose)
+        for key in seen:
+            self._add(kind, key, ())
+        for item in gone:
+            self._add(kind, _key(item), _owners(item))
         version, until = listed.version, time.monotonic() + self._rules.resync_s
         while not self._ending.is_set() and (left := until - time.monotonic()) > 0:
             for what, found in self._reads.watch(kind, namespace, version, selector, left):
@@ -162,15 +170,20 @@ class Runner:
                     return
 
     def _synced(self, kind: str, where: str) -> None:
-        """A kind was listed. With the last of them the work on what they hold begins."""
+        """A kind was listed. With the last of those that a look needs, looks at what is held of its kind begin."""
         with self._listing:
-            fresh = (kind, where) not in self._listed
+            before = {each for each in self._reconcilers if self._ready(each, where)}
             self._listed.add((kind, where))
-            ready = fresh and all((each, where) in self._listed for each in self._watched)
-        if ready:
-            for each in self._watched:
-                for key in self._cache.keys(each, where):
-                    self._add(each, key, ())
+            fresh = [each for each in self._reconcilers if self._ready(each, where) and each not in before]
+        for each in fresh:
+            for key in self._cache.keys(each, where):
+                self._add(each, key, ())
+
+    def _ready(self, kind: str, where: str) -> bool:
+        """Whether every kind that a look at this one needs was listed. Backends are rounds' alone: one that cannot be
+        listed must not let a canary lapse."""
+        needed = self._watched if kind == _ROUND else WATCHED
+        return all((each, where) in self._listed for each in needed)
 
     def _take_up(self, kind: str, what: str, found: Object) -> None:
         meta = found["metadata"]
@@ -185,11 +198,12 @@ class Runner:
         loop would think that it has none."""
         namespace, name = key
         where = namespace if self._rules.namespaces else ""
-        with self._listing:
-            if any((each, where) not in self._listed for each in self._watched):
-                return
         for of, called in ((kind, name), *whose):
-            if of in self._reconcilers:
+            if of not in self._reconcilers:
+                continue
+            with self._listing:
+                ready = self._ready(of, where)
+            if ready:
                 self._lane(of).add((of, namespace, called))
 
     def _lane(self, kind: str) -> WorkQueue[Key]:

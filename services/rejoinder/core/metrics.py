@@ -116,7 +116,12 @@ METRICS = (
     Metric("operator_queue", "gauge", "Objects that wait to be looked at, now or later."),
     Metric("operator_leads", "gauge", "1 while this process leads, else 0."),
     Metric("operator_writes_total", "counter", "External writes that were answered, by what they are.", ("write",)),
-    Metric("rollout_verdict", "gauge", "1 for the outcome that a policy's live rollout has.", ("policy", "outcome")),
+    Metric(
+        "rollout_verdict",
+        "gauge",
+        "1 for the outcome of a policy's live rollout; one that harm ended stays worse until the next begins.",
+        ("policy", "outcome"),
+    ),
     Metric("rollout_satisfaction", "gauge", "Mean satisfaction of a live rollout's judged units.", ("policy", "arm")),
     Metric("rollout_judged", "gauge", "Judged units of a live rollout.", ("policy", "arm")),
     Metric("rollout_weight", "gauge", "The canary's share of users outside the holdout.", ("policy",)),

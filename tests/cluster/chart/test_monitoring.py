@@ -114,6 +114,31 @@ def test_each_alert_fires_when_it_should_and_not_before(rules: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("series", "value"), [({"worse": 0}, 0), ({"worse": 1}, 1), ({"better": 1}, 0), ({}, 0)], ids=str
+)
+def test_flagger_is_told_one_for_worse_and_zero_where_nothing_is_known(
+    tmp_path: Path, series: dict[str, int], value: int
+) -> None:
+    """It counts a query without a sample as a failed check."""
+    (template,) = of_kind(rendered("gpu"), "MetricTemplate")
+    query = template["spec"]["query"].replace("{{ variables.policy }}", "assist")
+    given = [
+        {"series": f'rejoinder_rollout_verdict{{policy="assist",outcome="{outcome}"}}', "values": f"{one}x5"}
+        for outcome, one in {**series, "unmeasured": 0}.items()
+    ]
+    samples = [{"labels": "{}", "value": value}]
+    case = {
+        "interval": "1m",
+        "input_series": given if series else [],
+        "promql_expr_test": [{"expr": query, "eval_time": "3m", "exp_samples": samples}],
+    }
+    file = tmp_path / "query.yaml"
+    file.write_text(yaml.safe_dump({"tests": [case]}))
+    done = subprocess.run([program("promtool"), "test", "rules", file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_each_alert_has_its_case_and_its_paragraph() -> None:
     alerts = [where for where, _ in expressions() if ":" not in where]
     tests = yaml.safe_load((HERE / "rules_test.yaml").read_text())["tests"]

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -35,36 +36,41 @@ def test_an_upgrade_under_load_loses_no_call_and_hardly_an_attempt(node: Node) -
         beside.make_secrets(node, namespace)
         pods = {"pods": {"preStopSeconds": 8, "minReadySeconds": 30}}
         values = merged(beside.values(), {**pods, **{name: {"replicas": 2} for name in PORTS}})
-        install(node, namespace, "rejoinder", values)
-        # Names are the cluster's own, asked of its own server, as every application there does.
-        targets = {
-            name: f"dns://{NODE_IP}:53/rejoinder-{name}-headless.{namespace}.svc.cluster.local:{port}"
-            for name, port in PORTS.items()
-        }
-        calling = subprocess.Popen(
-            node.command(
-                sys.executable,
-                "-m",
-                "tests.cluster.callers",
-                json.dumps({**targets, "token": beside.tokens["internal"]}),
-            ),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, "GRPC_DNS_RESOLVER": "ares"},
-            preexec_fn=ending.with_us,
-        )
-        assert calling.stdout is not None
-        assert calling.stdout.readline() == "calling\n"
-        before = uids(node, namespace)
-        changed = {name: {"settings": {"server": {"grace_s": 15}}} for name in PORTS}
-        upgrade(node, namespace, "rejoinder", merged(values, changed))
-        after = uids(node, namespace)
-        told, _ = calling.communicate()
-        found = json.loads(told)
-        print(found)
-        helm(node, namespace, "uninstall", "rejoinder", "--wait")
+        with ExitStack() as stack:
+            stack.callback(helm, node, namespace, "uninstall", "rejoinder", "--wait", "--ignore-not-found")
+            install(node, namespace, "rejoinder", values)
+            # Names are the cluster's own, asked of its own server, as every application there does.
+            targets = {
+                name: f"dns://{NODE_IP}:53/rejoinder-{name}-headless.{namespace}.svc.cluster.local:{port}"
+                for name, port in PORTS.items()
+            }
+            calling = stack.enter_context(
+                subprocess.Popen(
+                    node.command(
+                        sys.executable,
+                        "-m",
+                        "tests.cluster.callers",
+                        json.dumps({**targets, "token": beside.tokens["internal"]}),
+                    ),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    cwd=ROOT,
+                    env={**os.environ, "GRPC_DNS_RESOLVER": "ares"},
+                    preexec_fn=ending.with_us,
+                )
+            )
+            # Also where the test breaks off: callers that go on would load the machine for the tests that follow.
+            stack.callback(calling.kill)
+            assert calling.stdout is not None
+            assert calling.stdout.readline() == "calling\n"
+            before = uids(node, namespace)
+            changed = {name: {"settings": {"server": {"grace_s": 15}}} for name in PORTS}
+            upgrade(node, namespace, "rejoinder", merged(values, changed))
+            after = uids(node, namespace)
+            told, _ = calling.communicate()
+            found = json.loads(told)
+            print(found)
     assert not before & after
     failed = found.pop("failed")
     assert all(found[name]["calls"] > 60 * RATES[name] and not found[name]["lost"] for name in PORTS), found

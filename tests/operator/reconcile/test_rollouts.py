@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
-from rejoinder.core.errors import Fenced, PermissionDenied
+from rejoinder.core.arms import Version
+from rejoinder.core.errors import Fenced, PermissionDenied, Unavailable
+from rejoinder.registry.artefacts import Version as Made
 from rejoinder.registry.claims import claims
-from rejoinder.rollout.state import WriteArms
+from rejoinder.registry.served import ServedPointer, advance
+from rejoinder.rollout.state import ABORTED, Status, WriteArms
+from rejoinder.rollouts import rolled_back
 from rejoinder_operator.ports.writes import WRITES
 
-from tests.operator.world import GOOD, NEW, TRAFFIC, Process, World
+from tests.operator.world import EXPORT, GOOD, NEW, ROLLOUT, TRAFFIC, Process, World
 from tests.rollouts.world import Taste
 
 
@@ -89,6 +95,148 @@ def test_a_harmful_version_goes_back_and_is_not_tried_again(world: World) -> Non
     assert told["RolledBack"]["status"] == "True"
     assert "stable 0." in told["RolledBack"]["message"]
     assert any(event["reason"] == "Aborted" and event["type"] == "Warning" for event in world.cluster.all("Event"))
+
+
+def worse(world: World) -> float:
+    """As Flagger's query asks."""
+    return world.metrics.value("rollout_verdict", policy="assist", outcome="worse")
+
+
+@pytest.mark.parametrize("by", ["deletion", "the next one"])
+def test_a_harmful_version_goes_back_and_the_figures_say_so_until_it_is_over(world: World, by: str) -> None:
+    world.inner.tastes[NEW.version] = Taste(pleased=0.4)
+    world.begin()
+    process = world.live(world.process(), lambda: over(world))
+    assert worse(world) == 1.0
+    assert world.metrics.value("rollout_weight", policy="assist") == 0.0
+    assert process.board.answer("team", "assist-r0001")["outcome"] == "worse"
+    if by == "deletion":
+        rollout = world.cluster.get("PolicyRollout", "team", "assist-r0001")
+        world.cluster.delete("PolicyRollout", "team", "assist-r0001", rollout["metadata"]["uid"])
+        process.sync()
+        process.rollouts.reconcile("team", "assist-r0001")
+    else:
+        another(world, "again", GOOD)
+        process.look()
+    assert worse(world) == 0.0
+    process.look()
+    assert worse(world) == 0.0, "an old end is not told anew"
+
+
+OTHER = Version("other", "6" * 64)
+
+
+def another(world: World, name: str, stable: Version, **spec: object) -> None:
+    """One more rollout, of a version that nobody has tried."""
+    made = Made("assist", OTHER.version, OTHER.digest, base_digest=EXPORT)
+    path = world.inner.root / "registry" / "versions" / "assist" / f"{OTHER.version}.json"
+    path.write_text(json.dumps(vars(made)))
+    world.make("PolicyRollout", name, ROLLOUT | {"stable": vars(stable), "canary": vars(OTHER)} | spec)
+
+
+def routed(world: World, name: str) -> tuple[str, str]:
+    (found,) = [c for c in world.status("PolicyRollout", name)["conditions"] if c["type"] == "Routed"]
+    return found["status"], found["reason"]
+
+
+SWAPPED = TRAFFIC | {"stable": TRAFFIC["canary"], "canary": TRAFFIC["stable"]}
+
+
+def test_after_a_promotion_nobody_is_sent_back_by_the_next_rollout_and_once_swapped_it_has_the_route(
+    world: World,
+) -> None:
+    world.traffic = TRAFFIC
+    world.begin()
+    process = world.live(world.process(), lambda: over(world))
+    another(world, "next", NEW, traffic=TRAFFIC)
+    world.live(process, lambda: world.status("PolicyRollout", "next").get("phase") == "Canary")
+    assert backends(world) == {"blue": 0, "green": 100}
+    assert routed(world, "next") == ("False", "BackendsNotSwapped")
+    world.cluster.edit("PolicyRollout", "team", "next", traffic=SWAPPED)
+    process.look()
+    assert backends(world) == {"green": 50, "blue": 50}
+    assert routed(world, "next") == ("True", "WeightsWritten")
+
+
+@pytest.mark.parametrize("row", ["busy", "moved", "tried"])
+def test_a_rollout_that_exposes_nobody_leaves_anothers_route_alone(world: World, row: str) -> None:
+    world.traffic = TRAFFIC
+    process = begun_canary(world)
+    process.look()
+    assert backends(world) == {"blue": 50, "green": 50}
+    if row == "tried":
+        status = Status("", GOOD, OTHER, 1, 0.0, phase=ABORTED, reason="worse:satisfaction", closed=True)
+        rolled_back.record(world.inner.store, "assist", status, world.inner.clock.now())
+    another(world, "second", Version("older", "9" * 64) if row == "moved" else GOOD, traffic=TRAFFIC)
+    process.passed.clear()
+    for _ in range(3):
+        world.second(5)
+        process.look()
+    status = world.status("PolicyRollout", "second")
+    assert {"busy": status["held"], "moved": status["row"], "tried": status["row"]}[row] == row
+    assert ("after", "route") not in process.passed
+    assert backends(world) == {"blue": 50, "green": 50}
+
+
+def test_a_promotion_that_somebody_supersedes_leaves_everybody_where_they_are(world: World) -> None:
+    world.traffic = TRAFFIC
+    world.begin()
+    world.cluster.edit("PolicyRollout", "team", "template", watch={"duration": "1h"})
+    process = world.live(world.process(), lambda: world.inner.served.version == NEW.version)
+    world.live(process, lambda: backends(world) == {"blue": 0, "green": 100})
+    advance(world.inner.store, ServedPointer("assist", 3, OTHER.version, OTHER.digest, 2, decided_by="somebody"))
+    world.live(process, lambda: over(world))
+    assert world.status("PolicyRollout", "assist-r0001")["phase"] == "Superseded"
+    assert backends(world) == {"blue": 0, "green": 100}
+
+
+def refusing(world: World, monkeypatch: pytest.MonkeyPatch, canary: int, times: int = 1_000) -> list[int]:
+    """Routes with that many percent on the second backend cannot be written so often. Answers the refusals."""
+    apply, refused = world.cluster.apply, []
+
+    def tried(manifest: dict[str, Any]) -> object:
+        weight = manifest["spec"]["rules"][0]["backendRefs"][1]["weight"]
+        if weight == canary and len(refused) < times:
+            refused.append(weight)
+            raise Unavailable("the API server is away")
+        return apply(manifest)
+
+    monkeypatch.setattr(world.cluster, "apply", tried)
+    return refused
+
+
+def test_one_that_is_over_and_could_not_write_the_route_does_not_write_over_the_next_ones(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.traffic = TRAFFIC
+    refused = refusing(world, monkeypatch, canary=100)
+    world.begin()
+    process = world.live(world.process(), lambda: over(world))
+    another(world, "next", NEW, traffic=SWAPPED)
+    world.live(process, lambda: world.status("PolicyRollout", "next").get("routed") is not None)
+    assert backends(world) == {"green": 50, "blue": 50}
+    count = len(refused)
+    process.look()
+    assert process.rollouts.reconcile("team", "assist-r0001") is None
+    assert count == len(refused) > 1
+
+
+def test_a_route_that_could_not_be_taken_back_is_tried_again_soon(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.inner.tastes[NEW.version] = Taste(pleased=0.4)
+    world.traffic = TRAFFIC
+    refused = refusing(world, monkeypatch, canary=0, times=2)
+    world.begin()
+    process = world.live(world.process(), lambda: bool(refused))
+    assert over(world)
+    assert backends(world) == {"blue": 50, "green": 50}
+    process.sync()
+    assert process.rollouts.reconcile("team", "assist-r0001") == 5.0
+    process.sync()
+    assert process.rollouts.reconcile("team", "assist-r0001") is None
+    assert backends(world) == {"blue": 100, "green": 0}
+    assert routed(world, "assist-r0001") == ("True", "WeightsWritten")
 
 
 def test_every_write_is_passed_in_these_lives(world: World) -> None:

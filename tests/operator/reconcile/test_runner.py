@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from random import Random
 from typing import Any
 
@@ -11,8 +11,9 @@ import pytest
 from rejoinder.core.clock import ManualClock, SystemClock
 from rejoinder.core.errors import Unavailable
 from rejoinder.core.metrics import Metrics
+from rejoinder_operator.api.fields import API_VERSION
 from rejoinder_operator.ports.cache import Cache
-from rejoinder_operator.ports.cluster import Expired
+from rejoinder_operator.ports.cluster import Expired, Listed
 from rejoinder_operator.reconcile.election import Election, ElectionRules
 from rejoinder_operator.reconcile.runner import Runner, RunnerRules
 
@@ -63,21 +64,25 @@ def cluster(world: World) -> Iterator[Watched]:
     made.ended.set()
 
 
-def running(
+def made(
     world: World,
     look: Callable[[str, str], float | None],
     cache: Cache,
     rules: RunnerRules = RunnerRules((), workers=2, retry_s=0.01),
     **more: Callable[[str, str], float | None],
-) -> tuple[threading.Thread, threading.Event]:
-    process, stop = world.process(), threading.Event()
+) -> Runner:
+    process = world.process()
     election = Election(ElectionRules("team", "op", "a", retry_s=0.01), world.cluster, SystemClock())
     process.writes.guard = election.guard
     looks = {"PreferenceLoop": look, **more}
-    runner = Runner(
+    return Runner(
         rules, world.cluster, cache, election, process.writes, looks, SystemClock(), Metrics(), silent(), Random(1)
     )
-    thread = threading.Thread(target=runner.run, args=(stop,))
+
+
+def running(world: World, *of: Any, **more: Any) -> tuple[threading.Thread, threading.Event]:
+    stop = threading.Event()
+    thread = threading.Thread(target=made(world, *of, **more).run, args=(stop,))
     thread.start()
     return thread, stop
 
@@ -162,6 +167,78 @@ def test_a_backends_kind_is_watched_where_the_server_has_it(world: World, cluste
         # Looked at once every kind was listed.
         assert looked.wait(PATIENCE_S)
         assert (cluster.watched & {"JobSet", "TrainJob"}) == {"JobSet"}
+    finally:
+        stop.set()
+        thread.join(PATIENCE_S)
+
+
+def test_a_backend_that_cannot_be_listed_holds_up_rounds_alone(world: World, cluster: Watched) -> None:
+    """Its rights were taken away, say: a canary's lease is renewed meanwhile."""
+    cluster.served, cluster.held["JobSet"] = {"JobSet"}, threading.Event()
+    rules = RunnerRules((), workers=1, retry_s=0.01, backends=("JobSet",))
+    looked = {kind: threading.Event() for kind in ("PreferenceLoop", "PolicyRound", "PolicyRollout")}
+    for kind in looked:
+        world.make(kind, "assist", {})
+    looks = {kind: lambda *_, kind=kind: looked[kind].set() for kind in looked}
+    thread, stop = running(world, looks.pop("PreferenceLoop"), Cache(), rules, **looks)
+    try:
+        assert looked["PolicyRollout"].wait(PATIENCE_S)
+        assert looked["PreferenceLoop"].wait(PATIENCE_S)
+        assert not looked["PolicyRound"].is_set()
+        cluster.held["JobSet"].set()
+        assert looked["PolicyRound"].wait(PATIENCE_S)
+    finally:
+        cluster.held["JobSet"].set()
+        stop.set()
+        thread.join(PATIENCE_S)
+
+
+def test_who_cannot_ask_which_backends_there_are_does_not_keep_the_lease(world: World, cluster: Watched) -> None:
+    def away(kind: str) -> bool:
+        raise Unavailable("the API server is away")
+
+    cluster.serves = away  # type: ignore[method-assign]
+    rules = RunnerRules((), workers=1, retry_s=0.01, backends=("JobSet",))
+    with pytest.raises(Unavailable):
+        made(world, lambda *_: None, Cache(), rules).run(threading.Event())
+    assert cluster.get("Lease", "team", "op")["spec"]["holderIdentity"] == ""
+
+
+def test_a_list_that_breaks_off_has_woken_the_owners_of_what_it_brought(world: World, cluster: Watched) -> None:
+    world.make("PolicyRollout", "owner", ROLLOUT)
+    uid = cluster.get("PolicyRollout", "team", "owner")["metadata"]["uid"]
+    cache, looked, again, broke = Cache(), threading.Event(), threading.Event(), threading.Event()
+    cluster.fails = [Unavailable("away")]
+
+    def meanwhile() -> None:
+        assert looked.wait(PATIENCE_S)
+        owner = {"kind": "PolicyRollout", "name": "owner", "uid": uid, "controller": True}
+        meta = {"name": "child", "namespace": "team", "ownerReferences": [owner]}
+        cluster.create({"apiVersion": API_VERSION, "kind": "PreferenceLoop", "metadata": meta, "spec": LOOP})
+        whole = cluster.list
+
+        def pages(items: Iterable[Any]) -> Iterator[Any]:
+            yield from items
+            raise Unavailable("the second page does not come")
+
+        def broken(kind: str, namespace: str, selector: str = "") -> Listed:
+            listed = whole(kind, namespace, selector)
+            if kind != "PreferenceLoop" or broke.is_set():
+                return listed
+            broke.set()
+            return Listed(pages(listed.items), listed.version)
+
+        cluster.list = broken  # type: ignore[method-assign]
+
+    def look(namespace: str, name: str) -> None:
+        (looked if cache.get("PreferenceLoop", namespace, "child") is None else again).set()
+
+    cluster.meanwhile = meanwhile
+    thread, stop = running(world, lambda *_: None, cache, PolicyRollout=look)
+    try:
+        assert broke.wait(PATIENCE_S)
+        assert cluster.watching.wait(PATIENCE_S)
+        assert again.wait(PATIENCE_S)
     finally:
         stop.set()
         thread.join(PATIENCE_S)
