@@ -6,8 +6,9 @@ import os
 import sys
 
 import numpy as np
-import rejoinder.reward.__main__ as process
 from rejoinder.core.table import Table
+from rejoinder.reward import __main__ as process
+from rejoinder.reward import loading
 from rejoinder.reward.heads.bt import BradleyTerry
 from rejoinder.reward.settings import RewardSettings
 from rejoinder.runtime.serve import run
@@ -19,5 +20,5 @@ class Drifting(BradleyTerry):
 
 
 if __name__ == "__main__":
-    process.HEADS = Table("head", process.HEADS["bt"].__class__("bt", Drifting))
+    loading.HEADS = Table("head", loading.HEADS["bt"].__class__("bt", Drifting))
     sys.exit(run("reward", RewardSettings, process.build))
