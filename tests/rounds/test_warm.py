@@ -113,16 +113,18 @@ def test_no_command_outlives_whoever_asked_for_it(tmp_path: Path, end: int) -> N
     """Also after kill -9, when nobody is left to clean up: the host sees its stdin end."""
     import subprocess
 
-    script, waiting = tmp_path / "room.py", tmp_path / "pid"
+    script, waiting, said = tmp_path / "room.py", tmp_path / "pid", tmp_path / "said"
     script.write_text(ROOM)
-    asker = subprocess.Popen(
-        [sys.executable, "-c", ASKER, sys.executable, str(script), str(tmp_path / "begun"), str(waiting)],
-        stderr=subprocess.DEVNULL,
-        # Whoever starts the tests in the background has SIGINT ignored, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    with said.open("wb") as errors:
+        asker = subprocess.Popen(
+            [sys.executable, "-c", ASKER, sys.executable, str(script), str(tmp_path / "begun"), str(waiting)],
+            stderr=errors,
+            # Whoever starts the tests in the background has SIGINT ignored, and children inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
     try:
-        wait_until(lambda: waiting.exists() and bool(waiting.read_text()), "the command")
+        wait_until(lambda: (waiting.exists() and bool(waiting.read_text())) or asker.poll() is not None, "the command")
+        assert asker.poll() is None, said.read_text()
         command = int(waiting.read_text())
         host = int(facts(command)[1])
         assert not gone(command)
