@@ -14,13 +14,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, TypeVar
 
 from loadtests.openloop.generator import Findings, StepFailed, Visit, Work
 from loadtests.processes import Measured
 from loadtests.report import Row
 
 Setting = Mapping[str, Any]
+T = TypeVar("T")
 
 #: Medians of fewer rounds are no medians.
 LEAST_ROUNDS = 5
@@ -128,18 +129,24 @@ def best_of(peer: Peer, folder: Path, load: Load, tries: int = 3, say: Callable[
     return best
 
 
+def in_turn(sides: Sequence[T], turn: int) -> list[T]:
+    """The order of a round: another begins each time, so that nobody is always the first after another."""
+    at = turn % len(sides)
+    return [*sides[at:], *sides[:at]]
+
+
 def alternated(
     peers: Sequence[tuple[Peer, Setting]], folder: Path, load: Load, rounds: int = LEAST_ROUNDS
 ) -> dict[str, list[Figures]]:
-    """Name → its figures, one a round. All run at once and are measured in turns; the order turns round by round, so
-    that nobody is always the first after another. Raises ValueError for too few rounds."""
+    """Name → its figures, one a round. All run at once and are measured in turns. Raises ValueError for too few
+    rounds."""
     if rounds < LEAST_ROUNDS:
         raise ValueError(f"{rounds} rounds; at least {LEAST_ROUNDS} make a median")
     with ExitStack() as stack:
         sides = [stack.enter_context(Running(peer, setting, folder)) for peer, setting in peers]
         found: dict[str, list[Figures]] = {side.name: [] for side in sides}
         for turn in range(rounds):
-            for side in (*sides[turn % len(sides) :], *sides[: turn % len(sides)]):
+            for side in in_turn(sides, turn):
                 found[side.name].append(side.take(load))
     return found
 

@@ -14,7 +14,6 @@ A kill with SIGKILL leaves the page cache to the kernel: one killed broker says 
 from __future__ import annotations
 
 import atexit
-import ctypes
 import fcntl
 import os
 import shutil
@@ -30,6 +29,8 @@ from types import TracebackType
 
 from rejoinder.cli.supervisor import free_ports
 
+from loadtests.processes import ends_with_us
+
 VERSION = "4.3.1"
 ROOT = Path(__file__).parent.parent / "build" / f"kafka-{VERSION}"
 
@@ -40,7 +41,6 @@ _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.
 <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
 </dependencies></project>
 """
-_PR_SET_PDEATHSIG = 1
 #: Longest download of the jars (some 120 MB).
 _FETCH_S = 600.0
 _CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
@@ -218,7 +218,7 @@ class Cluster:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_us,
+                preexec_fn=ends_with_us(signal.SIGKILL),
             )
 
     def _config(self, node: int, data: Path) -> dict[str, str]:
@@ -278,7 +278,7 @@ def _download(into: Path) -> None:
                 text=True,
                 check=False,
                 timeout=_FETCH_S,
-                preexec_fn=_die_with_us,
+                preexec_fn=ends_with_us(signal.SIGKILL),
             )
         except subprocess.TimeoutExpired:
             raise Missing(f"Apache Kafka {VERSION} did not come from Maven Central within {_FETCH_S:.0f} s") from None
@@ -303,7 +303,7 @@ def _format(into: Path, node: int) -> None:
     }
     config.write_text("".join(f"{name}={value}\n" for name, value in lines.items()))
     command = _java("-Xmx128m", "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID, "-c", str(config))
-    subprocess.run(command, check=True, capture_output=True, timeout=120.0, preexec_fn=_die_with_us)
+    subprocess.run(command, check=True, capture_output=True, timeout=120.0, preexec_fn=ends_with_us(signal.SIGKILL))
     config.unlink()
 
 
@@ -321,7 +321,10 @@ def _write_archive(into: Path) -> None:
         config.write_text("".join(f"{name}={value}\n" for name, value in cluster._config(1, data).items()))
         options = ("-Xmx320m", f"-XX:ArchiveClassesAtExit={into}", "kafka.Kafka", str(config))
         process = subprocess.Popen(
-            _java(*options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=_die_with_us
+            _java(*options),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=ends_with_us(signal.SIGKILL),
         )
         try:
             deadline = time.monotonic() + 90.0
@@ -332,11 +335,6 @@ def _write_archive(into: Path) -> None:
         finally:
             process.kill()
             process.wait()
-
-
-def _die_with_us() -> None:
-    """In the child: the kernel kills it with the thread that started it, however that one ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _java(*options: str) -> list[str]:

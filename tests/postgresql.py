@@ -9,7 +9,6 @@ refuses to run as root, so root hands it to the user `postgres` or `nobody`.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import pwd
 import secrets
@@ -31,9 +30,10 @@ from rejoinder.ledger.stores.dialect import Postgres, address
 from rejoinder.ledger.stores.migrate import migrate
 from rejoinder.ledger.stores.schema import COMPATIBLE, SCHEMA_VERSION
 
+from loadtests.processes import ends_with_us
+
 #: A given server may serve several runs at once.
 TEMPLATE = f"rejoinder_template_{os.getpid()}"
-_PR_SET_PDEATHSIG = 1
 _USER = "rejoinder"
 #: No fsync: what is killed here is the server, never the machine. Statistics and vacuum would only add noise.
 _SETTINGS = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "32MB", "autovacuum": "off"}
@@ -146,7 +146,8 @@ class Server:
                 stderr=log,
                 cwd=self.folder,
                 start_new_session=True,
-                preexec_fn=_end_with_us,
+                # A killed test run stops its server.
+                preexec_fn=ends_with_us(signal.SIGQUIT),
                 **_unprivileged(),
             )
         deadline = time.monotonic() + 60
@@ -262,11 +263,6 @@ class Server:
         return psycopg.connect(
             host=url.host, port=url.port, user=url.username, password=password, dbname=database, autocommit=True
         )
-
-
-def _end_with_us() -> None:
-    """A killed test run stops its server: in the child, after it has become another user."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
 def _lives(pid: int) -> bool:

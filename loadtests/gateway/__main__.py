@@ -29,7 +29,7 @@ from loadtests.openloop import run as openloop
 from loadtests.openloop.run import Found
 from loadtests.openloop.scenario import Scenario
 from loadtests.openloop.tally import Tally
-from loadtests.peers import closed_loop
+from loadtests.peers import closed_loop, in_turn
 from loadtests.report import Row
 from loadtests.work.chat import Complete, Params
 from loadtests.work.reach import Reach
@@ -109,7 +109,7 @@ class Bench:
     def rounds(self, taking: Sequence[Side], rates: Sequence[float], rounds: int) -> None:
         """Sides take turns; who begins changes from round to round."""
         for number in range(rounds):
-            order = (*taking[number % len(taking) :], *taking[: number % len(taking)])
+            order = in_turn(taking, number)
             for side in order:
                 self.closed.setdefault(side.name, []).append(capacity(side))
             for rate in rates:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
 
+from loadtests.peers import in_turn
 from loadtests.report import Row
 
 
@@ -39,8 +40,7 @@ def alternated(sides: Sequence[Side], rounds: int) -> Found:
     count."""
     found: dict[str, list[Taken]] = {side.name: [] for side in sides}
     for turn in range(rounds + 1):
-        at = turn % len(sides)
-        for side in (*sides[at:], *sides[:at]):
+        for side in in_turn(sides, turn):
             taken = side.take(turn)
             if turn:
                 found[side.name].append(taken)

@@ -20,7 +20,7 @@ from statistics import median
 from typing import Any
 
 from loadtests import report
-from loadtests.peers import LEAST_ROUNDS
+from loadtests.peers import LEAST_ROUNDS, in_turn
 from loadtests.processes import Measured
 from loadtests.report import Row
 from loadtests.train.data import Lengths, log_uniform, of_ratio
@@ -148,7 +148,7 @@ def alternated(
     kinds = list(processes)
     for turn in range(rounds + 1):
         for task in work:
-            for kind in (*kinds[turn % len(kinds) :], *kinds[: turn % len(kinds)]):
+            for kind in in_turn(kinds, turn):
                 asked = {"do": "train", "lengths": plain(task.lengths), **task.said[kind]}
                 taken = processes[kind].ask(asked)
                 for name in ("cpu_s", "wall_s"):

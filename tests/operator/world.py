@@ -146,7 +146,10 @@ class Process:
     def sync(self) -> None:
         """What watches bring."""
         for kind in ("PreferenceLoop", "PolicyRound", "PolicyRollout", "Job", *self.world.served):
-            self.cache.replace(kind, self.world.cluster.list(kind, "").items)
+            items = self.world.cluster.list(kind, "").items
+            for item in items:
+                self.cache.put(kind, item)
+            self.cache.keep(kind, {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in items})
 
     def look(self) -> dict[str, str]:
         """One look at everything; the reasons of those that failed."""

@@ -9,7 +9,7 @@ import json
 import threading
 import zlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from rejoinder_operator.ports.cluster import Object
@@ -39,6 +39,11 @@ class Kind:
     entries: dict[Key, Entry] = field(default_factory=dict)
     owned: dict[str, set[Key]] = field(default_factory=lambda: defaultdict(set))
 
+    def awaits(self, key: Key, uid: str, version: int) -> bool:
+        """Whether this would be news."""
+        old = self.entries.get(key)
+        return old is None or old.uid != uid or old.version < version
+
     def take(self, key: Key) -> None:
         old = self.entries.pop(key, None)
         if old is not None and old.owner:
@@ -60,16 +65,14 @@ class Cache:
         meta = found["metadata"]
         key, version = (meta["namespace"], meta["name"]), int(meta.get("resourceVersion", "0"))
         with self._lock:
-            old = self._kinds[kind].entries.get(key)
-            if old is not None and old.uid == meta["uid"] and old.version >= version:
+            if not self._kinds[kind].awaits(key, meta["uid"], version):
                 return False
         slim = {**found, "metadata": {name: value for name, value in meta.items() if name != "managedFields"}}
         packed = zlib.compress(json.dumps(slim, separators=(",", ":")).encode(), 1)
         entry = Entry(version, meta["uid"], owner_of(found), packed)
         with self._lock:
             known = self._kinds[kind]
-            old = known.entries.get(key)
-            if old is not None and old.uid == entry.uid and old.version >= version:
+            if not known.awaits(key, entry.uid, version):
                 return False
             known.take(key)
             known.entries[key] = entry
@@ -84,14 +87,6 @@ class Cache:
             old = known.entries.get((namespace, name))
             if old is not None and old.uid == uid:
                 known.take((namespace, name))
-
-    def replace(self, kind: str, items: Iterable[Object], namespace: str = "") -> list[Object]:
-        """All of a kind in a namespace ("" for all), after a list; what is not in it is gone, and answered."""
-        there = set()
-        for item in items:
-            self.put(kind, item)
-            there.add((item["metadata"]["namespace"], item["metadata"]["name"]))
-        return self.keep(kind, there, namespace)
 
     def keep(self, kind: str, there: Collection[Key], namespace: str = "") -> list[Object]:
         """Forgets all but these of a namespace ("" for all), and answers what it forgot."""

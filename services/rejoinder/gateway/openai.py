@@ -27,7 +27,7 @@ from rejoinder.gateway.guard import Answer, HttpCall, Stream
 from rejoinder.gateway.marks import FIELD, Marker, Marks
 from rejoinder.gateway.meter import Meter
 from rejoinder.gateway.openai_server import OpenAiServer
-from rejoinder.gateway.passing import Passing, answer_of, read
+from rejoinder.gateway.passing import Passing, answer_of, object_of, read
 from rejoinder.gateway.settings import OpenAiUpstream
 from rejoinder.runtime.spool import Spool
 
@@ -240,14 +240,10 @@ class Forward:
 
 def _error_object(body: bytes, status: int) -> dict[str, Any]:
     """OpenAI's error, also where the server has another shape."""
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        said = None
-    if isinstance(said, dict) and isinstance(said.get("error"), dict):
-        return said
     # vLLM before 0.10 puts the error's fields at the top.
-    fields = said if isinstance(said, dict) else {}
+    fields = object_of(body) or {}
+    if isinstance(fields.get("error"), dict):
+        return fields
     message = (
         fields.get("message") if isinstance(fields.get("message"), str) else "the upstream server refused the request"
     )

@@ -45,12 +45,8 @@ class Passing:
                 self._first += [] if first is None else [first]
             else:
                 self._body = await self.read()
-        data = self._body if self._body is not None else "".join(self._first)
-        try:
-            said = json.loads(data)
-        except (ValueError, RecursionError):
-            return ""
-        model = said.get("model") if isinstance(said, dict) else None
+        said = object_of(self._body if self._body is not None else "".join(self._first))
+        model = said.get("model") if said else None
         return model if isinstance(model, str) else ""
 
     async def unsaid(self) -> None:
@@ -119,10 +115,16 @@ async def read(response: httpx.Response, most: int) -> bytes:
 
 def answer_of(data: bytes | str) -> dict[str, Any]:
     """A completion, or a chunk of one. Raises UpstreamRefused."""
+    said = object_of(data)
+    if said is None:
+        raise UpstreamRefused("the server behind the gateway sent what is no answer")
+    return said
+
+
+def object_of(data: bytes | str) -> dict[str, Any] | None:
+    """The JSON object that a server sent, where it is one."""
     try:
         said = json.loads(data)
     except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
-        raise UpstreamRefused("the server behind the gateway sent what is no answer")
-    return said
+        return None
+    return said if isinstance(said, dict) else None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from rejoinder.core.arms import Version
 from rejoinder.core.clock import Clock
@@ -24,6 +25,8 @@ from rejoinder.runtime.backends.rows import Answer, Row, Scoring
 
 #: Loads of a version that is asked for by name, where others that come let it go before it is held.
 _TRIES = 5
+#: What knows the digest of a version.
+V = TypeVar("V", Version, Served)
 
 
 class Engine(Protocol):
@@ -113,12 +116,11 @@ class Generator:
         if not sampling.seed and not ask.unlogged:
             sampling = replace(sampling, seed=self._seeds.getrandbits(63))
         tokens = await asyncio.to_thread(self._engine.encode_chat, asked.messages)
-        forced = None if ask.forced is None else await self._forced(ask.forced, ask.unlogged)
         with ExitStack() as held:
-            if forced is None:
+            if ask.forced is None:
                 served, adapter = self._admitted(self._assigned(asked, ask.unlogged), held)
             else:
-                served, adapter = await self._forced_held(ask, forced, held)
+                served, adapter = await self._loaded(partial(self._forced, ask.forced, ask.unlogged), held)
             attempt = Attempt(
                 replace(asked, served=served, sampling=sampling, prompt_tokens=len(tokens)), self._clock, ask.deadline
             )
@@ -126,7 +128,7 @@ class Generator:
             row.done.add_done_callback(lambda done: attempt.from_engine(None))
             # A refused row is no attempt: under overload nothing is counted or recorded for it.
             self._engine.submit([row])
-            if forced is None and not ask.unlogged:
+            if ask.forced is None and not ask.unlogged:
                 self._meter.assigned(served)
             try:
                 yield attempt.started
@@ -160,7 +162,7 @@ class Generator:
         settings = checked_sampling(sampling, self._limits)
         tokens = await asyncio.to_thread(self._engine.encode_chat, messages)
         with ExitStack() as held:
-            chosen, adapter = await self._held(version, held)
+            chosen, adapter = await self._loaded(partial(self._version, version), held)
             rows = [
                 Row(tokens, replace(settings, seed=settings.seed + i), adapter, deadline, background=True)
                 for i in range(n)
@@ -187,7 +189,7 @@ class Generator:
         context = await asyncio.to_thread(self._engine.encode_chat, messages)
         tokens = await asyncio.to_thread(lambda: [self._engine.encode(text) for text in continuations])
         with ExitStack() as held:
-            chosen, adapter = await self._held(version, held)
+            chosen, adapter = await self._loaded(partial(self._version, version), held)
             asked = self._engine.likelihood(context, tokens, adapter, deadline)
             try:
                 found = await asyncio.wrap_future(asked.done)
@@ -195,16 +197,16 @@ class Generator:
                 asked.cancel()
         return chosen, found, [len(t) + 1 for t in tokens]
 
-    async def _held(self, version: str, held: ExitStack) -> tuple[Version, str]:
-        """A version by name and the engine's name for it, which stays loaded while it is held. Raises NotFound."""
+    async def _loaded(self, find: Callable[[], Awaitable[V]], held: ExitStack) -> tuple[V, str]:
+        """Who serves and the engine's name for it, which stays loaded while it is held. Raises NotFound."""
         for _ in range(_TRIES):
-            chosen = await self._version(version)
+            found = await find()
             try:
-                return chosen, held.enter_context(self._versions.use(chosen.digest))
+                return found, held.enter_context(self._versions.use(found.digest))
             except NotFound:
                 # It was let go between the two, by a version that came: it is loaded again.
                 continue
-        raise NotFound("the version is let go of as soon as it is loaded", version=version)
+        raise NotFound("the version is let go of as soon as it is loaded", version=found.version)
 
     async def _version(self, version: str) -> Version:
         """A version by name, loaded when it has to be; "" is stable."""
@@ -232,16 +234,6 @@ class Generator:
                 forced=True,
             )
         return replace(forced, policy=table.policy, version=chosen.version, digest=chosen.digest)
-
-    async def _forced_held(self, ask: Ask, forced: Served, held: ExitStack) -> tuple[Served, str]:
-        """As _admitted, of what somebody else assigned; what was let go meanwhile is loaded again."""
-        assert ask.forced is not None
-        for _ in range(_TRIES):
-            try:
-                return forced, held.enter_context(self._versions.use(forced.digest))
-            except NotFound:
-                forced = await self._forced(ask.forced, ask.unlogged)
-        raise NotFound("the version is let go of as soon as it is loaded", version=forced.version)
 
     def _admitted(self, served: Served, held: ExitStack) -> tuple[Served, str]:
         """Who serves, and the engine's name for it, held while the answer is written."""

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rejoinder.core.errors import BadFile
 from rejoinder.core.modelfolder import GRAPH, TOKENIZER, verified
 from rejoinder.core.turntext import Budget, TurnRow
 from rejoinder.core.types import Polarity
 from rejoinder.runtime.backends.onnx import session_of
+from rejoinder.runtime.batching.textmodel import pad
 from rejoinder.signals.calibration import Calibration
 from rejoinder.signals.extractors.evidence import Logits, TextModel
 from rejoinder.signals.recalibration import Recalibration, read_recalibration
@@ -51,12 +50,8 @@ class OnnxScorer:
 
     def batch(self, rows: Sequence[TurnRow]) -> list[Logits]:
         """Logits of rows in one batch, padded to the longest."""
-        size = max(len(row.ids) for row in rows)
-        ids, mask, types = (np.zeros((len(rows), size), dtype=np.int64) for _ in range(3))
-        for b, row in enumerate(rows):
-            n = len(row.ids)
-            ids[b, :n], mask[b, :n], types[b, :n] = row.ids, 1, row.types
-        feed = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+        feed = pad(rows)
+        types = feed["token_type_ids"]
         *whole, tokens = self._session.run(OUTPUTS, feed)
         return [Logits(*(head[b] for head in whole), tokens[b][types[b] == 1]) for b in range(len(rows))]
 

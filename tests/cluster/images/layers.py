@@ -13,6 +13,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -22,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Template
 
-from tests.cluster import ending
+from loadtests.processes import ends_with_us
 from tests.cluster.gobuild import cache, remove
 from tests.cluster.images import base
 from tests.cluster.images.dockerfile import Target, read
@@ -296,7 +297,7 @@ def _mounted(image: Image, upper: Path | None, script: str, environment: Mapping
             text=True,
             timeout=PATIENCE_S,
             check=False,
-            preexec_fn=ending.with_us,
+            preexec_fn=ends_with_us(signal.SIGKILL),
         )
     if done.returncode:
         raise RuntimeError(f"{environment.get('COMMAND', script)}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from tests.cluster import ending
+from loadtests.processes import ends_with_us
 from tests.cluster.chart.rendered import CHART, program
 from tests.cluster.images.build import REGISTRY, REPOSITORY, TAG
 from tests.cluster.node.node import Node
@@ -41,7 +42,7 @@ def helm(node: Node, namespace: str, *words: str, values: Mapping[str, Any] | No
         text=True,
         timeout=PATIENCE_S + 30,
         check=False,
-        preexec_fn=ending.with_us,
+        preexec_fn=ends_with_us(signal.SIGKILL),
     )
     if done.returncode:
         raise Failed(f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}\n{told(node, namespace)}")

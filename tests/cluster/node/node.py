@@ -33,7 +33,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.cluster import ending
+from loadtests.processes import ends_with_us
 from tests.cluster.apiserver import Answer
 from tests.cluster.images.build import PAUSE, pause
 from tests.cluster.images.layers import Image
@@ -300,7 +300,7 @@ class Node:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=ending.with_us,
+                preexec_fn=ends_with_us(signal.SIGKILL),
             )
         self._until((self.folder / "inside").exists, "namespaces")
         children = Path(f"/proc/{self._unshare.pid}/task/{self._unshare.pid}/children").read_text().split()

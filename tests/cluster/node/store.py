@@ -19,7 +19,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.cluster import ending, gobuild
+from loadtests.processes import ends_with_us
+from tests.cluster import gobuild
 from tests.cluster.images import archive
 from tests.cluster.images.layers import Image
 
@@ -110,7 +111,7 @@ def _fill(root: Path, images: Mapping[str, Image]) -> None:
         command = ["unshare", "-m", "-n", "-p", "-f", "--kill-child", "--propagation", "private"]
         with (Path(folder) / "log").open("wb") as log:
             containerd = [*command, "containerd", "-c", str(file)]
-            running = subprocess.Popen(containerd, stdout=log, stderr=log, preexec_fn=ending.with_us)
+            running = subprocess.Popen(containerd, stdout=log, stderr=log, preexec_fn=ends_with_us(signal.SIGKILL))
         try:
             _until_answers(socket, running, Path(folder) / "log")
             load(socket, images)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
 
 import pytest
 
-from tests.cluster import ending
+from loadtests.processes import ends_with_us
 from tests.cluster.callers import ALLOWED, RATES
 from tests.cluster.images.dockerfile import ROOT
 from tests.cluster.node.conftest import restricted
@@ -57,7 +58,7 @@ def test_an_upgrade_under_load_loses_no_call_and_hardly_an_attempt(node: Node) -
                     text=True,
                     cwd=ROOT,
                     env={**os.environ, "GRPC_DNS_RESOLVER": "ares"},
-                    preexec_fn=ending.with_us,
+                    preexec_fn=ends_with_us(signal.SIGKILL),
                 )
             )
             # Also where the test breaks off: callers that go on would load the machine for the tests that follow.

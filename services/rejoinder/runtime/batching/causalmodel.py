@@ -84,15 +84,14 @@ class CausalModel:
         self, rows: Callable[[ChatWords], Sequence[TokenRow]], output: str, caller: Caller = NOBODY
     ) -> np.ndarray:
         """(rows,) the graph's one output for the rows that `rows` lays out. Raises what Batcher.submit raises."""
-        asked = {"tenant": caller.tenant, "deadline": caller.deadline, "background": caller.background}
         # A full queue refuses before a word is tokenised.
-        self._batcher.check(**asked)
+        self._batcher.check(**vars(caller))
         laid = await asyncio.to_thread(rows, self._words)
         pieces = pieces_of(laid, self._turn)
         longest = max((piece.tokens for piece in pieces), default=0)
         if longest > self._turn:
             raise TooLong("row", longest, self._turn, "tokens")
-        found = await self._batcher.submit(pieces, costs_of(pieces), **asked)
+        found = await self._batcher.submit(pieces, costs_of(pieces), **vars(caller))
         return np.concatenate(found)
 
     def _run(self, pieces: Sequence[Piece]) -> list[np.ndarray]:

@@ -20,6 +20,7 @@ from rejoinder.core.answertext import TokenRow
 from rejoinder.core.clock import Clock
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.modelfolder import TOKENIZER, verified
+from rejoinder.core.turntext import TurnRow
 from rejoinder.runtime.backends import BACKENDS, Backend
 from rejoinder.runtime.batching.batcher import Batcher, Report
 from rejoinder.runtime.batching.plan import Limits
@@ -150,14 +151,12 @@ class TextModel:
         Raises what Batcher.submit raises: QueueFull, TooLong, DeadlineExceeded, Draining.
         """
         # A full queue refuses before a word is tokenised.
-        self._batcher.check(tenant=caller.tenant, deadline=caller.deadline, background=caller.background)
+        self._batcher.check(**vars(caller))
         laid = await asyncio.to_thread(rows, self._words)
         results = await self._batcher.submit(
             [_Asked(row, output, caller.deadline) for row in laid],
             [len(row.ids) for row in laid],
-            tenant=caller.tenant,
-            deadline=caller.deadline,
-            background=caller.background,
+            **vars(caller),
         )
         return np.stack(results)
 
@@ -169,7 +168,7 @@ class TextModel:
         return [outputs[each.output][index] for index, each in enumerate(rows)]
 
 
-def pad(rows: Sequence[TokenRow]) -> dict[str, np.ndarray]:
+def pad(rows: Sequence[TokenRow | TurnRow]) -> dict[str, np.ndarray]:
     """input_ids, attention_mask, token_type_ids: (rows, longest) int64, padded with 0 on the right."""
     shape = (len(rows), max(len(row.ids) for row in rows))
     ids, mask, types = (np.zeros(shape, dtype=np.int64) for _ in range(3))
