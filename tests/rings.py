@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -48,11 +49,14 @@ def rings() -> tuple[Ring, ...]:
 
 @dataclass(frozen=True)
 class Result:
+    """cpu_s: user and system time of pytest and of what it waited for: what two cores could do in half of it."""
+
     ring: Ring
     ran: int
     passed: int
     failed: int
     seconds: float
+    cpu_s: float
     not_run: tuple[str, ...]
 
 
@@ -66,11 +70,11 @@ def run(ring: Ring, proof: bool) -> Result:
         # Each worker has a core; a second thread of its matrix products would wait for it by burning another's.
         environment["OPENBLAS_NUM_THREADS"] = "1"
         command += [f"--numprocesses={ring.workers}", "--dist=loadfile"]
-    started = time.monotonic()
+    started, used = time.monotonic(), cpu_s()
     code = subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode
-    seconds = time.monotonic() - started
+    seconds, cpu = time.monotonic() - started, cpu_s() - used
     if not report.exists():
-        return Result(ring, 0, 0, 1, seconds, (f"pytest ended with {code} and no report",))
+        return Result(ring, 0, 0, 1, seconds, cpu, (f"pytest ended with {code} and no report",))
     cases = list(ElementTree.parse(report).getroot().iter("testcase"))
     failed = sum(1 for case in cases if case.find("failure") is not None or case.find("error") is not None)
     skipped = tuple(
@@ -80,7 +84,13 @@ def run(ring: Ring, proof: bool) -> Result:
     )
     # Ended by something else than its tests (a file that cannot be collected, an interrupt): never a pass.
     failed = max(failed, int(code not in (0, 1)))
-    return Result(ring, len(cases) - len(skipped), len(cases) - len(skipped) - failed, failed, seconds, skipped)
+    return Result(ring, len(cases) - len(skipped), len(cases) - len(skipped) - failed, failed, seconds, cpu, skipped)
+
+
+def cpu_s() -> float:
+    """Of all that this process has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> int:
@@ -90,14 +100,15 @@ def main() -> int:
     arguments = parser.parse_args()
     (ROOT / "build").mkdir(exist_ok=True)
     results = [run(ring, arguments.proof) for ring in rings() if not arguments.ring or ring.name in arguments.ring]
-    print(f"\n{'ring':10} {'ran':>5} {'passed':>7} {'failed':>7} {'seconds':>8} {'budget':>7}  not run, because")
+    head = f"{'ring':10} {'ran':>5} {'passed':>7} {'failed':>7} {'seconds':>8} {'budget':>7}  {'cpu':>6}"
+    print(f"\n{head}  not run, because")
     late = False
     for result in results:
         over = not arguments.proof and result.seconds > result.ring.budget_s
         late = late or over
         print(
             f"{result.ring.name:10} {result.ran:5} {result.passed:7} {result.failed:7} {result.seconds:8.0f} "
-            f"{result.ring.budget_s:7}{'!' if over else ' '} {len(result.not_run) or ''}"
+            f"{result.ring.budget_s:7}{'!' if over else ' '} {result.cpu_s:6.0f}  {len(result.not_run) or ''}"
         )
         for reason in result.not_run:
             print(f"{'':10} {reason}")
