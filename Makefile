@@ -5,8 +5,8 @@ PY := .venv/bin/python
 UV := $(shell command -v uv || echo .venvs/uv/bin/uv)
 SEED ?= 0
 CONTROLS := permuted-followups swapped no-training sft
-# 1 to 6 were looked at while the recipe and the flow of people were chosen.
-SEEDS := 7 8 9
+# 1 to 12 were looked at while the recipe and the flow of people were chosen.
+SEEDS := 13 14 15
 
 ##@ Start
 help: ## This list
