@@ -73,7 +73,6 @@ class HttpServer:
             access_log=False,
             proxy_headers=False,
             server_header=False,
-            limit_concurrency=http.max_connections,
             timeout_keep_alive=int(max(1, http.keep_alive_s)),
             timeout_graceful_shutdown=int(max(1, grace_s - _LAST_S)),
             h11_max_incomplete_event_size=http.head_bytes,
@@ -85,6 +84,8 @@ class HttpServer:
             raise BadSettings("server.tls: certificate, key or roots cannot be read") from None
         self._certificate = _watched(config, tls, failed)
         self._server = _Unsignalled(config)
+        # uvicorn's own limit answers in no shape that clients read, and says nothing of when to come back.
+        guard.crowded = lambda: len(self._server.server_state.connections) > http.max_connections
 
     @property
     def port(self) -> int:
