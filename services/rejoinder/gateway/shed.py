@@ -1,6 +1,6 @@
 """What a request costs that finds no room: parsed, routed and judged .38 CPU-ms where an answer takes 1.9, so that at
-three times what the gateway holds two fifths of its time would go into refusals. One that is plain is refused before any
-of that, at .07; all others go the long way, and are told the same.
+three times what the gateway holds two fifths of its time would go into refusals. One that is plain is refused before
+any of that, at .07; all others go the long way, and are told the same.
 """
 
 from __future__ import annotations
