@@ -24,7 +24,7 @@ setup: .venv/.ready ## Everything a fresh machine needs: .venv (no root), the em
 	@$(UV) pip install -q --python $(PY) --no-deps -e .
 	@touch $@
 
-# What stands beside us, each with packages of its own: peers of the benches, Triton's interpreter.
+# What stands beside us, each with packages of its own: peers of the benches, Triton's interpreter, traced applications.
 .venvs/%/.ready: requirements/%.txt .venv/.ready
 	@$(UV) venv -q --allow-existing --python '>=3.11,<3.12' .venvs/$*
 	@$(UV) pip sync -q --python .venvs/$*/bin/python --require-hashes requirements/$*.txt
@@ -51,7 +51,7 @@ gen: .venv/.ready ## Regenerate what is generated: stubs, METHODS.md, CRDs
 	@$(PY) -m rejoinder_operator.api.crd charts/rejoinder-crds/templates
 
 lock: ## Resolve requirements/*.in anew, with hashes
-	@cd requirements && for f in dev training services gateway operator client peers litellm infinity triton; do \
+	@cd requirements && for f in dev training services gateway operator client peers litellm infinity triton otel; do \
 	  case $$f in dev|litellm|infinity) with=;; triton) with=--no-deps;; *) with="-c dev.txt";; esac; \
 	  uv pip compile -q --generate-hashes --python-version 3.11 --universal $$f.in -o $$f.txt $$with; done
 
@@ -77,11 +77,11 @@ programs: needs
 	@python3 -m tests.cluster.tools.build
 	@python3 -m tests.cluster.foreign.crds
 
-test: needs $(if $(filter-out cluster,$(WHAT)),,programs) setup check .venvs/peers/.ready .venvs/triton/.ready ## Every ring in short form, as a table; WHAT=cluster for one
+test: needs $(if $(filter-out cluster,$(WHAT)),,programs) setup check .venvs/peers/.ready .venvs/triton/.ready .venvs/otel/.ready ## Every ring in short form, as a table; WHAT=cluster for one
 	$(if $(filter-out cluster,$(WHAT)),,@$(PY) -m tests.cluster.node.prepare)
 	@$(PY) tests/rings.py $(WHAT:%=--ring %)
 
-proof: programs setup .venvs/triton/.ready ## The long forms, the demonstration with three seeds and all its controls; kept in reports/
+proof: programs setup .venvs/triton/.ready .venvs/otel/.ready ## The long forms, the demonstration with three seeds and all its controls; kept in reports/
 	@$(PY) -m tests.cluster.node.prepare --proof
 	@MINIATURES=long $(PY) tests/rings.py --proof
 	@for seed in $(SEEDS); do for control in "" $(CONTROLS); do \

@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -97,6 +97,13 @@ class Measured:
         steps of a clock tick."""
         return sum(map(cpu_us_of, _family(self.pid)))
 
+    def on(self, cores: Set[int]) -> None:
+        """All its threads, and those of its children, on some cores alone."""
+        for pid in _family(self.pid):
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                with suppress(ProcessLookupError):
+                    os.sched_setaffinity(int(thread.name), cores)
+
     def rss_bytes(self) -> int:
         return rss_bytes_of(self.pid)
 
@@ -137,6 +144,26 @@ class Measured:
                 raise RuntimeError(f"{self.name} did not start: {self._log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.01)
         return int(json.loads(self._ready.read_text("utf-8"))["port"])
+
+
+@contextmanager
+def apart(servers: Sequence[Measured]) -> Iterator[bool]:
+    """Servers on a core of their own, and this process with all that it starts on the others: who sends is not kept
+    waiting by whom it overloads. False where there is one core, and all stay as they are."""
+    all_of = os.sched_getaffinity(0)
+    if len(all_of) < 2:
+        yield False
+        return
+    own = {min(all_of)}
+    try:
+        for each in servers:
+            each.on(own)
+        os.sched_setaffinity(0, all_of - own)
+        yield True
+    finally:
+        os.sched_setaffinity(0, all_of)
+        for each in servers:
+            each.on(all_of)
 
 
 def cpu_us_of(pid: int) -> float:

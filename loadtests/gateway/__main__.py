@@ -6,6 +6,9 @@ point and rate, in the same round. The gateway logs: an answer is on disk before
 feedback process takes it into its log meanwhile, on the same cores. LiteLLM logs nothing. The hop is the bound: what
 Starlette, uvicorn and httpx take for passing a request on. Where the load tester itself fell behind, the run is named
 invalid, and the report with it (status 3).
+
+At last the gateway's peak is looked for, alone on a core, and three times that offered: goodput there beside the
+peak's, and whether refusals are OpenAI's and say when to come back.
 """
 
 from __future__ import annotations
@@ -28,16 +31,19 @@ from loadtests.gateway.sides import Side
 from loadtests.openloop import run as openloop
 from loadtests.openloop.run import Found
 from loadtests.openloop.scenario import Scenario
-from loadtests.openloop.tally import Tally
+from loadtests.openloop.tally import Tally, Times
 from loadtests.peers import closed_loop, in_turn
+from loadtests.processes import apart
 from loadtests.report import Row
-from loadtests.work.chat import Complete, Params
+from loadtests.work.chat import BUSY, Complete, Params
 from loadtests.work.reach import Reach
 
 #: A server holds a rate that so much of is answered rightly within the deadline.
 HOLDS = 0.99
 #: Callers, and requests, of the search for LiteLLM's best setting.
 CALLERS, _WARM, _ASKED = 16, 50, 300
+#: How a refusal of one that is busy is tallied whose shape is right.
+REFUSALS = tuple(f"HTTP {status}" for status in BUSY)
 #: Share of a core below which a server is idle, seconds between two looks, and seconds that it may take to be so.
 _IDLE, _LOOK_S, _SETTLE_S = 0.1, 0.5, 90.0
 #: Between the seeds of two rounds.
@@ -221,21 +227,58 @@ def rows_of(bench: Bench, rates: Sequence[float]) -> list[Row]:
 
 
 def overload(bench: Bench, side: Side, first: float) -> tuple[list[Row], dict[str, Any]]:
-    """Three times what it holds: goodput there beside its peak's, and how soon the others are refused."""
+    """Three times what it holds, its processes on one core and the load tester on the others: the rows, and what was
+    tried. Found no peak, there are no rows, and the fault says so."""
     faults: dict[str, list[str]] = {}
+    tried: list[tuple[float, float]] = []
+    more: dict[str, Any] = {"tried": tried, "faults": faults}
 
     def run(rate: float) -> Found:
-        found, scenario, _ = bench.run(side, rate)
+        found, scenario, cpu = bench.run(side, rate)
         print(f"{rate:.0f}/s\n{openloop.table(openloop.as_json(found, scenario))}\n", file=sys.stderr)
+        print(", ".join(f"{name} {ms:.2f}" for name, ms in cpu.items()), "CPU-ms a request", file=sys.stderr)
         if wrong := openloop.faults(found, scenario):
-            faults[f"{rate:.0f}/s"] = wrong
+            faults[f"overload, {rate:.0f}/s"] = wrong
         return found
 
-    tried = saturation.peak(run, first, bench.seconds)
-    rate, peak = max(tried, key=lambda each: each[1])
-    tally = run(saturation.TIMES * rate).tallies["complete"]
-    row = Row(f"goodput at 3 × {rate:.0f}/s / its peak", tally.good / bench.seconds, peak, "1/s", 0.9, least=True)
-    return [row], {"tried": tried, "faults": faults, "overloaded": tally.as_json(bench.seconds)}
+    with apart(side.processes) as alone:
+        more["servers on one core"] = alone
+        try:
+            tried += saturation.peak(run, first, bench.seconds)
+        except saturation.NoPeak as error:
+            faults["overload"] = [str(error)]
+            return [], more
+        rate, peak = max(tried, key=lambda each: each[1])
+        tally = run(saturation.TIMES * rate).tallies["complete"]
+    more["overloaded"] = tally.as_json(bench.seconds)
+    return overload_rows(tally, rate, peak, bench.seconds, bench.deadline_s), more
+
+
+def overload_rows(tally: Tally, rate: float, peak: float, seconds: float, deadline_s: float) -> list[Row]:
+    """rate: where goodput was greatest, and peak: that goodput, both a second."""
+    at, told, understood = f"at 3 × {rate:.0f}/s", Times(), 0
+    for reason, times in tally.errors.items():
+        if reason.startswith("HTTP "):
+            told.merge(times.packed())
+            understood += times.count if reason in REFUSALS else 0
+    admitted = tally.offered - told.count
+    rows = [
+        Row(f"goodput {at} / its peak", tally.good / seconds, peak, "1/s", 0.9, least=True),
+        Row(f"answered in time {at} / admitted", tally.good, admitted, "calls"),
+    ]
+    if told.count:
+        rows += [
+            Row(
+                f"refused {at} as OpenAI does, with Retry-After / refused",
+                understood,
+                told.count,
+                "calls",
+                1,
+                least=True,
+            ),
+            Row(f"refusals {at}, p99 / the deadline", told.at(99) * 1e3, deadline_s * 1e3, "ms"),
+        ]
+    return rows
 
 
 def main() -> int:
@@ -268,7 +311,7 @@ def main() -> int:
         if said.overload_from:
             demanded, more["overload"] = overload(bench, ours, said.overload_from)
             rows += demanded
-    faults = bench.faults()
+    faults = {**bench.faults(), **more.get("overload", {}).get("faults", {})}
     facts = {
         **report.machine(),
         **report.versions("starlette", "uvicorn", "h11", "httpx"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,9 +49,9 @@ def hop(stack: ExitStack, folder: Path, upstream: Side) -> Side:
     return Side("hop", (stack.enter_context(Measured("hop", folder, command)),))
 
 
-def ours(stack: ExitStack, folder: Path, upstream: Side) -> Side:
+def ours(stack: ExitStack, folder: Path, upstream: Side, also: Mapping[str, str] | None = None) -> Side:
     """The gateway as it is deployed, with its defaults: every answer is on disk before its caller has its end, and goes
-    to the feedback process, which is measured beside it."""
+    to the feedback process, which is measured beside it. also: other settings than those."""
     feedback = {
         "REJOINDER_FEEDBACK__LOG__PATH": str(folder / "log.db"),
         "REJOINDER_FEEDBACK__SERVER__PORT": "0",
@@ -67,6 +67,7 @@ def ours(stack: ExitStack, folder: Path, upstream: Side) -> Side:
         "UPSTREAM__OPENAI__STABLE": MODEL,
         "RECORD__FEEDBACK": f"127.0.0.1:{log.port}",
         "RECORD__SPOOL": str(folder / "spool"),
+        **(also or {}),
     }
     environment = {f"REJOINDER_GATEWAY__{name}": value for name, value in settings.items()}
     ready = "REJOINDER_GATEWAY__SERVER__READY_FILE"

@@ -12,6 +12,9 @@ from loadtests.openloop.generator import NotRight, Visit
 from loadtests.work.reach import Reach
 from loadtests.work.texts import text
 
+#: Come again later.
+BUSY = (429, 503)
+
 
 @dataclass(frozen=True)
 class Params:
@@ -78,15 +81,16 @@ class Complete:
             writer.write(request)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             status = int(head[9:12])
-            if status != 200:
-                raise NotRight(f"HTTP {status}")
-            chunked = b"transfer-encoding: chunked" in head
-            if self._params.stream:
+            if status == 200 and self._params.stream:
                 answer = await _streamed(reader, visit)
             else:
+                chunked = b"transfer-encoding: chunked" in head
                 data = await (_chunks(reader) if chunked else reader.readexactly(_length(head)))
-                answer = json.loads(data)["choices"][0]["message"]["content"]
             done = b"connection: close" not in head
+            if status != 200:
+                raise NotRight(refusal(status, head, data))
+            if not self._params.stream:
+                answer = json.loads(data)["choices"][0]["message"]["content"]
         finally:
             if done:
                 self._idle.append((reader, writer))
@@ -95,8 +99,23 @@ class Complete:
         return answer
 
 
+def refusal(status: int, head: bytes, data: bytes) -> str:
+    """`HTTP 429`, with a word behind it where OpenAI's clients would not understand it, or not when to come back.
+
+    head: in lower case.
+    """
+    try:
+        shaped = {"message", "type", "param", "code"} <= json.loads(data)["error"].keys()
+    except (ValueError, KeyError, TypeError, AttributeError):
+        shaped = False
+    if not shaped:
+        return f"HTTP {status} NO_SHAPE"
+    waits = status not in BUSY or b"\r\nretry-after:" in head
+    return f"HTTP {status}" if waits else f"HTTP {status} NO_RETRY_AFTER"
+
+
 def _length(head: bytes) -> int:
-    return int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+    return int(head.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
 
 
 async def _chunk(reader: asyncio.StreamReader) -> bytes:

@@ -47,6 +47,7 @@ class World:
             max_call_s=60.0,
         )
         guard.open()
+        self.guard = guard
         self._route = guard.route("POST /", self._handler, APP, 1_000, anonymous=True)
 
     async def _handler(self, call: HttpCall) -> Answer:
@@ -98,3 +99,13 @@ async def test_pages_are_limited_by_their_address(tmp_path: Path, first: str) ->
     assert (await world.sent(peer="10.0.0.9")).status_code == 200
     assert (await world.sent("app-token", peer=first)).status_code == 200
     assert json.loads((await world.sent(peer=first)).text)["error"]["code"] == "rate_limit_exceeded"
+
+
+async def test_where_there_are_too_many_connections_the_next_is_told_so_as_openai_tells_it(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.guard.crowded = lambda: True
+    refused = await world.sent("guessed")
+    assert (refused.status_code, refused.headers["retry-after"], refused.headers["connection"]) == (503, "1", "close")
+    assert refused.json()["error"]["code"] == "unavailable"
+    world.guard.crowded = lambda: False
+    assert (await world.sent("app-token")).status_code == 200

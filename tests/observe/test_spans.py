@@ -89,6 +89,18 @@ def events_of_messages() -> list[tuple[str, dict[str, Any]]]:
             **{"llm.output_messages.0.message.role": "assistant", "llm.output_messages.0.message.content": "20 C"},
             **{"gen_ai.operation.name": None, "openinference.span.kind": "LLM"},
         ),
+        span(
+            **numbered("llm.input_messages", PLAIN[:3], "message."),
+            **{
+                "llm.input_messages.3.message.role": "user",
+                "llm.input_messages.3.message.contents.0.message_content.type": "text",
+                "llm.input_messages.3.message.contents.0.message_content.text": "in Celsius",
+                "llm.output_messages.0.message.content": "20 C",
+                "llm.invocation_parameters": '{"model": "m", "user": "u"}',
+                "user.id": None,
+            },
+        ),
+        span(**{"gen_ai.input.messages": PARTS, "gen_ai.output.messages": ANSWER, "user.id": None, "gen_ai.user": "u"}),
         span(*events_of_messages()),
     ],
     ids=[
@@ -100,6 +112,8 @@ def events_of_messages() -> list[tuple[str, dict[str, Any]]]:
         "whole",
         "numbered",
         "openinference",
+        "of parts",
+        "as asked",
         "each",
     ],
 )
@@ -192,6 +206,14 @@ def test_what_begins_as_messages_and_was_cut_is_refused_where_plain_text_may_sta
             exchange_of(span(**{"gen_ai.prompt": json.dumps(PLAIN), "gen_ai.completion": "20 C", name: cut}))
     with pytest.raises(Unfit):
         choice('{"index": 0, "message": {"content": "20')
+
+
+def test_parameters_that_a_limit_cut_say_nothing_of_the_user() -> None:
+    said = {"gen_ai.input.messages": PARTS, "gen_ai.output.messages": ANSWER, "user.id": None}
+    for given in ('{"user": "an', "[1]", 7, {"user": "u"}):
+        found = exchange_of(span(**said, **{"llm.invocation_parameters": given}))
+        assert found is not None
+        assert found.user == ""
 
 
 def test_an_operation_that_is_no_text_is_no_chat() -> None:

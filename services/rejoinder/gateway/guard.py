@@ -1,5 +1,5 @@
-"""What happens around every request, in this order: trace, framing, authenticate, role, rate, body, slot, deadline,
-handler; then status and metrics. A handler raises classes of `core.errors`; only here they become a response.
+"""What happens around every request, in this order: trace, room, framing, authenticate, role, rate, body, slot,
+deadline, handler; then status and metrics. A handler raises classes of `core.errors`; only here they become a response.
 
 A caller that goes away cancels the handler, and with it whatever it had asked for.
 """
@@ -28,6 +28,7 @@ from rejoinder.core.errors import (
     RejoinderError,
     RoleMissing,
     Unauthenticated,
+    Unavailable,
 )
 from rejoinder.core.metrics import Metrics
 from rejoinder.gateway import sse
@@ -115,7 +116,8 @@ class _Gone(Exception):
 
 
 class Guard:
-    """Wraps handlers. owns: whether the process takes requests; everything it turns to is given."""
+    """Wraps handlers. owns: whether the process takes requests; everything it turns to is given. crowded: whether there
+    are more connections than there may be, which the server knows that it serves in."""
 
     def __init__(
         self,
@@ -144,6 +146,7 @@ class Guard:
         self.body_s = body_s
         self.max_call_s = max_call_s
         self.state: RejoinderError | None = Loading("the gateway is starting", retry_after_s=1.0)
+        self.crowded: Callable[[], bool] = lambda: False
 
     def open(self) -> None:
         self.state = None
@@ -223,6 +226,8 @@ class Guarded:
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive, out: _Out, deadline: float) -> None:
         if self._guard.state is not None:
             raise self._guard.state
+        if self._guard.crowded():
+            raise Unavailable("too many connections", retry_after_s=1.0)
         check_framing(headers, self._guard.head_bytes)
         caller = self._caller(headers)
         if self._guard.rates.limits:

@@ -3,11 +3,13 @@
 Now: `gen_ai.input.messages`, `gen_ai.output.messages`, `gen_ai.system_instructions`, on the span or on its event
 `gen_ai.client.inference.operation.details`. Before: `gen_ai.prompt` and `gen_ai.completion`, whole or by number
 (OpenLLMetry), also on events; an event a message. OpenInference: `llm.input_messages.N.message.role`. Whose it is
-stands in `gen_ai.conversation.id` or `session.id`, and in `user.id` or `enduser.id`.
+stands in `gen_ai.conversation.id` or `session.id`, and in `user.id` or `enduser.id`, else in what the client was asked
+with (`gen_ai.user`, `llm.invocation_parameters`).
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,6 +29,10 @@ _MESSAGE = re.compile(r"gen_ai\.(system|user|assistant|tool)\.message")
 #: `gen_ai.prompt.0.role`, `llm.input_messages.0.message.content`.
 _NUMBERED = re.compile(
     r"(gen_ai\.prompt|gen_ai\.completion|llm\.(?:input|output)_messages)\.(\d{1,6})\.(?:message\.)?(\w+)"
+)
+#: A message of several parts: `llm.input_messages.0.message.contents.1.message_content.text`.
+_PART = re.compile(
+    r"(llm\.(?:input|output)_messages)\.(\d{1,6})\.message\.contents\.(\d{1,6})\.message_content\.(type|text)"
 )
 
 
@@ -53,7 +59,7 @@ def exchange_of(span: Span) -> Exchange | None:
         messages=asked,
         response=response,
         conversation=_first(said, "gen_ai.conversation.id", "session.id"),
-        user=_first(said, "user.id", "enduser.id", "enduser.pseudo.id"),
+        user=_first(said, "user.id", "enduser.id", "enduser.pseudo.id", "gen_ai.user", "llm.user") or _parameter(said),
         model=_first(said, "gen_ai.response.model", "gen_ai.request.model", "llm.model_name"),
         at=span.ended_at,
     )
@@ -118,10 +124,15 @@ def _answered(
 def _numbered(said: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """Messages whose fields are attributes of their own, by the name before the number."""
     found: dict[str, dict[int, dict[str, Any]]] = {}
+    parts: dict[tuple[str, int], dict[int, dict[str, Any]]] = {}
     for key, value in said.items():
-        parts = _NUMBERED.fullmatch(key)
-        if parts is not None and parts[3] in ("role", "content"):
-            found.setdefault(parts[1], {}).setdefault(int(parts[2]), {"content": None})[parts[3]] = value
+        at = _NUMBERED.fullmatch(key)
+        if at is not None and at[3] in ("role", "content"):
+            found.setdefault(at[1], {}).setdefault(int(at[2]), {"content": None})[at[3]] = value
+        elif (at := _PART.fullmatch(key)) is not None:
+            parts.setdefault((at[1], int(at[2])), {}).setdefault(int(at[3]), {})[at[4]] = value
+    for (name, number), of in parts.items():
+        found.setdefault(name, {}).setdefault(number, {})["content"] = [of[part] for part in sorted(of)]
     return {name: [of[number] for number in sorted(of)] for name, of in found.items()}
 
 
@@ -133,6 +144,15 @@ def _events(events: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, A
             inside = attributes.get("gen_ai.event.content", attributes.get("content"))
             out += [{"role": of[1], "content": one.content} for one in messages_of(whole(inside, "input"), "input")]
     return out
+
+
+def _parameter(said: Mapping[str, Any]) -> str:
+    """OpenAI's `user` among the parameters that OpenInference writes down."""
+    try:
+        given = json.loads(said.get("llm.invocation_parameters") or "{}")
+    except (ValueError, TypeError, RecursionError):
+        return ""
+    return fields.identity(given.get("user")) if isinstance(given, Mapping) else ""
 
 
 def _first(said: Mapping[str, Any], *names: str) -> str:

@@ -5,18 +5,52 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from loadtests.gateway import sides
-from loadtests.gateway.__main__ import CALLERS, Bench, Capacity, Turn, at, capacity, rows_of, settle
+from loadtests.gateway.__main__ import (
+    CALLERS,
+    REFUSALS,
+    Bench,
+    Capacity,
+    Turn,
+    at,
+    capacity,
+    overload,
+    overload_rows,
+    rows_of,
+    settle,
+)
+from loadtests.openloop.run import Found
 from loadtests.openloop.tally import Tally
 from loadtests.peers import closed_loop
-from loadtests.processes import Measured
-from loadtests.work.chat import Complete, Params
+from loadtests.processes import Measured, apart
+from loadtests.work.chat import Complete, Params, refusal
 from loadtests.work.reach import Reach
 
 pytestmark = pytest.mark.system
+
+
+async def asked(side: sides.Side, callers: int) -> Tally:
+    work = Complete(Params(), Reach({"gateway": side.target}), 1)
+    try:
+        (tally,) = (await closed_loop(work, range(40), callers)).tallies.values()
+    finally:
+        await work.close()
+    return tally
+
+
+async def crowded(side: sides.Side, connections: int) -> Tally:
+    """Of two callers, where others hold so many connections."""
+    host, _, port = side.target.rpartition(":")
+    held = [(await asyncio.open_connection(host, int(port)))[1] for _ in range(connections)]
+    try:
+        return await asked(side, 2)
+    finally:
+        for writer in held:
+            writer.close()
 
 
 async def answered(side: sides.Side, stream: bool) -> int:
@@ -37,6 +71,56 @@ def test_the_gateway_and_the_hop_pass_on_what_the_bare_server_says(tmp_path: Pat
         assert [asyncio.run(answered(side, True)) for side in (upstream, ours)] == [8, 8]
         assert capacity(ours).cpu_ms > 0
         settle(ours)
+
+
+def test_who_finds_no_room_is_told_so_as_openai_tells_it_and_when_to_come_back(tmp_path: Path) -> None:
+    few = {"SERVER__MAX_IN_FLIGHT": "1", "HTTP__MAX_CONNECTIONS": "4"}
+    with ExitStack() as stack:
+        ours = sides.ours(stack, tmp_path, sides.bare(stack, tmp_path, 0.02), few)
+        tally = asyncio.run(crowded(ours, 5))
+        assert (tally.good, set(tally.errors)) == (0, {"HTTP 503"})
+        with apart(ours.processes):
+            tally = asyncio.run(asked(ours, 3))
+    assert tally.good > 0
+    assert "HTTP 429" in tally.errors
+    assert set(tally.errors) <= set(REFUSALS)
+
+
+def test_a_refusal_that_clients_would_not_understand_is_named() -> None:
+    told = b'{"error": {"message": "no room", "type": "rate_limit_error", "param": null, "code": "queue_full"}}'
+    assert refusal(429, b"http/1.1 429 x\r\nretry-after: 1\r\n", told) == "HTTP 429"
+    assert refusal(429, b"http/1.1 429 x\r\n", told) == "HTTP 429 NO_RETRY_AFTER"
+    assert refusal(500, b"http/1.1 500 x\r\n", told) == "HTTP 500"
+    for other in (b"Service Unavailable", b"[]", b'{"error": "no room"}', b'{"error": {"message": "x"}}'):
+        assert refusal(503, b"http/1.1 503 x\r\n", other) == "HTTP 503 NO_SHAPE"
+
+
+def test_goodput_at_three_times_the_peak_is_beside_it_and_refusals_are_counted_by_their_shape() -> None:
+    tally = Tally()
+    for _ in range(90):
+        tally.answered(0.5, 1.0)
+    tally.answered(1.5, 1.0)
+    for reason in ("HTTP 429", "HTTP 429", "HTTP 503 NO_SHAPE"):
+        tally.failed(reason, 0.01)
+    tally.failed("DEADLINE_EXCEEDED", 1.0)
+    goodput, admitted, shaped, soon = overload_rows(tally, 50.0, 10.0, 10.0, 1.0)
+    assert (goodput.ours, goodput.peer, goodput.met) == (9.0, 10.0, True)
+    assert (admitted.ours, admitted.peer) == (90, 92)
+    assert (shaped.ours, shaped.peer, shaped.met) == (2, 3, False)
+    assert (round(soon.ours), soon.peer) == (10, 1000)
+
+
+def test_a_search_that_finds_no_peak_is_a_fault_and_loses_nothing(tmp_path: Path) -> None:
+    class Rising(Bench):
+        def run(self, side: sides.Side, rate: float, seed: int = 1) -> Any:
+            tally = Tally()
+            for _ in range(int(rate)):
+                tally.answered(0.01, 1.0)
+            return Found({"complete": tally}), self.scenario(rate), {}
+
+    rows, more = overload(Rising(tmp_path, 1.0, 1.0), sides.Side("ours", ()), 10.0)
+    assert rows == []
+    assert "begin the search higher" in more["faults"]["overload"][0]
 
 
 def test_the_cpu_of_a_servers_children_is_its_own(tmp_path: Path) -> None:

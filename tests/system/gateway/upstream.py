@@ -44,6 +44,7 @@ class Upstream:
     async def _chat(self, request: Request) -> Response:
         body = await request.json()
         self.asked.append({**body, "headers": dict(request.headers)})
+        head = _head(body, len(self.asked))
         last = body["messages"][-1]["content"]
         if body["model"] not in self.models:
             return _error(404, f"The model `{body['model']}` does not exist.", "model_not_found")
@@ -65,18 +66,24 @@ class Upstream:
         n = body.get("n") or 1
         if body.get("stream"):
             usage = (body.get("stream_options") or {}).get("include_usage", False)
-            return StreamingResponse(self._stream(body, pieces, finish, n, usage), media_type="text/event-stream")
+            return StreamingResponse(self._stream(head, body, pieces, finish, n, usage), media_type="text/event-stream")
         others = [{**message, "content": f"{message['content']}, or {index}"} for index in range(1, n)]
         choices = [
             {"index": index, "message": each, "finish_reason": finish, "logprobs": None}
             for index, each in enumerate([message, *others])
         ]
-        return JSONResponse({**_head(body, "chat.completion"), "choices": choices, "usage": _usage(n)})
+        return JSONResponse({**head, "object": "chat.completion", "choices": choices, "usage": _usage(n)})
 
     async def _stream(
-        self, body: dict[str, Any], pieces: list[dict[str, Any]], finish: str, n: int, usage: bool
+        self,
+        head: dict[str, Any],
+        body: dict[str, Any],
+        pieces: list[dict[str, Any]],
+        finish: str,
+        n: int,
+        usage: bool,
     ) -> AsyncIterator[bytes]:
-        head = _head(body, "chat.completion.chunk")
+        head = {**head, "object": "chat.completion.chunk"}
         last = body["messages"][-1]["content"]
         for index in range(n):
             yield _event({**head, "choices": [_choice(index, {"role": "assistant", "content": ""})]})
@@ -128,8 +135,8 @@ def _call(name: str, arguments: str) -> dict[str, Any]:
     return {"id": "call_1", "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
-def _head(body: dict[str, Any], kind: str) -> dict[str, Any]:
-    return {"id": "chatcmpl-1", "object": kind, "created": 1, "model": body["model"]}
+def _head(body: dict[str, Any], number: int) -> dict[str, Any]:
+    return {"id": f"chatcmpl-{number}", "created": 1, "model": body["model"]}
 
 
 def _choice(index: int, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ asks the policy itself; `endpoint` asks any OpenAI-compatible server (its call i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 
 from rejoinder.core.rubric import RUBRIC
@@ -39,7 +40,9 @@ class Embedded:
         reasons = evidence.signal.reasons if evidence.signal else ()
         sentence = RUBRIC[reasons[0].rubric].wish if reasons and reasons[0].rubric in RUBRIC else ""
         quoted = words if len(words) <= QUOTE_CHARS else words[:QUOTE_CHARS].rsplit(" ", 1)[0]
-        return Wish(f'{sentence} The user said: "{quoted}"'.strip(), "embedded")
+        # JSON, because no text in it can end its own quotation and go on as the system's words.
+        quotation = json.dumps(" ".join(quoted.split()), ensure_ascii=False)
+        return Wish(f"{sentence} The user said: {quotation}".strip(), "embedded")
 
 
 class Asked:
