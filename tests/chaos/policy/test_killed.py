@@ -120,9 +120,10 @@ def test_a_policy_that_answers_before_the_record_is_on_disk_is_found_to_lose(tmp
     assert outcome.lost > 0
 
 
+# In the short form ingest has the control of this kind.
 @pytest.mark.proof
 def test_a_log_that_knows_no_second_copies_is_found_to_hold_some_twice(tmp_path: Path) -> None:
-    """The control: what a killed process had sent and not yet struck off is sent again by the next. In short, of ingest."""
+    """The control: what a killed process had sent and not yet struck off is sent again by the next."""
     outcome = trial(tmp_path, kills=4, seed=3, feedback=FORGETFUL)
     print(outcome)
     assert outcome.twice > 0
