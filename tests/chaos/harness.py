@@ -22,7 +22,7 @@ from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from rejoinder.cli.supervisor import Plan, Supervisor, free_ports
+from rejoinder.cli.supervisor import PAUSES_S, Plan, Supervisor, free_ports
 
 
 def wait_until(true: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
@@ -222,7 +222,7 @@ class Killer:
         self._traffic = traffic
         self._rng = random.Random(seed)
 
-    def run(self, kills: int, shortest_s: float = 0.05, longest_s: float = 0.6) -> Iterator[float]:
+    def run(self, kills: int, shortest_s: float = 0.05, longest_s: float = 0.3) -> Iterator[float]:
         """Yields the moment of each kill, after traffic has gone on behind it."""
         for _ in range(kills):
             moment = self._rng.uniform(shortest_s, longest_s)
@@ -242,7 +242,8 @@ class Tended:
     """Processes under the supervisor of `rejoinder up`: whoever dies comes back by itself. owns: children, a thread."""
 
     def __init__(self, folder: Path, plans: Sequence[Plan]) -> None:
-        self._supervisor = Supervisor(folder, lambda name, what: None)
+        # Its pauses grow for a process that does not last; these are killed on purpose.
+        self._supervisor = Supervisor(folder, lambda name, what: None, pauses_s=PAUSES_S[:1])
         ports = free_ports(len(plans))
         self.addresses = {plan.name: f"127.0.0.1:{port}" for plan, port in zip(plans, ports, strict=True)}
         self._supervisor.start(plans, ports)

@@ -26,12 +26,12 @@ from rejoinder.ledger.stores.dialect import Where
 from rejoinder.ledger.stores.rows import Arrived
 from rejoinder.ledger.stores.schema import feedback as feedback_table
 from rejoinder.ledger.stores.schema import interactions as interactions_table
-from rejoinder.ledger.stores.schema import tombstones
+from rejoinder.ledger.stores.schema import meta, metadata, tombstones
 from rejoinder.stream.headers import record_of
 from rejoinder.stream.memory import MemoryLog
 from rejoinder.stream.port import Record
 from rejoinder.stream.topics import TOPICS
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from tests.postgresql import Server
 
@@ -174,43 +174,74 @@ def places(request: pytest.FixtureRequest) -> Places:
     return in_a_file if request.param == "sqlite" else in_postgres(request.getfixturevalue("postgres"))
 
 
-def state_after(place: Places, batches: Sequence[Sequence[Record]]) -> tuple[str, object, object]:
-    """Digest, counters and marks of a ledger that took these batches."""
+#: Digest, counters and marks.
+State = tuple[str, object, object]
+
+
+def state_after(place: Places, batches: Sequence[Sequence[Record]]) -> State:
+    """Of a ledger that took these batches."""
     with place() as where, Ledger(where, SETTINGS, ManualClock(NOW)) as ledger:
-        projector = Projector(ledger.store, SETTINGS, ManualClock(NOW))
-        for batch in batches:
+        return taken(ledger, batches)
+
+
+def taken(ledger: Ledger, batches: Sequence[Sequence[Record]]) -> State:
+    projector = Projector(ledger.store, SETTINGS, ManualClock(NOW))
+    for batch in batches:
+        with ledger.store.writing() as connection:
+            projector.apply(connection, batch, {record.topic: "id" for record in batch})
+    counters = [replace(row, position=0) for row in ledger.parity()]
+    assert all(row.balanced for row in counters)
+    assert not ledger.audit()
+    with ledger.store.reading() as connection:
+        marks = set(connection.execute(select(tombstones)).all())
+    return ledger.digest(), counters, marks
+
+
+@contextmanager
+def one_after_another() -> Iterator[Callable[[Sequence[Sequence[Record]]], State]]:
+    """`state_after` for many examples: one ledger in a file, empty before each. A new one costs as much as most of the
+    work, since every statement is compiled anew."""
+    with in_a_file() as where, Ledger(where, SETTINGS, ManualClock(NOW)) as ledger:
+
+        def state(batches: Sequence[Sequence[Record]]) -> State:
             with ledger.store.writing() as connection:
-                projector.apply(connection, batch, {record.topic: "id" for record in batch})
-        counters = [replace(row, position=0) for row in ledger.parity()]
-        assert all(row.balanced for row in counters)
-        assert not ledger.audit()
-        with ledger.store.reading() as connection:
-            marks = set(connection.execute(select(tombstones)).all())
-        return ledger.digest(), counters, marks
+                for table in metadata.tables.values():
+                    if table is not meta:
+                        connection.execute(delete(table))
+                connection.exec_driver_sql("DELETE FROM sqlite_sequence")
+            return taken(ledger, batches)
+
+        yield state
 
 
-@given(records(), st.integers(0, 1 << 30))
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-def test_no_order_and_no_batching_changes_the_ledger(pool: list[Record], seed: int) -> None:
-    rng = random.Random(seed)
-    shuffled = rng.sample(pool, len(pool))
-    whole = state_after(in_a_file, [pool])
-    assert state_after(in_a_file, [[record] for record in pool]) == whole
-    assert state_after(in_a_file, chunked(rng, shuffled)) == whole
+def test_no_order_and_no_batching_changes_the_ledger() -> None:
+    with one_after_another() as state:
+
+        @given(records(), st.integers(0, 1 << 30))
+        @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+        def holds(pool: list[Record], seed: int) -> None:
+            rng = random.Random(seed)
+            shuffled = rng.sample(pool, len(pool))
+            whole = state([pool])
+            assert state([[record] for record in pool]) == whole
+            assert state(chunked(rng, shuffled)) == whole
+
+        holds()
 
 
 def test_both_stores_hold_the_same_ledger_in_whatever_order(postgres: Server) -> None:
     """Digest, counters and marks of one database are those of the other, which read the same in another order."""
     place = in_postgres(postgres)
+    with one_after_another() as state:
 
-    @given(records(), st.integers(0, 1 << 30))
-    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-    def holds(pool: list[Record], seed: int) -> None:
-        rng = random.Random(seed)
-        shuffled = state_after(place, chunked(rng, rng.sample(pool, len(pool))))
-        assert shuffled == state_after(in_a_file, [pool])
+        @given(records(), st.integers(0, 1 << 30))
+        @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+        def holds(pool: list[Record], seed: int) -> None:
+            rng = random.Random(seed)
+            shuffled = state_after(place, chunked(rng, rng.sample(pool, len(pool))))
+            assert shuffled == state([pool])
 
-    holds()
+        holds()
 
 
 def an_application(seed: int) -> list[types.Interaction | types.Feedback | types.Signal]:

@@ -115,7 +115,7 @@ class Child:
     starts: all of them. Times are readings of a monotonic clock.
     """
 
-    def __init__(self, plan: Plan, port: int, folder: Path, grace_s: float) -> None:
+    def __init__(self, plan: Plan, port: int, folder: Path, grace_s: float, pauses_s: Sequence[float]) -> None:
         self.name = plan.name
         self.service = plan.service or plan.name
         self.port = port
@@ -125,6 +125,7 @@ class Child:
         self._log = folder / f"{plan.name}.log"
         self._module = plan.module
         self._grace_s = grace_s
+        self._pauses_s = pauses_s
         self._process: subprocess.Popen[bytes] | None = None
         self._again_at: float | None = None
         self._pauses = 0
@@ -168,7 +169,7 @@ class Child:
         if self._again_at is None:
             lasted = 0.0 if self._serves_since is None else now - self._serves_since
             self._pauses = 0 if lasted >= HEALTHY_S else self._pauses
-            self._again_at = now + PAUSES_S[min(self._pauses, len(PAUSES_S) - 1)]
+            self._again_at = now + self._pauses_s[min(self._pauses, len(self._pauses_s) - 1)]
             self._pauses += 1
             self._serves_since = None
             return "died"
@@ -202,15 +203,21 @@ class Child:
 
 
 class Supervisor:
-    """owns: the children. told: hears (process, what happened)."""
+    """owns: the children. told: hears (process, what happened). pauses_s: before the first start anew, the second, …"""
 
     def __init__(
-        self, folder: Path, told: Callable[[str, str], None], grace_s: float = 10.0, clock: Clock | None = None
+        self,
+        folder: Path,
+        told: Callable[[str, str], None],
+        grace_s: float = 10.0,
+        clock: Clock | None = None,
+        pauses_s: Sequence[float] = PAUSES_S,
     ) -> None:
         self._folder = folder
         self._told = told
         self._grace_s = grace_s
         self._clock = clock or SystemClock()
+        self._pauses_s = pauses_s
         self.children: list[Child] = []
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -218,7 +225,7 @@ class Supervisor:
         """Starts each process once those before it serve. Raises FailedPrecondition; what was started is stopped."""
         try:
             for plan, port in zip(plans, ports, strict=True):
-                child = Child(plan, port, self._folder, self._grace_s)
+                child = Child(plan, port, self._folder, self._grace_s, self._pauses_s)
                 self.children.append(child)
                 child.start()
                 self._wait(child, self._clock.monotonic() + timeout_s)

@@ -32,24 +32,33 @@ def run(how: str, ledger: Path | Postgres, kills: int) -> tuple[int, str, int]:
     return int(struck), digest, int(read)
 
 
-def test_a_ledger_whose_projector_was_killed_is_that_of_one_nobody_killed(tmp_path: Path) -> None:
-    _, digest, read = run("careful", tmp_path / "quiet.db", 0)
-    struck, after, read_after = run("careful", tmp_path / "killed.db", KILLS)
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, int]:
+    """Digest and records read where nobody is killed."""
+    _, digest, read = run("careful", tmp_path_factory.mktemp("quiet") / "ledger.db", 0)
+    return digest, read
+
+
+def test_a_ledger_whose_projector_was_killed_is_that_of_one_nobody_killed(
+    tmp_path: Path, quiet: tuple[str, int]
+) -> None:
+    struck, *after = run("careful", tmp_path / "killed.db", KILLS)
     assert struck >= 10
-    assert (after, read_after) == (digest, read)
+    assert tuple(after) == quiet
 
 
-def test_a_projector_of_a_database_killed_leaves_its_lock_to_the_next(tmp_path: Path, postgres: Server) -> None:
-    _, digest, read = run("careful", tmp_path / "quiet.db", 0)
+def test_a_projector_of_a_database_killed_leaves_its_lock_to_the_next(quiet: tuple[str, int], postgres: Server) -> None:
     where = postgres.database()
-    struck, after, read_after = run("careful", where, KILLS // 2)
+    struck, *after = run("careful", where, KILLS // 2)
     postgres.give_back(where)
     assert struck >= 5
-    assert (after, read_after) == (digest, read)
+    assert tuple(after) == quiet
 
 
-def test_positions_committed_before_the_rows_lose_records_and_are_found_out(tmp_path: Path) -> None:
-    _, digest, read = run("careful", tmp_path / "quiet.db", 0)
+def test_positions_committed_before_the_rows_lose_records_and_are_found_out(
+    tmp_path: Path, quiet: tuple[str, int]
+) -> None:
+    digest, read = quiet
     struck, after, read_after = run("careless", tmp_path / "careless.db", KILLS)
     assert struck >= 10
     assert after != digest

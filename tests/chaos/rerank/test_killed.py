@@ -156,6 +156,8 @@ def test_a_service_that_shows_before_the_record_is_on_disk_is_found_to_lose(tmp_
     assert outcome.lost > 0
 
 
+# In the short form ingest has the control of this kind.
+@pytest.mark.proof
 def test_a_log_that_knows_no_second_copies_is_found_to_hold_some_twice(tmp_path: Path) -> None:
     """The control: what a killed process had sent and not yet struck off is sent again by the next."""
     outcome = trial(tmp_path, rounds=4, seed=3, feedback=FORGETFUL, replicas=1)

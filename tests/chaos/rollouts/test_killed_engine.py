@@ -19,7 +19,7 @@ from tests.system.rollouts.town import HOLDOUT, PLAN, POLICY, Town, canaries
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(280)]
 
-KILLS, SEED = 12, 20_252
+KILLS, SEED = 10, 20_252
 #: Between a record's stamp and the moment the replica acts on it: polling and a busy machine, beside the time in which
 #: the replica's process, which is this one, stood still (it takes no renewal that is older than SKEW_S).
 LATE_S = 1.5

@@ -5,74 +5,145 @@ from __future__ import annotations
 import json
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.system.rounds.world import World, world
+from tests.chaos.harness import wait_until
+from tests.system.rounds.world import World
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
-KILLS = 10
+ROOT = Path(__file__).parents[3]
+#: After how many stages' outputs each kill falls, so that every stage is met: window, pairs, reviews, train, export and
+#: the gate that is being measured then.
+KILLS = (0, 1, 2, 3, 3, 3, 4, 4, 5, 5)
+#: Seconds between a stage's output and the kill: a stage takes that long, or a few times as long.
+LATEST_S = 0.5
+
+
+class Nursery:
+    """Commands of `rejoinder` in forked processes. owns: the process that forks them, and what they print."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.chaos.rounds.nursery"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "\n"
+
+    def begin(self, words: Sequence[str]) -> int:
+        """Begins a command; its process."""
+        assert self._process.stdin is not None
+        asked = {"arguments": list(words), "out": str(self._folder / "out"), "err": str(self._folder / "err")}
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        wait_until(lambda: self.has_ended() or children.read_text(), "the command's process")
+        return int((children.read_text() or "0").split()[0])
+
+    def has_ended(self) -> bool:
+        return bool(select.select([self._process.stdout], [], [], 0.0)[0])
+
+    def ended(self) -> tuple[int, str, str]:
+        """Exit status of what was begun, what it printed and what it said of errors."""
+        assert self._process.stdout is not None
+        status = json.loads(self._process.stdout.readline())["status"]
+        return status, (self._folder / "out").read_text(), (self._folder / "err").read_text()
+
+    def rejoinder(self, *words: str) -> Any:
+        """What a command with --json printed."""
+        self.begin([*words, "--json"])
+        status, out, err = self.ended()
+        assert status == 0, err
+        return json.loads(out)
+
+    def close(self) -> None:
+        """Ends what is under way, too."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(30)
+        self._process.stdout.close()
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return world(tmp_path_factory.mktemp("loop"))
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    made = Nursery(tmp_path_factory.mktemp("nursery"))
+    yield made
+    made.close()
 
 
-def started(made: World, data: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "rejoinder.cli.main", *made.round_command(data), "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        start_new_session=True,
-    )
+@pytest.fixture(scope="module")
+def made(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("loop")
+    nursery.begin(["world", str(folder)])
+    status, _, err = nursery.ended()
+    assert status == 0, err
+    return World(folder, folder / "base", folder / "export")
 
 
-def loop(made: World, number: int) -> Path:
+class Loop:
     """A data folder of its own, with everything that a first round needs."""
-    data = made.folder / f"killed-{number}"
-    made.rejoinder("import", str(made.folder / "trees.jsonl"), "--data", str(data), "--no-signals")
-    return data
+
+    def __init__(self, nursery: Nursery, made: World, number: int) -> None:
+        self._nursery = nursery
+        self.data = made.folder / f"killed-{number}"
+        self.command = made.round_command(self.data)
+        nursery.rejoinder("import", str(made.folder / "trees.jsonl"), "--data", str(self.data), "--no-signals")
+
+    def outputs(self) -> int:
+        """Of stages that were made whole."""
+        return len(list((self.data / "registry" / "stages").glob("*.json")))
+
+    def killed(self, after: int, wait_s: float) -> bool:
+        """Runs the round and kills it some time after so many outputs; whether it was under way then."""
+        pid = self._nursery.begin([*self.command, "--json"])
+        wait_until(lambda: self.outputs() >= after or self._nursery.has_ended(), "a stage", 600.0)
+        if not self._nursery.has_ended():
+            time.sleep(wait_s)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        status, out, err = self._nursery.ended()
+        if status != -signal.SIGKILL:
+            assert status == 0, err
+            self.ended_once(json.loads(out))
+        return status == -signal.SIGKILL
+
+    def ended_once(self, report: dict[str, Any]) -> None:
+        assert (report["number"], report["outcome"]) == (1, "published"), report["reasons"]
+        registry = self.data / "registry"
+        assert [p.name for p in (registry / "versions" / "assist").iterdir()] == ["assist-r0001.json"]
+        assert [p.name for p in (registry / "rounds" / "assist").iterdir()] == ["000001"]
+        nodes = self._nursery.rejoinder("trace", "assist#1", "--data", str(self.data))["nodes"]
+        stages = [node["facts"].get("stage") for node in nodes if node["kind"] == "round"]
+        assert len(stages) == len(set(stages))
 
 
-def ended_once(made: World, data: Path, report: dict[str, Any]) -> None:
-    assert (report["number"], report["outcome"]) == (1, "published"), report["reasons"]
-    registry = data / "registry"
-    assert [p.name for p in (registry / "versions" / "assist").iterdir()] == ["assist-r0001.json"]
-    assert [p.name for p in (registry / "rounds" / "assist").iterdir()] == ["000001"]
-    nodes = made.rejoinder("trace", "assist#1", "--data", str(data))["nodes"]
-    stages = [node["facts"].get("stage") for node in nodes if node["kind"] == "round"]
-    assert len(stages) == len(set(stages))
-
-
-def test_rounds_killed_ten_times_end_once_with_one_version_each(made: World) -> None:
-    """A round that ends before its tenth kill is followed by the first of another loop, so that ten there are."""
-    moments, kills, rounds = random.Random(20), 0, 1
-    data = loop(made, rounds)
-    while True:
-        process = started(made, data)
-        began = time.monotonic()
-        # Each try gets a little further than the last, so that every stage is met and the round ends.
-        limit = moments.uniform(0.5, 2.5) + 0.6 * kills if kills < KILLS else 600.0
-        try:
-            out, err = process.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+def test_rounds_killed_ten_times_end_once_with_one_version_each(nursery: Nursery, made: World) -> None:
+    """A round that ends before its next kill is followed by the first of another loop, so that ten there are. The last
+    run of all is a process of its own, as people start it."""
+    moments, kills, loops = random.Random(20), 0, 1
+    loop = Loop(nursery, made, loops)
+    while kills < len(KILLS):
+        if loop.killed(KILLS[kills], moments.uniform(0.0, LATEST_S)):
             kills += 1
-            continue
-        assert process.returncode == 0, (err, time.monotonic() - began)
-        ended_once(made, data, json.loads(out))
-        if kills == KILLS:
-            return
-        rounds += 1
-        data = loop(made, rounds)
+        else:
+            loops += 1
+            loop = Loop(nursery, made, loops)
+    loop.ended_once(made.rejoinder(*loop.command))
+    print(f"{kills} kills, rounds of {loops} loops, each ended once")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.chaos.scenarios.row import Outcome
 from tests.chaos.scenarios.site import Site
@@ -11,9 +12,9 @@ from tests.chaos.scenarios.site import Site
 WRONG_SERVERS = str(Path(__file__).parent.parent / "ingest" / "wrong_servers.py")
 
 
-def ack_before_the_write(site: Site, events: int) -> Outcome:
-    """F06: an ingest process that says "recorded" and writes some batches later."""
-    with site.town(feedback=((sys.executable, WRONG_SERVERS, "early"),)) as town:
+def ack_before_the_write(site: Site, events: int, **changed: Any) -> Outcome:
+    """F06: an ingest process that says "recorded" and writes some batches later. changed: as `Site.town` takes it."""
+    with site.town(feedback=((sys.executable, WRONG_SERVERS, "early"),), **changed) as town:
         with town.traffic(events) as traffic:
             for share in (0.3, 0.6):
                 traffic.reach(share)

@@ -42,18 +42,20 @@ TOLD = ("bootstrap", "prefix", "partitions", "replication", "min_insync", "deliv
 
 
 class Site:
-    """owns: the brokers, the database server, everything under `folder`. A scenario that needs other brokers starts its
-    own with `brokers`."""
+    """owns: the brokers, the database server unless one that runs is given, everything under `folder`. A scenario that
+    needs other brokers starts its own with `brokers`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, postgres: Server | None = None) -> None:
         self.folder = folder
-        self.postgres = Server()
+        self.postgres = postgres or Server()
+        self._starts_postgres = postgres is None
         self._cluster: Cluster | None = None
         self._closing = ExitStack()
 
     def __enter__(self) -> Site:
-        self._closing.callback(self.postgres.stop)
-        self.postgres.start()
+        if self._starts_postgres:
+            self._closing.callback(self.postgres.stop)
+            self.postgres.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -6,16 +6,14 @@ CRDs are not installed here and are named below.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
 import pytest
 
+from tests.cluster.apiserver import ControlPlane
 from tests.cluster.chart.rendered import NAMES, Object, of_kind, pods, rendered
 from tests.cluster.foreign.crds import installed
-
-apiserver = pytest.importorskip("tests.cluster.apiserver", reason="the API server of tests/cluster is not in this tree")
 
 pytestmark = pytest.mark.system
 
@@ -47,13 +45,10 @@ RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("e
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if apiserver.missing():
-        pytest.skip(f"no API server: {apiserver.missing()}")
-    with apiserver.ControlPlane(tmp_path_factory.mktemp("chart") / "control") as made:
-        body = {"metadata": {"name": "ns", "labels": RESTRICTED}}
-        assert made.call("POST", "/api/v1/namespaces", body).status == 201
-        yield made
+def server(plane: ControlPlane) -> ControlPlane:
+    body = {"metadata": {"name": "ns", "labels": RESTRICTED}}
+    assert plane.call("POST", "/api/v1/namespaces", body).status == 201
+    return plane
 
 
 def where(thing: Object) -> str:

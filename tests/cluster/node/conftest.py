@@ -10,17 +10,24 @@ import pytest
 from tests.cluster.images.build import images
 from tests.cluster.node import training
 from tests.cluster.node.node import Node, missing
+from tests.cluster.node.traces import passing, settings
 
 _COUNT = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def node(request: pytest.FixtureRequest) -> Iterator[Node]:
-    """With the image of the trial; with all of them where a long form runs."""
+def before_node() -> dict[str, str]:
+    """The machine's settings before the cluster comes up."""
+    return settings()
+
+
+@pytest.fixture(scope="session")
+def node(request: pytest.FixtureRequest, before_node: dict[str, str]) -> Iterator[Node]:
+    """With the image of the trial; with all of them where a long form runs. At its end it must leave no trace."""
     if missing():
         pytest.skip(f"no node: {missing()}")
     long = any(item.get_closest_marker("proof") for item in request.session.items)
-    with Node({**images(), training.REFERENCE: training.image()} if long else images("embedded")) as made:
+    with passing({**images(), training.REFERENCE: training.image()} if long else images("embedded")) as made:
         yield made
 
 
