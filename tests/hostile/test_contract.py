@@ -100,8 +100,8 @@ def test_a_request_gets_its_status_and_reason_and_leaves_nothing(services: Servi
     settle(services, stored + row.writes + writes)
 
 
-#: Seeded inputs of a short run; `python -m tests.hostile.fuzz` goes on for as long as one likes.
-SHORT = 400
+#: Seeded inputs of a short run, requests and files; `python -m tests.hostile.fuzz` goes on for as long as one likes.
+SHORT, SHORT_FILES = 400, 200
 FUZZED = [f"feedback.{m}" for m in ("RecordFeedback", "RecordInteractions", "RecordLabels", "BeginEpoch", "CommitStep")]
 FUZZED += ["rerank.Rerank", "reward.Score", "reward.Compare", "policy.Generate"]
 FUZZED += [f"ledger.{m}" for m in ("Trace", "GetSatisfaction", "GetParity", "ReadEvidence", "ReadJudged")]
@@ -118,7 +118,7 @@ def test_some_hundred_seeded_requests_find_nothing(services: Services, tmp_path:
 
 def test_some_hundred_seeded_files_find_nothing(tmp_path: Path) -> None:
     found = Found(tmp_path)
-    assert fuzz_readers(READERS, tmp_path, found, seed=1, most=SHORT) == SHORT
+    assert fuzz_readers(READERS, tmp_path, found, seed=1, most=SHORT_FILES) == SHORT_FILES
     assert found.findings == {}
 
 

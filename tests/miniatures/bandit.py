@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -83,6 +84,7 @@ def labelled(probabilities: Floats, values: Floats, count: int, seed: int, part:
     return np.array(found).reshape(-1, 2)
 
 
+@cache
 def _question(number: int) -> Evidence:
     words = (Message(Role.USER, f"question {number}"),)
     return Evidence(str(number), "t", Feedback(), Interaction(messages=words))

@@ -42,7 +42,7 @@ LESSONS = 4000
 
 
 class Reader:
-    """Which poles, and whether a right fact, a text wishes for. owns: its fitted weights."""
+    """Which poles, and whether a right fact, a text wishes for. owns: its fitted weights, and what it has read."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         speaker = Speaker(load_wording(), rng)
@@ -54,14 +54,19 @@ class Reader:
         self._words = CountVectorizer(ngram_range=(1, 2), binary=True, min_df=2)
         seen = self._words.fit_transform(texts)
         labels = [[pole in poles for poles in wished] for pole in POLES] + [corrected]
-        self._models = [LogisticRegression(solver="liblinear").fit(seen, label) for label in labels]
+        models = [LogisticRegression(solver="liblinear").fit(seen, label) for label in labels]
+        self._weights = np.vstack([model.coef_ for model in models]).T
+        self._biases = np.concatenate([model.intercept_ for model in models])
+        self._read: dict[str, tuple[tuple[str, ...], bool]] = {}
 
     def heard(self, text: str) -> tuple[tuple[str, ...], bool]:
         """Poles whose probability is above one half and above their opposite's; whether a fact is to be put right."""
-        seen = self._words.transform([text])
-        *poles, fact = (float(model.predict_proba(seen)[0, 1]) for model in self._models)
-        named = [p for i, p in enumerate(POLES) if poles[i] > 0.5 and poles[i] > poles[i ^ 1]]
-        return tuple(named), fact > 0.5
+        if text not in self._read:
+            # Log-odds, which rise with the probability.
+            *poles, fact = (self._words.transform([text]) @ self._weights + self._biases)[0]
+            named = [p for i, p in enumerate(POLES) if poles[i] > 0.0 and poles[i] > poles[i ^ 1]]
+            self._read[text] = tuple(named), bool(fact > 0.0)
+        return self._read[text]
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,8 @@ class World:
 
     def find(self, question: str) -> int:
         """Which topic a question is about."""
-        named = [
-            (max(len(a) for a in t.asks if a.lower() in question.lower()), i)
-            for i, t in enumerate(self.topics)
-            if any(a.lower() in question.lower() for a in t.asks)
-        ]
-        return max(named)[1]
+        said = question.lower()
+        return max((len(a), i) for i, t in enumerate(self.topics) for a in t.asks if a.lower() in said)[1]
 
 
 def world() -> World:

@@ -1,10 +1,8 @@
 """The stage on a tiny model. F04: reference explicit, divergence from the original; F12: digests; F17: resume."""
 
 import json
-import os
+import multiprocessing
 import signal
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -25,20 +23,6 @@ TRAIN = {
 }
 STEPS = 9
 
-#: The room's command, which waits at the word of step 5 for whoever kills it.
-HELD = """
-import json, sys
-from rejoinder.training import __main__ as room
-
-def said(line, **how):
-    print(line, **how)
-    if json.loads(line).get("step") == 5:
-        sys.stdin.read()
-
-room.print = said
-sys.exit(room.main(sys.argv[1:]))
-"""
-
 
 @pytest.fixture
 def stage(tmp_path, base_dir, make_pairs):
@@ -57,24 +41,28 @@ def stage(tmp_path, base_dir, make_pairs):
 
 @pytest.fixture
 def command(tmp_path, base_dir, make_pairs):
-    """Starts the stage as a process of its own, as a round does."""
-    pairs = make_pairs()
+    """Starts the stage as a process of its own, as a round does; the process, and what it prints."""
+    from tests.training.forked import commanded
 
-    def start(name, environment=None, program=("-m", "rejoinder.training"), **train):
+    pairs, started = make_pairs(), []
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(["tests.training.forked"])
+
+    def start(name, environment=None, held=0, **train):
         path = tmp_path / f"{name}.json"
         path.write_text(json.dumps({"train": TRAIN | train}))
-        arguments = ["--manifest", path, "--pairs", pairs, "--base", base_dir, "--out", tmp_path / name]
-        with (tmp_path / f"{name}.err").open("a") as errors:
-            return subprocess.Popen(
-                [sys.executable, *program, "run", *map(str, arguments)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env=os.environ | {"OMP_NUM_THREADS": "1"} | (environment or {}),
-            )
+        arguments = ["run", "--manifest", path, "--pairs", pairs, "--base", base_dir, "--out", tmp_path / name]
+        lines, theirs = forks.Pipe()
+        process = forks.Process(target=commanded, args=(list(map(str, arguments)), environment or {}, theirs, held))
+        process.start()
+        theirs.close()
+        started.append(process)
+        return process, lines
 
-    return start
+    yield start
+    for process in started:
+        process.kill()
+        process.join()
 
 
 def metrics(out):
@@ -196,17 +184,17 @@ def test_no_word_of_a_pair_stands_in_any_output(stage, make_pairs):
 def test_killed_half_way_it_leaves_nothing_that_looks_complete_and_resumes_bit_equal(stage, command, tmp_path):
     """F17. SIGKILL after step 5; the last checkpoint is of step 4; a new process does 5 to 9 again."""
     whole = stage("whole")
-    killed = command("killed", program=("-c", HELD))
-    said = [json.loads(killed.stdout.readline())["step"] for _ in range(5)]
-    assert said == [1, 2, 3, 4, 5]
-    killed.send_signal(signal.SIGKILL)
-    killed.communicate()
+    killed, lines = command("killed", held=5)
+    assert [lines.recv()["step"] for _ in range(5)] == [1, 2, 3, 4, 5]
+    killed.kill()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
     assert not (tmp_path / "killed").exists()
     assert (tmp_path / "killed.work" / "checkpoint.safetensors").exists()
-    resumed = command("killed")
-    printed, _ = resumed.communicate()
-    assert resumed.returncode == 0
-    assert json.loads(printed.splitlines()[0])["step"] == 5
+    resumed, lines = command("killed")
+    assert lines.recv()["step"] == 5
+    resumed.join()
+    assert resumed.exitcode == 0
     assert step_lines(tmp_path / "killed") == step_lines(whole)
     adapter = "adapter/adapter_model.safetensors"
     assert file_digest(tmp_path / "killed" / adapter) == file_digest(whole / adapter)
@@ -223,9 +211,9 @@ def test_two_processes_train_as_one_does(stage, command, tmp_path):
     small = {"epochs": 17, "tokens_per_batch": 64, "probe_pairs": 0, "lr": 1e-3}
     team = [command("team", world | {"RANK": str(rank)}, **small) for rank in range(2)]
     alone = stage("alone", **small)
-    for process in team:
-        process.communicate()
-        assert process.returncode == 0, (tmp_path / "team.err").read_text()
+    for process, _ in team:
+        process.join()
+        assert process.exitcode == 0
     one, two = (step_lines(out) for out in (alone, tmp_path / "team"))
     assert metrics(tmp_path / "team")["processes"] == 2
     assert two[0]["grad_norm"] == pytest.approx(one[0]["grad_norm"], rel=1e-4)

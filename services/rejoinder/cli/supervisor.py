@@ -1,4 +1,5 @@
-"""The processes of a laptop: started in order, started again when they die, stopped in the other order.
+"""The processes of a laptop: the first is started before all others, each again when it dies, and they are stopped in
+the other order.
 
 Each gets a settings file of its own under `<data>/run`, a port that stays its own for life, and a ready file. A process
 that dies is started again with a pause that grows while it does not last; one that ends with a person's mistake (exit
@@ -222,14 +223,20 @@ class Supervisor:
         folder.mkdir(parents=True, exist_ok=True)
 
     def start(self, plans: Sequence[Plan], ports: Sequence[int], timeout_s: float = 120.0) -> None:
-        """Starts each process once those before it serve. Raises FailedPrecondition; what was started is stopped."""
+        """Starts the first process, and once it serves all others: they wait for each other by themselves. Raises
+        FailedPrecondition; what was started is stopped."""
+        children = [
+            Child(plan, port, self._folder, self._grace_s, self._pauses_s)
+            for plan, port in zip(plans, ports, strict=True)
+        ]
         try:
-            for plan, port in zip(plans, ports, strict=True):
-                child = Child(plan, port, self._folder, self._grace_s, self._pauses_s)
-                self.children.append(child)
-                child.start()
-                self._wait(child, self._clock.monotonic() + timeout_s)
-                self._told(child.name, f"serves on 127.0.0.1:{port}")
+            for together in (children[:1], children[1:]):
+                for child in together:
+                    self.children.append(child)
+                    child.start()
+                for child in together:
+                    self._wait(child, self._clock.monotonic() + timeout_s)
+                    self._told(child.name, f"serves on 127.0.0.1:{child.port}")
         except BaseException:
             self.stop()
             raise

@@ -20,6 +20,7 @@ from rejoinder.ledger.book import KEEP_AGAIN_S, Ledger
 from rejoinder.ledger.intake import projector as projecting
 from rejoinder.ledger.intake.projector import Projector
 from rejoinder.ledger.service import follow
+from rejoinder.ledger.stores import partitions
 from rejoinder.ledger.stores.dialect import Postgres, address
 from rejoinder.ledger.stores.store import Store
 from sqlalchemy import event as hooks
@@ -128,8 +129,12 @@ async def test_a_running_projector_finds_its_server_again_by_itself(world: Bench
     assert (ledger.digest(), list(ledger.parity())) == cleanly(world, log)
 
 
-def test_a_reader_that_keeps_a_table_keeps_no_batch_and_no_housekeeping(world: Bench) -> None:
+def test_a_reader_that_keeps_a_table_keeps_no_batch_and_no_housekeeping(
+    world: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As a backup does for hours: new days lie among the others until it is gone, erased bytes stay noted."""
+    # All that is tried beside the reader ends by it.
+    monkeypatch.setattr(partitions, "MOMENT_MS", 50)
     log, ledger = a_log(world), world.ledger()
     name = str(address(ledger.store.where.url).database)
     rewritten = "SELECT count(*) FROM meta WHERE name LIKE 'owed %'"

@@ -179,7 +179,7 @@ def test_a_signature_releases_a_rollout(world: World, browser: Browser) -> None:
         wait_until(lambda: engine.get(POLICY).phase == "canary", "the canary")
         # The page follows by itself: nobody loads it again.
         browser.wait("#live dd", "50.0 %")
-        for batch in range(4):
+        for batch in range(2):
             world.people(24, seed=10 + batch, canary=CANARY, share=2)
             judged = 9 * (batch + 1)
             wait_until(lambda judged=judged: engine.get(POLICY).judged_canary >= judged, "judged people")

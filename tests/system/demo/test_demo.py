@@ -17,7 +17,7 @@ from rejoinder.simulate import phrases
 from rejoinder.simulate.recorder import read
 
 from tests.chaos.harness import wait_until
-from tests.system.models import built
+from tests.system.commands import rejoinder
 
 MODELS = Path(__file__).parents[3] / "build" / "models"
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
@@ -54,10 +54,11 @@ def naming(folder: Path) -> list[int]:
 #: So few people that their wishes may be too few for a round, and enough of them for a version and its rollout.
 @pytest.fixture(scope="module", params=["0.1", pytest.param("0.3", marks=pytest.mark.proof)])
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    built()
     command = [sys.executable, "-m", "rejoinder.cli.main"]
     environment = os.environ | {"REJOINDER_MODELS": str(MODELS)}
-    subprocess.run([*command, "models", "build"], check=True, env=environment)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("REJOINDER_MODELS", str(MODELS))
+        rejoinder("models", "build")
     folder = tmp_path_factory.mktemp("demo")
     data, figures, page = folder / "data", folder / "figures.json", folder / "page.html"
     wanted = ["demo", "--seed", "3", "--scale", request.param, "--rounds", "1"]

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rejoinder.cli.demo.world import Population, World
@@ -18,7 +14,7 @@ from rejoinder.registry.embedded import folder_of
 from rejoinder.simulate import phrases
 from rejoinder.simulate.reading import load_topics
 
-from tests.system.models import built
+from tests.system.commands import rejoinder
 
 MODELS = Path(__file__).parents[3] / "build" / "models"
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
@@ -35,14 +31,6 @@ gate: {samples: 20, measures: [parity]}
 """
 
 
-def rejoinder(*words: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "rejoinder.cli.main", *words, "--json"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout)
-
-
 def pairs_of(data: Path, number: int) -> list[Preference]:
     """Of all sides of a round."""
     sets = sorted((data / "rounds" / "assist" / f"{number:06d}").glob(f"*/{datasets.MANIFEST}"))
@@ -53,10 +41,8 @@ def test_who_is_erased_beside_running_services_is_in_no_later_window_and_in_no_p
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """F16, U11: pairs go from the sets of earlier rounds too, and the ticket names the versions that had used them."""
-    built()
     monkeypatch.setenv("REJOINDER_MODELS", str(MODELS))
-    command = [sys.executable, "-m", "rejoinder.cli.main", "models", "build"]
-    subprocess.run(command, check=True, env=dict(os.environ), stdout=subprocess.DEVNULL)
+    rejoinder("models", "build")
     data = tmp_path / "data"
     recipe = tmp_path / "short.yaml"
     recipe.write_text(RECIPE)

@@ -34,7 +34,7 @@ def test_a_client_that_cannot_be_made_leaves_no_thread_and_no_socket(
 ) -> None:
     # A line that is kept keeps the error that it tells of, and with it a socket.
     caplog.set_level(logging.CRITICAL, "kafka")
-    of = settings(f"127.0.0.1:{free_ports(1)[0]}", request_s=0.5)
+    of = settings(f"127.0.0.1:{free_ports(1)[0]}", request_s=0.2)
     library = Library(of, "t")
     makes = {"log": partial(KafkaLog, of), "member": partial(library.member, "g", "m1")}
     make = makes.get(client) or getattr(library, client)

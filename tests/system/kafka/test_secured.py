@@ -152,7 +152,8 @@ def speaks(cluster: Cluster, of: KafkaSettings, user: str = "feedback") -> None:
         member.close()
 
 
-@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "SCRAM-SHA-512"])
+# The other one over TLS stands below.
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", pytest.param("SCRAM-SHA-512", marks=pytest.mark.proof)])
 def test_scram_with_a_password_file(cluster: Cluster, folder: Path, mechanism: str) -> None:
     file = password_file(folder, PASSWORD)
     speaks(cluster, settings(cluster.at("SCRAM"), sasl=mechanism, user="feedback", password_file=file, **UNHURRIED))

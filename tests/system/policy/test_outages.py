@@ -38,18 +38,23 @@ def test_answers_flow_while_feedback_is_down_and_are_all_recorded_when_it_return
     wait_until(lambda: world.spooled() == 0, "an empty spool")
 
 
-def test_a_process_that_is_told_to_end_while_feedback_is_down_leaves_its_answers_to_the_next(world: World) -> None:
-    world.feedback.kill()
-    asked = [f"kept-{n}" for n in range(5)]
-    for name in asked:
-        world.ask(asking(interaction_id=name))
-    assert world.policy is not None
-    assert world.policy.terminate() == 0
-    assert world.spooled() > 0
-    world.feedback.start()
-    assert not ids(world)
-    world.start_policy()
-    wait_until(lambda: ids(world) == Counter(asked), "the answers of the process before")
+def test_a_process_that_is_told_to_end_while_feedback_is_down_leaves_its_answers_to_the_next(tmp_path: Path) -> None:
+    world = World(tmp_path, {"RECORD__DRAIN_S": "0.5"})
+    try:
+        world.start()
+        world.feedback.kill()
+        asked = [f"kept-{n}" for n in range(5)]
+        for name in asked:
+            world.ask(asking(interaction_id=name))
+        assert world.policy is not None
+        assert world.policy.terminate() == 0
+        assert world.spooled() > 0
+        world.feedback.start()
+        assert not ids(world)
+        world.start_policy()
+        wait_until(lambda: ids(world) == Counter(asked), "the answers of the process before")
+    finally:
+        world.close()
 
 
 def test_a_process_that_is_told_to_end_sends_what_it_has_first(tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from tests.system.commands import rejoinder
+from tests.tinypolicy import tiny_policy
 
 RECIPE = """
 name: short
@@ -34,18 +37,11 @@ class World:
     base: Path
     export: Path
 
-    def rejoinder(self, *arguments: str, check: bool = True) -> Any:
-        """Runs a command with --json and answers what it printed."""
-        done = subprocess.run(
-            [sys.executable, "-m", "rejoinder.cli.main", *arguments, "--json"],
-            capture_output=True,
-            text=True,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-            check=False,
-        )
-        if check and done.returncode:
-            raise AssertionError(done.stderr)
-        return json.loads(done.stdout)
+    def rejoinder(self, *arguments: str) -> Any:
+        """What a command says with --json; what it starts has one thread."""
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("OMP_NUM_THREADS", "1")
+            return rejoinder(*arguments)
 
     def round_command(self, data: Path) -> list[str]:
         named = {
@@ -58,7 +54,7 @@ class World:
 
 
 def world(folder: Path) -> World:
-    """Builds the base and exports it (about twenty CPU-seconds, most of it imports)."""
+    """Builds the base; its export is the one that all tests share, which is verified to be of this base."""
     from rejoinder.training.export import export_base
 
     from tests.training.conftest import build_base
@@ -66,6 +62,7 @@ def world(folder: Path) -> World:
     base = folder / "base"
     base.mkdir(parents=True)
     build_base(base)
+    shutil.copytree(tiny_policy() / "export", folder / "export")
     export_base(base, folder / "export")
     (folder / "short.yaml").write_text(RECIPE)
     conversations(folder / "trees.jsonl", 150)

@@ -16,6 +16,8 @@ from rejoinder.ledger.stores.schema import DAY, UNSAMPLED
 
 #: Rows that move from `…_other` into a day's own partition: a moment's work.
 MOVED = 10_000
+#: How long a statement waits that readers would have to wait behind, milliseconds.
+MOMENT_MS = 1000
 _DURING = "accepted_at >= :start AND accepted_at < :end"
 
 
@@ -38,7 +40,7 @@ def make(connection: Connection, table: Table, day: int) -> None:
     """
     name, other = partition_of(table.name, day), f"{table.name}_other"
     bounds = {"start": day * DAY, "end": (day + 1) * DAY}
-    connection.execute(text("SET LOCAL lock_timeout = '1s'"))
+    connection.execute(text(f"SET LOCAL lock_timeout = {MOMENT_MS}"))
     there = f"SELECT count(*) FROM (SELECT 1 FROM {other} WHERE {_DURING} LIMIT {MOVED + 1}) AS lying"
     if connection.execute(text(there), bounds).scalar_one() > MOVED:
         return

@@ -43,8 +43,6 @@ _SESSION = {
 }
 #: Tables that erasure empties beside the events' own.
 _BESIDE = frozenset({"set_aside", "window_rows"})
-#: How long a statement waits that readers would have to wait behind, milliseconds.
-MOMENT_MS = 1000
 #: SQLSTATE of what another attempt may mend: serialization, deadlock, lock not available.
 _AGAIN = frozenset({"40001", "40P01", "55P03"})
 #: SQLSTATE classes of a server that is away, full, shutting down or no longer the one that writes.
@@ -196,7 +194,7 @@ class PostgresDatabase:
                 size = connection.execute(text("SELECT pg_total_relation_size(to_regclass(:n))"), {"n": name}).scalar()
                 fits = size <= self._where.rewrite_bytes
                 large |= set() if fits else {name}
-                connection.execute(text(f"SET lock_timeout = {MOMENT_MS}"))
+                connection.execute(text(f"SET lock_timeout = {partitions.MOMENT_MS}"))
                 try:
                     connection.execute(text(f"VACUUM {'(FULL)' if fits else ''} {name}"))
                 except DBAPIError as error:

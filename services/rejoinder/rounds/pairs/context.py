@@ -89,6 +89,9 @@ class Context:
 
     def map(self, work: Callable[[A], B], items: Sequence[A]) -> Iterator[B]:
         """Results in the order of the items; several at once, because the services behind the ports batch."""
+        if self.workers == 1:
+            yield from map(work, items)
+            return
         with ThreadPoolExecutor(self.workers) as pool:
             yield from pool.map(work, items)
 

@@ -32,6 +32,8 @@ OLDEST_BROKER = (2, 7)
 RETRY_AFTER_S = 1.0
 #: Ten years.
 _NEVER_MS = 10 * 365 * 86_400_000
+#: Heartbeats of a member in the time after which it is taken for dead.
+_HEARTBEATS = 20
 #: Bytes of a record beside its key, value and header values.
 _RECORD_OVERHEAD = 128
 
@@ -188,7 +190,8 @@ class Library:
             group_instance_id=member,
             partition_assignment_strategy=(CooperativeStickyAssignor,),
             session_timeout_ms=_ms(s.session_timeout_s),
-            heartbeat_interval_ms=_ms(s.session_timeout_s / 5),
+            # The answer to a heartbeat tells that somebody came or left: until then nobody has their partitions.
+            heartbeat_interval_ms=_ms(s.session_timeout_s / _HEARTBEATS),
             max_poll_interval_ms=_ms(s.poll_interval_s),
         )
         keep_finished_joins(consumer)
