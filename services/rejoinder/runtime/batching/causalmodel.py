@@ -130,6 +130,7 @@ def load(settings: ModelSettings, batch: BatchSettings, clock: Clock, metrics: M
     if settings.backend != "onnx":
         said = f"a causal model is read in this process: its backend is onnx, not {settings.backend}"
         raise BadSettings(said, field="backend")
+    assert settings.folder is not None
     folder = verified(settings.folder, settings.digest)
     import onnxruntime_genai
 
