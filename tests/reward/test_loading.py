@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from rejoinder.core.clock import SystemClock
-from rejoinder.core.errors import BadFile
+from rejoinder.core.errors import BadFile, BadSettings
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.table import Row
 from rejoinder.core.types import Message, Role
@@ -15,6 +15,7 @@ from rejoinder.reward.loading import loaded
 from rejoinder.reward.scorer import Scorer
 from rejoinder.reward.settings import HeadSettings
 from rejoinder.runtime.batching.textmodel import BatchSettings, ModelSettings
+from rejoinder.runtime.own import OwnTheme
 from rejoinder.training.heads.causal import scoring
 
 from tests.tinypolicy import tiny_policy
@@ -35,6 +36,16 @@ async def test_a_causal_head_reads_a_causal_model_and_answers_as_any_head_does(t
     assert (scored.head, scored.digest) == ("mine", digest)
     assert scored.scores[0] == scored.scores[2] != scored.scores[1]
     assert (probability > 0.5) == (scored.scores[0] > scored.scores[1])
+
+
+def test_a_model_of_ones_own_that_another_head_reads_says_which(tmp_path):
+    (tmp_path / "model.json").touch()
+    own = ModelSettings(own=OwnTheme(name=str(tmp_path)))
+    with pytest.raises(BadSettings, match=r"more\.x\.model\.own\.name: a model on an encoder is read by head: bt, not"):
+        loaded("x", HeadSettings(head="causal", model=own), BatchSettings(), SystemClock(), Metrics(), "more.x.model")
+    (tmp_path / "genai_config.json").touch()
+    with pytest.raises(BadSettings, match="a causal backbone is read by head: causal, not bt"):
+        loaded("x", HeadSettings(model=own), BatchSettings(), SystemClock(), Metrics())
 
 
 def test_a_private_head_that_does_not_say_its_model_reads_an_encoder(tmp_path, monkeypatch):
