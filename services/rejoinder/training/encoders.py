@@ -309,12 +309,10 @@ def _to_onnx(model: Any, path: Path, output: str, layout: PairLayout) -> None:
             dynamo=False,
         )
     made = onnx.load(path, load_external_data=False)
-    had = {given.name for given in made.graph.input}
-    for name in INPUTS:
-        if name not in had:
-            # A caller sends all three, whatever the model reads.
-            shape = ["rows", "tokens"]
-            made.graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT64, shape))
+    # A caller sends all three, whatever the model reads.
+    for name in sorted(set(INPUTS) - {given.name for given in made.graph.input}):
+        shape = ["rows", "tokens"]
+        made.graph.input.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.INT64, shape))
     onnx.save_model(made, path)
 
 
