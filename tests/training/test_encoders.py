@@ -100,6 +100,36 @@ def test_a_sentence_encoders_vectors_are_those_of_sentence_transformers(tmp_path
         np.testing.assert_allclose(found, wanted, atol=1e-4, rtol=0)
 
 
+@pytest.mark.proof
+@pytest.mark.parametrize("family", encoders.CAUSAL)
+def test_a_reward_model_on_a_causal_backbone_goes_the_way_of_those(family: str, tmp_path: Path) -> None:
+    import torch
+    from rejoinder.runtime.backends.decoder import Decoder
+    from rejoinder.runtime.backends.rows import BASE
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    from tests.training.conftest import build_base
+
+    (tmp_path / "base").mkdir()
+    (tmp_path / "hf").mkdir()
+    said = AutoConfig.from_pretrained(build_base(tmp_path / "base")).to_dict()
+    kept = {
+        name: said[name] for name in said if name.startswith(("num_", "hidden_s", "interm", "max_p", "vocab", "pad_"))
+    }
+    config = AutoConfig.for_model(family, **kept, head_dim=16, num_labels=1, initializer_range=0.15)
+    torch.manual_seed(0)
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    model.save_pretrained(tmp_path / "hf")
+    AutoTokenizer.from_pretrained(tmp_path / "base").save_pretrained(tmp_path / "hf")
+    made = export_encoder("score", tmp_path / "hf", tmp_path / "out")
+    assert verified(tmp_path / "out").digest == made["digest"]
+    ids = list(range(3, 40))
+    with torch.no_grad():
+        expected = float(model(torch.tensor([ids])).logits[0, 0])
+    decoder = Decoder(tmp_path / "out", 1)
+    assert float(decoder.read(decoder.cache(1, 37), 0, ids, 0, BASE)[-1, 0]) == pytest.approx(expected, abs=1e-4)
+
+
 def pooling(folder: Path, mode: str, *more: str) -> Path:
     """Writes what sentence-transformers keeps beside a model: how it pools, and 48 tokens at most."""
     names = ("Transformer", "Pooling", "Normalize", *more)

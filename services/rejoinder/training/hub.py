@@ -33,7 +33,11 @@ def located(model: str, revision: str = "", download: bool = False) -> Path:
     if not isinstance(config, dict) or "auto_map" in config:
         raise BadFile(f"{model} brings code of its own, which is not run", file=model)
     if not any(folder.glob("*.safetensors")):
-        raise BadFile(f"{model} has no weights in safetensors; pickled ones are not read", file=model)
+        raise BadFile(
+            f"{model} has no weights in safetensors; pickled ones are not read (the hub often has a revision that does:"
+            " refs/pr/N, its own conversion)",
+            file=model,
+        )
     return folder
 
 
