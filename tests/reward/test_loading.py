@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from rejoinder.core.clock import SystemClock
-from rejoinder.core.errors import BadFile, BadSettings
+from rejoinder.core.errors import BadFile
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.table import Row
 from rejoinder.core.types import Message, Role
@@ -38,13 +38,14 @@ async def test_a_causal_head_reads_a_causal_model_and_answers_as_any_head_does(t
     assert (probability > 0.5) == (scored.scores[0] > scored.scores[1])
 
 
-def test_a_model_of_ones_own_that_another_head_reads_says_which(tmp_path):
+def test_a_model_that_another_head_reads_says_which(tmp_path):
+    """Who names a model of the hub need not know what it is built on."""
     (tmp_path / "model.json").touch()
     own = ModelSettings(own=OwnTheme(name=str(tmp_path)))
-    with pytest.raises(BadSettings, match=r"more\.x\.model\.own\.name: a model on an encoder is read by head: bt, not"):
-        loaded("x", HeadSettings(head="causal", model=own), BatchSettings(), SystemClock(), Metrics(), "more.x.model")
+    with pytest.raises(BadFile, match="holds an encoder, which head: bt reads"):
+        loaded("x", HeadSettings(head="causal", model=own), BatchSettings(), SystemClock(), Metrics())
     (tmp_path / "genai_config.json").touch()
-    with pytest.raises(BadSettings, match="a causal backbone is read by head: causal, not bt"):
+    with pytest.raises(BadFile, match="holds a causal model, which reward's head: causal reads"):
         loaded("x", HeadSettings(model=own), BatchSettings(), SystemClock(), Metrics())
 
 

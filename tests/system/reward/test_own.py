@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rejoinder.clients import AsyncRewardClient
-from rejoinder.core.errors import BadSettings, FailedPrecondition
+from rejoinder.core.errors import BadFile, FailedPrecondition
 from rejoinder.core.types import Message, Role
 from rejoinder.reward.__main__ import build
 from rejoinder.reward.settings import RewardSettings
@@ -62,7 +62,7 @@ async def test_scores_through_the_service_are_those_of_transformers_from_the_exp
     assert found.scores == pytest.approx(expected(own.sources["judge"]), abs=1e-4)
     assert found.digest == digest
     # Beside the first head too; and a head that reads other models says so.
-    with pytest.raises(BadSettings, match=r"read by head: bt, not causal"):
+    with pytest.raises(BadFile, match="which head: bt reads"):
         await scores_of(settings(theme, head="causal"))
 
 

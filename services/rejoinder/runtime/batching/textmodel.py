@@ -18,14 +18,14 @@ from pydantic import Field
 
 from rejoinder.core.answertext import TokenRow
 from rejoinder.core.clock import Clock
-from rejoinder.core.errors import BadSettings
+from rejoinder.core.errors import BadFile, BadSettings
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.modelfolder import TOKENIZER, verified
 from rejoinder.core.turntext import TurnRow
 from rejoinder.runtime.backends import BACKENDS, Backend
 from rejoinder.runtime.batching.batcher import Batcher, Report
 from rejoinder.runtime.batching.plan import Limits
-from rejoinder.runtime.own import Kind, OwnTheme, exported
+from rejoinder.runtime.own import EXPORTED, Kind, OwnTheme, exported
 from rejoinder.runtime.settings import Theme
 
 
@@ -213,6 +213,10 @@ def brought(settings: ModelSettings, kind: Kind, setting: str) -> ModelSettings:
 def load(settings: ModelSettings, batch: BatchSettings, clock: Clock, metrics: Metrics) -> TextModel:
     """The model of a folder. Blocks for about a second. Raises BadFile, DataLoss, UnknownRow."""
     assert settings.folder is not None
+    if (settings.folder / EXPORTED["policy"]).is_file():
+        raise BadFile(
+            f"{settings.folder} holds a causal model, which reward's head: causal reads", file=EXPORTED["policy"]
+        )
     folder = verified(settings.folder, settings.digest)
     row = BACKENDS[settings.backend]
     graph = row.make(folder, row.with_params(settings.params()))
