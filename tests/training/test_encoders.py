@@ -156,7 +156,7 @@ def changed(folder: Path, name: str, **values: object) -> None:
     [
         (3, {}, {}, "gives 3 labels; a score is one"),
         (1, {"architectures": ["BertForMaskedLM"]}, {}, "BertForMaskedLM, no …ForSequenceClassification"),
-        (1, {"model_type": "mpnet"}, {}, "its family is mpnet; taken are bert, .*qwen3"),
+        (1, {"model_type": "mpnet"}, {}, "its family is mpnet; taken are bert, .*qwen2"),
         (1, {"model_type": "theirs"}, {}, "transformers does not know it"),
         (1, {}, {"chat_template": "{{ messages }}"}, "chat template"),
     ],
