@@ -15,6 +15,7 @@ from rejoinder.reward.loading import loaded
 from rejoinder.reward.scorer import Scorer
 from rejoinder.reward.settings import HeadSettings
 from rejoinder.runtime.batching.textmodel import BatchSettings, ModelSettings
+from rejoinder.runtime.own import OwnTheme
 from rejoinder.training.heads.causal import scoring
 
 from tests.tinypolicy import tiny_policy
@@ -35,6 +36,17 @@ async def test_a_causal_head_reads_a_causal_model_and_answers_as_any_head_does(t
     assert (scored.head, scored.digest) == ("mine", digest)
     assert scored.scores[0] == scored.scores[2] != scored.scores[1]
     assert (probability > 0.5) == (scored.scores[0] > scored.scores[1])
+
+
+def test_a_model_that_another_head_reads_says_which(tmp_path):
+    """Who names a model of the hub need not know what it is built on."""
+    (tmp_path / "model.json").touch()
+    own = ModelSettings(own=OwnTheme(name=str(tmp_path)))
+    with pytest.raises(BadFile, match="holds an encoder, which head: bt reads"):
+        loaded("x", HeadSettings(head="causal", model=own), BatchSettings(), SystemClock(), Metrics())
+    (tmp_path / "genai_config.json").touch()
+    with pytest.raises(BadFile, match="holds a causal model, which reward's head: causal reads"):
+        loaded("x", HeadSettings(model=own), BatchSettings(), SystemClock(), Metrics())
 
 
 def test_a_private_head_that_does_not_say_its_model_reads_an_encoder(tmp_path, monkeypatch):

@@ -158,14 +158,21 @@ def _run(step: Step, root: Path) -> None:
 @command.command()
 @click.option("--model", required=True, help="A Hugging Face model: a local folder, or a name in the local hub cache.")
 @click.option("--revision", default="", help="Commit, tag or branch of a name in the hub's cache.")
+@click.option(
+    "--kind",
+    type=click.Choice(["policy", "score", "embedding"]),
+    default="policy",
+    help="A language model that answers; a classifier of one label (reward model, cross-encoder); a sentence encoder.",
+)
 @click.option("--out", required=True, type=click.Path(path_type=Path, file_okay=False))
 @json_option
-def export(model: str, revision: str, out: Path, as_json: bool) -> None:
-    """Export a causal language model of yours for the policy service (fp32, adapters can be loaded while it serves)."""
+def export(model: str, revision: str, kind: str, out: Path, as_json: bool) -> None:
+    """Export a model of yours for policy, reward or rerank (fp32; a policy takes adapters while it serves)."""
     from rejoinder.rounds.stages import TRAINING
     from rejoinder.rounds.stages import command as run
 
     refuse_unwritable(out.parent / f".{out.name}.written")
     with progress("exporting", None, quiet=as_json):
-        facts = run([*TRAINING, "export-base", "--base", model, "--revision", revision, "--out", str(out)])
+        named = ["--base", model, "--revision", revision, "--kind", kind]
+        facts = run([*TRAINING, "export-base", *named, "--out", str(out)])
     print_json(facts) if as_json else click.echo(f"exported to {out}")

@@ -12,7 +12,6 @@ from rejoinder.core.types import Interaction, Message, Role, Sampling
 from rejoinder.policy.checks import Limits
 from rejoinder.policy.generator import Ask, Generator
 from rejoinder.policy.meter import Meter
-from rejoinder.policy.own import exported
 from rejoinder.policy.service import PolicyService
 from rejoinder.policy.settings import PolicySettings
 from rejoinder.policy.versions import Versions
@@ -24,6 +23,7 @@ from rejoinder.rollout.lease import ArmsView
 from rejoinder.runtime.arms.follow import ArmsFollower, Registry, table_of
 from rejoinder.runtime.arms.theme import open_log
 from rejoinder.runtime.backends.generation import EngineSettings, GenerationEngine
+from rejoinder.runtime.own import exported
 from rejoinder.runtime.recorder import FeedbackSender
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
@@ -38,7 +38,7 @@ async def build(settings: PolicySettings, chassis: Chassis) -> Room:
     store = await asyncio.to_thread(open_store, model.registry)
     artefacts = Artefacts(store, settings.artefacts)
     if model.own.name:
-        export = await asyncio.to_thread(exported, model.own)
+        export = await asyncio.to_thread(exported, model.own, "policy", "model.own.name")
         first, now = f"{model.policy}-base", chassis.clock.now()
         await asyncio.to_thread(bootstrap, store, artefacts, model.policy, export, first, now)
     registry = Registry(artefacts, model.policy)

@@ -9,21 +9,15 @@ from pydantic import Field
 from rejoinder.core.errors import BadSettings
 from rejoinder.runtime.arms.theme import ArmsTheme
 from rejoinder.runtime.callers.theme import CallerTheme
+from rejoinder.runtime.own import OwnTheme
 from rejoinder.runtime.settings import ServerSettings, Theme
 
 
-class OwnTheme(Theme):
+class OwnPolicyTheme(OwnTheme):
     name: str = ""
     """A Hugging Face causal language model of your own: a folder of safetensors, a name in the hub's cache, or a folder
     that `rejoinder models export` made. It becomes the first version of a line that has none; a line keeps its base for
     life, so another name for a line that has one ends the start. Empty: the registry has the line already."""
-    revision: str = ""
-    """Commit, tag or branch of a hub name; a commit is the only one that stays what it is."""
-    download: bool = False
-    """True lets a start ask the hub for what is not in its cache on this machine."""
-    exports: Path = Path("rejoinder-data/models")
-    """Folder of exports, each named by the digest of its model, made at the first start (minutes, and the training
-    extra), found at the next."""
 
 
 class ModelTheme(Theme):
@@ -33,7 +27,7 @@ class ModelTheme(Theme):
     """Folder or fsspec address of the registry: versions, artefacts, the served pointer."""
     artefacts: Path | None = None
     """Local folder of artefacts; unset: `artefacts` inside a registry that is a folder."""
-    own: OwnTheme = OwnTheme()
+    own: OwnPolicyTheme = OwnPolicyTheme()
     """A model of your own as the line's first version."""
     max_prompt_bytes: int = Field(default=64 * 1024, ge=1)
     """A longer conversation is refused as TOO_LONG; the model's own context may be shorter."""

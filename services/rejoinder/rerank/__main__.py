@@ -14,8 +14,9 @@ from rejoinder.rerank.reranker import Limits, Reranker
 from rejoinder.rerank.service import RerankService
 from rejoinder.rerank.settings import RerankSettings
 from rejoinder.rerank.tensors import tensor_models
-from rejoinder.runtime.batching.textmodel import load
+from rejoinder.runtime.batching.textmodel import brought, load
 from rejoinder.runtime.openinference import OpenInference
+from rejoinder.runtime.own import Kind
 from rejoinder.runtime.recorder import FeedbackSender
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
@@ -27,7 +28,8 @@ async def build(settings: RerankSettings, chassis: Chassis) -> Room:
     rows = [RANKERS[name] for name in settings.rankers]
     models = {}
     for name in sorted({row.traits["model"] for row in rows} - {""}):
-        which = getattr(settings, name)
+        kind: Kind = "embedding" if name == "encoder" else "score"
+        which = await asyncio.to_thread(brought, getattr(settings, name), kind, name)
         models[name] = await asyncio.to_thread(load, which, settings.batch, chassis.clock, chassis.metrics)
         chassis.log.info("model_loaded", model=name, digest=models[name].digest)
     rankers = {row.name: row.make(models.get(row.traits["model"]), row.with_params()) for row in rows}

@@ -44,6 +44,8 @@ class RerankSettings(Theme):
     """The text encoder, for `cosine`."""
     reward: ModelSettings = ModelSettings(folder=Path("build/models/heads/bt-v1"))
     """The reward model, for `reward`."""
+    cross: ModelSettings = ModelSettings()
+    """The cross-encoder, for `cross`: none is shipped, so `cross.own.name` or `cross.folder` names yours."""
     batch: BatchSettings = BatchSettings()
     """How rows are put together, for each model."""
     limits: LimitSettings = LimitSettings()

@@ -24,7 +24,10 @@ async def build(settings: RewardSettings, chassis: Chassis) -> Room:
     first = HeadSettings(head=settings.head, model=settings.model)
     heads: list[LoadedHead] = []
     for name, wanted in {settings.head: first, **settings.more}.items():
-        heads.append(await asyncio.to_thread(loaded, name, wanted, settings.batch, chassis.clock, chassis.metrics))
+        where = f"more.{name}.model" if name in settings.more else "model"
+        heads.append(
+            await asyncio.to_thread(loaded, name, wanted, settings.batch, chassis.clock, chassis.metrics, where)
+        )
         chassis.log.info("model_loaded", head=name, digest=heads[-1].model.digest)
     scorer = Scorer(heads, settings.max_responses)
 

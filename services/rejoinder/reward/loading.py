@@ -13,9 +13,13 @@ from rejoinder.runtime.batching.textmodel import BatchSettings
 _LOADERS = {"encoder": textmodel.load, "causal": causalmodel.load}
 
 
-def loaded(name: str, wanted: HeadSettings, batch: BatchSettings, clock: Clock, metrics: Metrics) -> LoadedHead:
-    """Blocks for about a second. Raises UnknownRow, BadSettings, BadFile, DataLoss."""
+def loaded(
+    name: str, wanted: HeadSettings, batch: BatchSettings, clock: Clock, metrics: Metrics, setting: str = "model"
+) -> LoadedHead:
+    """Blocks for about a second; for minutes where a model of somebody's own has never been exported. setting: where
+    the model stands in settings. Raises UnknownRow, BadSettings, BadFile, DataLoss, FailedPrecondition."""
     row = HEADS.resolve(wanted.head)
     # A private row of before there were causal models does not say what it reads.
-    model = _LOADERS[row.traits.get("model", "encoder")](wanted.model, batch, clock, metrics)
+    load = _LOADERS[row.traits.get("model", "encoder")]
+    model = load(textmodel.brought(wanted.model, "score", setting), batch, clock, metrics)
     return LoadedHead(name, row.make(model.facts), model)

@@ -11,6 +11,8 @@ from pathlib import Path
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import RejoinderError
 
+KINDS = ("policy", "score", "embedding")
+
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m rejoinder.training", description=__doc__)
@@ -19,14 +21,16 @@ def main(arguments: list[str]) -> int:
     likelihood = commands.add_parser("likelihood", help="log p of both responses of every pair")
     _paths(likelihood, "pairs", "base", "out")
     _paths(likelihood, "adapter", required=False)
-    exporting = commands.add_parser("export-base", help="base to an ONNX Runtime GenAI folder")
+    exporting = commands.add_parser("export-base", help="a model to the folder that a service loads")
     _paths(exporting, "out")
     exporting.add_argument("--base", required=True, help="a folder, or a name in the hub's local cache")
     exporting.add_argument("--revision", default="", help="of a hub name")
+    exporting.add_argument("--kind", choices=KINDS, default="policy", help="what it is exported for")
     own = commands.add_parser("own", help="the export of a model, made once, in a folder named by its digest")
     _paths(own, "exports")
     own.add_argument("--model", required=True, help="a folder, or a name in the hub's local cache")
     own.add_argument("--revision", default="", help="of a hub name")
+    own.add_argument("--kind", choices=KINDS, default="policy", help="what it is exported for")
     own.add_argument("--download", action="store_true", help="the hub may be asked")
     _paths(commands.add_parser("export-adapter", help="adapter to a file it can load"), "export", "adapter", "out")
     parity = commands.add_parser("parity", help="compare the export with torch")
@@ -71,17 +75,16 @@ def _likelihood(pairs: Path, base: Path, out: Path, adapter: Path | None) -> dic
     return write_rows(pairs, base, adapter, out)
 
 
-def _export_base(base: str, out: Path, revision: str) -> dict[str, object]:
-    from rejoinder.training.export import export_base
-    from rejoinder.training.hub import located
+def _export_base(base: str, out: Path, revision: str, kind: str) -> dict[str, object]:
+    from rejoinder.training.hub import export, located
 
-    return export_base(located(base, revision), out)
+    return export(kind, located(base, revision), out)
 
 
-def _own(model: str, revision: str, download: bool, exports: Path) -> dict[str, object]:
+def _own(model: str, revision: str, kind: str, download: bool, exports: Path) -> dict[str, object]:
     from rejoinder.training.hub import exported
 
-    return exported(model, revision, download, exports)
+    return exported(model, revision, download, exports, kind)
 
 
 def _export_adapter(export: Path, adapter: Path, out: Path) -> dict[str, object]:

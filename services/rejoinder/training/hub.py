@@ -33,22 +33,37 @@ def located(model: str, revision: str = "", download: bool = False) -> Path:
     if not isinstance(config, dict) or "auto_map" in config:
         raise BadFile(f"{model} brings code of its own, which is not run", file=model)
     if not any(folder.glob("*.safetensors")):
-        raise BadFile(f"{model} has no weights in safetensors; pickled ones are not read", file=model)
+        raise BadFile(
+            f"{model} has no weights in safetensors; pickled ones are not read (the hub often has a revision that does:"
+            " refs/pr/N, its own conversion)",
+            file=model,
+        )
     return folder
 
 
-def exported(model: str, revision: str, download: bool, exports: Path) -> dict[str, Any]:
+def export(kind: str, source: Path, out: Path) -> dict[str, Any]:
+    """Writes a model's export, complete or not at all. kind: policy | score | embedding. Returns its facts and digest;
+    one of this model that stands there already is verified and left."""
+    if kind == "policy":
+        from rejoinder.training.export import export_base
+
+        return export_base(source, out)
+    from rejoinder.training.encoders import export_encoder
+
+    return export_encoder(kind, source, out)  # type: ignore[arg-type]
+
+
+def exported(model: str, revision: str, download: bool, exports: Path, kind: str = "policy") -> dict[str, Any]:
     """The export of a model in a folder named by the model's digest, made at the first call: one process makes it, the
     others wait. Returns its folder, its digest and the model's own."""
-    from rejoinder.training.export import export_base
-
     source = located(model, revision, download)
     digest = tree_digest(source)[0]
     exports.mkdir(parents=True, exist_ok=True)
+    out = exports / (digest if kind == "policy" else f"{digest}-{kind}")
     with (exports / f"{digest}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        facts = export_base(source, exports / digest)
-    return {"folder": str(exports / digest), "digest": facts["digest"], "base": digest}
+        facts = export(kind, source, out)
+    return {"folder": str(out), "digest": facts["digest"], "base": digest}
 
 
 def _snapshot(name: str, revision: str, download: bool) -> Path:

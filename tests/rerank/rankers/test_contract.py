@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from rejoinder.core.pairtext import PairLayout
 from rejoinder.core.types import Message, Role
 from rejoinder.rerank.rankers import RANKERS
 from rejoinder.runtime.batching.textmodel import NOBODY, Words
@@ -31,6 +32,7 @@ class Letters:
 MODELS = {
     "encoder": Letters({"budget": 20}),
     "reward": Letters({"budget": {"context": 20, "answer": 20}}),
+    "cross": Letters({"layout": PairLayout(((1,), (2,)), ((1,), (2,), (2,)), 1, 64).facts()}),
     "": None,
 }
 

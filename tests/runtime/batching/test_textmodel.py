@@ -7,11 +7,21 @@ import numpy as np
 import pytest
 from rejoinder.core.answertext import TokenRow
 from rejoinder.core.clock import ManualClock
-from rejoinder.core.errors import TooLong
+from rejoinder.core.errors import BadSettings, TooLong
 from rejoinder.core.metrics import Metrics
 from rejoinder.runtime.batching.batcher import Report
 from rejoinder.runtime.batching.plan import Limits
-from rejoinder.runtime.batching.textmodel import BatchSettings, Caller, TextModel, Words, observe, pad
+from rejoinder.runtime.batching.textmodel import (
+    BatchSettings,
+    Caller,
+    ModelSettings,
+    TextModel,
+    Words,
+    brought,
+    observe,
+    pad,
+)
+from rejoinder.runtime.own import OwnTheme
 
 WORDS = Words(lambda texts: [[ord(c) for c in text] for text in texts], 101, 102)
 
@@ -117,6 +127,27 @@ async def test_tokenising_happens_off_the_event_loop(model):
 async def test_a_row_longer_than_a_batch_is_refused(model):
     with pytest.raises(TooLong):
         await model.infer(rows_of("x" * 65), "sum")
+
+
+async def test_a_model_that_was_brought_says_how_long_a_row_may_be(graph):
+    """Longer than a batch is meant to be: then it is one of its own."""
+    facts = {"outputs": ["sum"], "layout": {"most": 65}}
+    made = TextModel(graph, WORDS, facts, BatchSettings(max_tokens=64), ManualClock())
+    await made.start()
+    assert (await made.infer(rows_of("a" * 65, "b", "c"), "sum")).tolist() == [97 * 65, 98, 99]
+    assert sorted(graph.shapes[1:]) == [(1, 65), (2, 1)]
+    with pytest.raises(TooLong):
+        await made.infer(rows_of("a" * 66), "sum")
+    await made.close()
+
+
+def test_what_is_served_is_a_folder_or_a_model_of_ones_own_and_one_of_them_is_named(tmp_path):
+    (tmp_path / "model.json").touch()
+    own = ModelSettings(own=OwnTheme(name=str(tmp_path)))
+    assert brought(own, "score", "cross").folder == tmp_path
+    assert brought(ModelSettings(folder=tmp_path), "score", "cross").folder == tmp_path
+    with pytest.raises(BadSettings, match="cross: no model is named"):
+        brought(ModelSettings(), "score", "cross")
 
 
 def test_padding_is_on_the_right_and_masked():

@@ -9,7 +9,7 @@ import numpy as np
 
 from rejoinder.core.table import Row, Table
 from rejoinder.core.types import Message
-from rejoinder.rerank.rankers import cosine, identity, reward
+from rejoinder.rerank.rankers import cosine, cross, identity, reward
 from rejoinder.runtime.batching.textmodel import Caller
 
 
@@ -43,6 +43,13 @@ RANKERS = Table(
         paper="2009.01325",
         claim="how much people would prefer the candidate as an answer to the query, in logits",
         traits={"model": "reward"},
+    ),
+    Row(
+        "cross",
+        cross.Cross,
+        paper="1901.04085",
+        claim="relevance by a cross-encoder of your own, which reads query and candidate together, in its logits",
+        traits={"model": "cross"},
     ),
     Row(
         "identity",

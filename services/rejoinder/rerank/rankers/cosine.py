@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rejoinder.core.answertext import text_row
 from rejoinder.core.types import Message
+from rejoinder.runtime.batching.layouts import Layouts
 from rejoinder.runtime.batching.textmodel import Caller, TextModel
 
 
@@ -25,6 +25,7 @@ class Cosine:
     def __init__(self, model: TextModel, params: CosineParams) -> None:
         self.digest = model.digest
         self._model = model
+        self._layouts = Layouts(model.facts)
         self._params = params
 
     async def score(
@@ -32,14 +33,7 @@ class Cosine:
     ) -> np.ndarray:
         known = " ".join(message.content for message in context)
         texts = [query, *([known] if known else []), *candidates]
-        vectors = await self._model.infer(
-            lambda words: [
-                text_row(tokens, cls=words.cls, sep=words.sep, budget=self._model.facts["budget"])
-                for tokens in words.encode(texts)
-            ],
-            "embedding",
-            caller,
-        )
+        vectors = await self._model.infer(lambda words: self._layouts.texts(words, texts), "embedding", caller)
         similar = vectors[-len(candidates) :] @ vectors[: -len(candidates)].T
         if not known:
             return similar[:, 0]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rejoinder.core.answertext import AnswerBudget, answer_row
 from rejoinder.core.types import Message
+from rejoinder.runtime.batching.layouts import Layouts
 from rejoinder.runtime.batching.textmodel import Caller, TextModel
 
 
@@ -17,16 +17,10 @@ class Reward:
     def __init__(self, model: TextModel, params: None) -> None:
         self.digest = model.digest
         self._model = model
-        self._budget = AnswerBudget(**model.facts["budget"])
+        self._layouts = Layouts(model.facts)
 
     async def score(
         self, context: Sequence[Message], query: str, candidates: Sequence[str], caller: Caller
     ) -> np.ndarray:
         turns = [*(message.content for message in context), query]
-
-        def rows(words):
-            encoded = words.encode([*turns, *candidates])
-            before, answers = encoded[: len(turns)], encoded[len(turns) :]
-            return [answer_row(before, a, cls=words.cls, sep=words.sep, budget=self._budget) for a in answers]
-
-        return await self._model.infer(rows, "score", caller)
+        return await self._model.infer(lambda words: self._layouts.answers(words, turns, candidates), "score", caller)

@@ -10,24 +10,24 @@ from typing import Any
 
 import numpy as np
 
-from rejoinder.core.answertext import AnswerBudget, TokenRow, answer_row
+from rejoinder.core.answertext import TokenRow
 from rejoinder.core.types import Message
+from rejoinder.runtime.batching.layouts import Layouts
 from rejoinder.runtime.batching.textmodel import Words
 
 
 class BradleyTerry:
-    """facts: `budget` {context, answer}, what the encoder was trained to read. The graph's `score` is calibrated."""
+    """facts: `budget` {context, answer}, what the encoder was trained to read, its `score` then being calibrated; or
+    the `layout` of a model that was brought, whose `score` is as it came."""
 
     shape = "scalar"
     output = "score"
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
-        self._budget = AnswerBudget(**facts["budget"])
+        self._layouts = Layouts(facts)
 
     def rows(self, words: Words, messages: Sequence[Message], responses: Sequence[str]) -> list[TokenRow]:
-        encoded = words.encode([*(message.content for message in messages), *responses])
-        context, answers = encoded[: len(messages)], encoded[len(messages) :]
-        return [answer_row(context, a, cls=words.cls, sep=words.sep, budget=self._budget) for a in answers]
+        return self._layouts.answers(words, [message.content for message in messages], responses)
 
     def scores(self, outputs: np.ndarray) -> list[float]:
         """outputs: (N,) logits."""

@@ -169,8 +169,9 @@ class Batcher(Generic[T, R]):
 
     def _check_size(self, total: int, longest: int) -> None:
         limits = self._limits
-        if longest > limits.max_tokens:
-            raise TooLong("row", longest, limits.max_tokens, "tokens")
+        most = max(limits.max_tokens, limits.longest)
+        if longest > most:
+            raise TooLong("row", longest, most, "tokens")
         if total > limits.max_queued_tokens:
             raise TooLong("request", total, limits.max_queued_tokens, "tokens")
 

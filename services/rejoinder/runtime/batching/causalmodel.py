@@ -17,15 +17,16 @@ import numpy as np
 
 from rejoinder.core.answertext import TokenRow
 from rejoinder.core.clock import Clock
-from rejoinder.core.errors import BadSettings, TooLong
+from rejoinder.core.errors import BadFile, BadSettings, TooLong
 from rejoinder.core.metrics import Metrics
-from rejoinder.core.modelfolder import verified
+from rejoinder.core.modelfolder import FACTS, verified
 from rejoinder.core.types import Message
 from rejoinder.runtime.backends.chattext import ChatText, control_tokens
 from rejoinder.runtime.backends.decoder import Decoder
 from rejoinder.runtime.backends.prefix import PrefixReader
 from rejoinder.runtime.batching.batcher import Batcher, Report
 from rejoinder.runtime.batching.textmodel import NOBODY, BatchSettings, Caller, ModelSettings, observe
+from rejoinder.runtime.own import EXPORTED
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,9 @@ def load(settings: ModelSettings, batch: BatchSettings, clock: Clock, metrics: M
     if settings.backend != "onnx":
         said = f"a causal model is read in this process: its backend is onnx, not {settings.backend}"
         raise BadSettings(said, field="backend")
+    assert settings.folder is not None
+    if (settings.folder / FACTS).is_file() and not (settings.folder / EXPORTED["policy"]).is_file():
+        raise BadFile(f"{settings.folder} holds an encoder, which head: bt reads", file=EXPORTED["policy"])
     folder = verified(settings.folder, settings.digest)
     import onnxruntime_genai
 

@@ -21,7 +21,7 @@ class Limits:
     max_queued_tokens: waiting rows' tokens, above which QUEUE_FULL. patience_s: after which batch work counts as
     interactive. lanes: batches at once; 1 for a model in process, more for a server behind the backend. headroom: share
     of a caller's time, less the batch at work and its own, that what waits before it is thought to fill at most;
-    beyond it QUEUE_FULL.
+    beyond it QUEUE_FULL. longest: tokens of a row that is more than max_tokens and so a batch of its own.
     """
 
     max_tokens: int = 384
@@ -31,6 +31,7 @@ class Limits:
     patience_s: float = 5.0
     lanes: int = 1
     headroom: float = 0.4
+    longest: int = 0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,14 @@ from pydantic import Field
 
 from rejoinder.core.answertext import TokenRow
 from rejoinder.core.clock import Clock
+from rejoinder.core.errors import BadFile, BadSettings
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.modelfolder import TOKENIZER, verified
 from rejoinder.core.turntext import TurnRow
 from rejoinder.runtime.backends import BACKENDS, Backend
 from rejoinder.runtime.batching.batcher import Batcher, Report
 from rejoinder.runtime.batching.plan import Limits
+from rejoinder.runtime.own import EXPORTED, Kind, OwnTheme, exported
 from rejoinder.runtime.settings import Theme
 
 
@@ -40,8 +42,11 @@ class TritonSettings(Theme):
 
 
 class ModelSettings(Theme):
-    folder: Path
-    """Folder of the exported model; `rejoinder models build` makes those of the package."""
+    folder: Path | None = None
+    """Folder of the exported model; `rejoinder models build` makes those of the package. Not read where `own.name`
+    names one."""
+    own: OwnTheme = OwnTheme()
+    """A model of your own in its place, by path or by its name on the Hugging Face hub."""
     digest: str = ""
     """The only digest that is loaded; "" takes what the folder says it is, checked against its files."""
     backend: str = "onnx"
@@ -79,7 +84,8 @@ class BatchSettings(Theme):
 
 @dataclass(frozen=True)
 class Words:
-    """A tokenizer as layouts need it. encode: texts → ids without special tokens; cls, sep: ids of those."""
+    """A tokenizer as layouts need it. encode: texts → ids without special tokens; cls, sep: ids of those, of a model
+    that our own layout is for."""
 
     encode: Callable[[Sequence[str]], list[list[int]]]
     cls: int
@@ -128,7 +134,9 @@ class TextModel:
         self._graph = graph
         self._words = words
         self._clock = clock
-        self._batcher: Batcher[_Asked, np.ndarray] = Batcher(self._run, batch.limits(), clock, observe, on_given_up)
+        # A model that was brought says how long its rows may be; such a row is a batch of its own.
+        limits = replace(batch.limits(), longest=facts.get("layout", {}).get("most", 0))
+        self._batcher: Batcher[_Asked, np.ndarray] = Batcher(self._run, limits, clock, observe, on_given_up)
 
     async def start(self) -> None:
         """Waits for the graph (on the loop: a process that is told to end meanwhile does), starts the lanes and
@@ -136,7 +144,8 @@ class TextModel:
         while not await asyncio.to_thread(self._graph.ready):
             await asyncio.sleep(_LOOK_S)
         await self._batcher.start()
-        row = TokenRow((self._words.cls, self._words.sep), (0, 1))
+        # Any two tokens: not every model has a [CLS].
+        row = TokenRow((0, 0), (0, 1))
         await self._batcher.submit([_Asked(row, self.facts["outputs"][0])], [len(row.ids)])
 
     async def close(self) -> None:
@@ -191,8 +200,23 @@ def words_of(tokenizer_file: Path) -> Words:
     return Words(encode, tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]"))
 
 
+def brought(settings: ModelSettings, kind: Kind, setting: str) -> ModelSettings:
+    """The same with a folder: a model of somebody's own is exported first, which takes minutes once. setting: what
+    these are called where a person writes them. Raises BadSettings where no model is named, FailedPrecondition."""
+    if settings.own.name:
+        return settings.model_copy(update={"folder": exported(settings.own, kind, f"{setting}.own.name")})
+    if settings.folder is None:
+        raise BadSettings(f"{setting}: no model is named, neither by folder nor by own.name", setting=setting)
+    return settings
+
+
 def load(settings: ModelSettings, batch: BatchSettings, clock: Clock, metrics: Metrics) -> TextModel:
     """The model of a folder. Blocks for about a second. Raises BadFile, DataLoss, UnknownRow."""
+    assert settings.folder is not None
+    if (settings.folder / EXPORTED["policy"]).is_file():
+        raise BadFile(
+            f"{settings.folder} holds a causal model, which reward's head: causal reads", file=EXPORTED["policy"]
+        )
     folder = verified(settings.folder, settings.digest)
     row = BACKENDS[settings.backend]
     graph = row.make(folder, row.with_params(settings.params()))

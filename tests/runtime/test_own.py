@@ -1,4 +1,4 @@
-"""policy/own: an export is taken as it is, another model goes through the training room, or the command is named."""
+"""runtime/own: an export is taken as it is, another model goes through the training room, or the command is named."""
 
 from __future__ import annotations
 
@@ -8,20 +8,25 @@ from pathlib import Path
 
 import pytest
 from rejoinder.core.errors import FailedPrecondition
-from rejoinder.policy import own
-from rejoinder.policy.own import exported
-from rejoinder.policy.settings import OwnTheme
+from rejoinder.runtime import own
+from rejoinder.runtime.own import Kind, OwnTheme, exported
+
+SETTING = "model.own.name"
 
 
-def test_an_export_that_was_made_elsewhere_needs_nothing(tmp_path: Path) -> None:
-    (tmp_path / "genai_config.json").touch()
-    assert exported(OwnTheme(name=str(tmp_path)), lambda name: False) == tmp_path
+@pytest.mark.parametrize(
+    ("kind", "holds"), [("policy", "genai_config.json"), ("score", "model.json"), ("embedding", "model.json")]
+)
+def test_an_export_that_was_made_elsewhere_needs_nothing(tmp_path: Path, kind: Kind, holds: str) -> None:
+    (tmp_path / holds).touch()
+    assert exported(OwnTheme(name=str(tmp_path)), kind, SETTING, lambda name: False) == tmp_path
 
 
 def test_without_the_training_extra_the_command_that_makes_it_is_named() -> None:
-    with pytest.raises(FailedPrecondition, match=r"models export --model me/tiny --out DIR") as raised:
-        exported(OwnTheme(name="me/tiny"), lambda name: name != "torch")
+    with pytest.raises(FailedPrecondition, match=r"models export --model me/tiny --kind score --out DIR") as raised:
+        exported(OwnTheme(name="me/tiny"), "score", "cross.own.name", lambda name: name != "torch")
     assert "(torch not installed)" in raised.value.message
+    assert raised.value.message.startswith("cross.own.name: ")
 
 
 @pytest.mark.parametrize(("download", "offline"), [(False, "1"), (True, None)])
@@ -37,7 +42,7 @@ def test_the_hub_is_asked_by_who_allowed_it_alone(
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr(own.subprocess, "run", ran)
     theme = OwnTheme(name="me/tiny", revision="abc", download=download)
-    assert exported(theme, lambda name: True) == Path("/e/1")
+    assert exported(theme, "policy", SETTING, lambda name: True) == Path("/e/1")
     assert seen["offline"] == offline
     assert ("--download" in seen["command"]) is download  # type: ignore[operator]
 
@@ -46,4 +51,4 @@ def test_what_the_training_room_says_is_what_the_person_reads(monkeypatch: pytes
     err = 'a warning\n{"error": "NOT_FOUND", "message": "me/tiny is no folder here"}\n'
     monkeypatch.setattr(own.subprocess, "run", lambda *a, **k: subprocess.CompletedProcess(a, 2, "", err))
     with pytest.raises(FailedPrecondition, match=r"model\.own\.name: me/tiny is no folder here"):
-        exported(OwnTheme(name="me/tiny"), lambda name: True)
+        exported(OwnTheme(name="me/tiny"), "policy", SETTING, lambda name: True)
