@@ -60,7 +60,8 @@ class VetoSpec(Part):
 
     name: Literal["failures", "length", "refusals", "norms", "audit"]
     """failures: answers that failed or were cancelled. length: answers that grow. refusals: answers that refuse. norms:
-    answers that break a norm of the charter. audit: a second judge that is less pleased with the canary than the first one's words explain."""
+    answers that break a norm of the charter. audit: a second judge that is less pleased with the canary than the first
+    one's words explain."""
     base_rate: Decimal = Field(default="0.05", json_schema_extra=_share())
     """Its share on stable; the audit asks for none."""
     two_sided: bool = False

@@ -1,8 +1,8 @@
-"""A charter: what an assistant must never do, as its stakeholders agreed, and rules that tell whether an answer breaks it.
+"""A charter: what an assistant must never do, as its stakeholders agreed, and rules that tell what breaks it.
 
-Zhi-Xuan, Carroll, Franklin and Ashton, "Beyond Preferences in AI Alignment" (2024, arXiv 2408.16984): what people reward
-is evidence, the norms of the assistant's role are the standard. So a norm is looked at beside satisfaction and never
-averaged with it.
+Zhi-Xuan, Carroll, Franklin and Ashton, "Beyond Preferences in AI Alignment" (2024, arXiv 2408.16984): what people
+reward is evidence, the norms of the assistant's role are the standard. So a norm is looked at beside satisfaction and
+never averaged with it.
 
 A rule sees forms, not matter: a norm that is broken in other words is not found. The patterns are those of
 core/patterns.py, which cannot hang. What is told of an answer is which norms applied and which it broke, never a word.
