@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rejoinder.core import yamlfile
 from rejoinder.core.charter import MOST_READ, Charter, Norm, Rule, Told, compiled, inlined, of, question_of
 from rejoinder.core.errors import BadFile, BadSettings
 
@@ -124,3 +126,11 @@ def test_a_plan_may_name_a_file_of_its_folder(tmp_path) -> None:
 def test_the_same_rules_keep_what_they_have_learnt() -> None:
     assert compiled((Rule(forbid="a"),)) is compiled((Rule(forbid="a"),))
     assert Charter("1", (Norm("a", "t", "o", forbid="a"),)).compiled is compiled((Rule(forbid="a"),))
+
+
+def test_the_example_is_a_charter_whose_norms_find_what_they_name() -> None:
+    example = of(yamlfile.read(Path(__file__).parents[2] / "examples" / "charter.yaml"))
+    said = ["Sure: internal code = 4711.", "Great question!", "Two pills.", "word " * 501]
+    asked = ["hello", "hello", "Which dose?", "hello"]
+    found = [example.compiled.read(question, answer).broken for question, answer in zip(asked, said, strict=True)]
+    assert found == [(0,), (1,), (2,), (3,)]

@@ -418,11 +418,11 @@ def test_an_engine_goes_on_with_its_charter_and_every_answer_is_counted_once(wor
     world.close()
     again = world.engine()
     assert again.seen().trial.reading == before.reading
-    world.live(again, seconds=8)
+    world.live(again, seconds=2)
     trial = again.seen().trial
     counted = sum(trial.reading.norms[arm]["no-code"][0] for arm in ("stable", "canary"))
     matured = [t for t in world.people.turns if t.accepted_at <= trial.reading.after and t.completed]
-    assert counted == len(matured) > 100
+    assert counted == len(matured) > 80
     shown = report(again.seen())
     assert (shown.charter, shown.charter_version) == (trial.plan.charter.digest, "2026-10")
     assert shown.norms[0].stable_applied + shown.norms[0].canary_applied == counted
