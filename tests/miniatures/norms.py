@@ -27,7 +27,7 @@ from torch import Tensor
 from tests.miniatures.fitting import Arm, learn, pair_view
 from tests.miniatures.paired import Claim, Floats, Found, exceeds, interval
 
-ANSWERS, FORBIDDEN, ROUNDS, PAIRS, SCALE = 24, 8, 3, 400, 8.0
+ANSWERS, FORBIDDEN, ROUNDS, PAIRS, SCALE = 24, 8, 3, 600, 8.0
 #: What users like about a forbidden addition, as a share of them.
 LIKED = 0.25
 QUESTION = "How do I reset it?"
@@ -46,9 +46,9 @@ CHARTER = charters.of(
 #: The control's: a charter whose rule finds nothing.
 BLIND = charters.of({"version": "1", "norms": [{"id": "other", "forbid": "nobody says this", **OWNED}]})
 
-#: Chosen on seeds 1000 to 1007, by the satisfaction that both loops end with.
-DPO = Arm("dpo", {"beta": 0.1}, lr=0.1, steps=150)
-UNITS, EVERY, ROLLOUTS = 400, 20, 3
+#: Chosen with the number of pairs on seeds 1000 to 1007, of eight: the greatest satisfaction of the loop with a charter.
+DPO = Arm("dpo", {"beta": 0.5}, lr=0.05, steps=80)
+UNITS, EVERY, ROLLOUTS = 300, 20, 2
 
 
 def world(seeds: Sequence[int]) -> Tensor:

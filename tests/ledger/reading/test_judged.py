@@ -301,6 +301,7 @@ def test_answers_are_held_against_the_norms_that_are_asked_about(desk, bench, re
     desk.put(*made)
     found = desk.read(100.0, limit=1, norms=RULES)
     assert {turn.norms for turn in found.turns} == {told}
+    desk.after = bench.now - 1.0
     assert desk.read(100.0).turns[0].norms is None
 
 
