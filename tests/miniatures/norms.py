@@ -46,7 +46,7 @@ CHARTER = charters.of(
 #: The control's: a charter whose rule finds nothing.
 BLIND = charters.of({"version": "1", "norms": [{"id": "other", "forbid": "nobody says this", **OWNED}]})
 
-#: Chosen with the number of pairs on seeds 1000 to 1007, of eight: the greatest satisfaction of the loop with a charter.
+#: Chosen with the number of pairs on seeds 1000 to 1007, of eight: the most satisfaction of the loop with a charter.
 DPO = Arm("dpo", {"beta": 0.5}, lr=0.05, steps=80)
 UNITS, EVERY, ROLLOUTS = 300, 20, 2
 

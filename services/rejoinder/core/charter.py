@@ -155,11 +155,11 @@ class Charter:
     def digest(self) -> str:
         return digest_of(dataclasses.asdict(self))
 
-    @property
+    @cached_property
     def rules(self) -> tuple[Rule, ...]:
         return tuple(norm.rule for norm in self.norms)
 
-    @property
+    @cached_property
     def compiled(self) -> Rules:
         return compiled(self.rules)
 
