@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 import re
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rejoinder.core import patterns
 from rejoinder.core.errors import BadSettings
-from rejoinder.core.patterns import MOST_STATES, Patterns, check
+from rejoinder.core.patterns import Patterns, check
 
 _ATOM = st.sampled_from(["a", "b", " ", ".", "[ab]", "[^a]", r"\w", r"\W", r"\b", r"\B", "^", "$", r"\d", r"\."])
 _REPEAT = st.sampled_from(["", "", "*", "+", "?", "{2}", "{1,3}", "{2,}", "*?", "{0}"])
@@ -31,9 +33,10 @@ def by_re(pattern: str, text: str) -> bool:
     return re.search(written, text, re.IGNORECASE | re.DOTALL) is not None
 
 
-@given(st.lists(_ANY, min_size=1, max_size=3), st.text("abAB .1\n", max_size=12))
-def test_what_python_finds_is_found_and_nothing_else(patterns: list[str], text: str) -> None:
-    assert Patterns(patterns).found(text) == {n for n, pattern in enumerate(patterns) if by_re(pattern, text)}
+# Not of the empty text: there Python finds no \B before 3.14, and RE2 does.
+@given(st.lists(_ANY, min_size=1, max_size=3), st.text("abAB .1\n", min_size=1, max_size=12))
+def test_what_python_finds_is_found_and_nothing_else(several: list[str], text: str) -> None:
+    assert Patterns(several).found(text) == {n for n, pattern in enumerate(several) if by_re(pattern, text)}
 
 
 @pytest.mark.parametrize(
@@ -99,18 +102,17 @@ HOSTILE = [
 
 @pytest.mark.parametrize(("pattern", "text"), HOSTILE)
 def test_no_pattern_hangs_on_any_text(pattern: str, text: str) -> None:
-    """A hundred times what the longest of them takes."""
+    """Many times what the longest of them takes."""
     began = time.process_time()
     assert Patterns([pattern]).found(text) == set()
     assert time.process_time() - began < 10.0
 
 
-def test_the_memory_begins_anew_and_nothing_is_lost() -> None:
-    import random
-
+def test_the_memory_begins_anew_and_nothing_is_lost(monkeypatch) -> None:
+    monkeypatch.setattr(patterns, "MOST_STATES", 200)
     draw = random.Random(1)
-    text = "".join(draw.choice("ab") for _ in range(2 * MOST_STATES))
-    machine = Patterns([r"a.{60}b.{60}c", "ba{8}b"])
-    assert machine.found(text + "c" * 62) == machine.found(text + "c" * 62)
-    assert by_re("a.{60}b.{60}c", text + "c" * 62) == (0 in machine.found(text + "c" * 62))
-    assert len(machine._states) <= MOST_STATES
+    text = "".join(draw.choice("ab") for _ in range(1_000)) + "c" * 42
+    machine = Patterns([r"a.{40}b.{40}c", "ba{12}b"])
+    assert machine.found(text) == {0}
+    assert len(machine._states) <= 200
+    assert [by_re(pattern, text) for pattern in (r"a.{40}b.{40}c", "ba{12}b")] == [True, False]
