@@ -25,6 +25,14 @@ def changed(plane: ControlPlane, namespace: str, kind: str, spec: Mapping[str, A
     return plane.call("PATCH", path(kind, namespace, "a"), {"spec": spec}, kind="merge-patch+json")
 
 
+NORM = {"id": "no-code", "text": "No codes.", "owner": "security", "forbid": "code \\d+"}
+
+
+def held(*norms: Mapping[str, Any], vetoes: Any = ({"name": "norms"},)) -> dict[str, Any]:
+    """A rollout's spec with that charter."""
+    return {"analysis": {"vetoes": list(vetoes), "charter": {"version": "1", "norms": list(norms)}}}
+
+
 VETOES = [
     {"name": "audit", "twoSided": True, "minUnits": 40, "sees": "0.6"},
     *({"name": name, "baseRate": "0.02"} for name in ("failures", "length", "refusals")),
@@ -60,6 +68,17 @@ VETOES = [
         ("PolicyRollout", {"analysis": {"vetoes": [{"name": "audit", "sees": "1.5"}]}}, "at most 1"),
         ("PolicyRollout", {"analysis": {"vetoes": [{"name": "length", "sees": "0.5"}]}}, "the audit's alone"),
         ("PolicyRollout", {"analysis": {"vetoes": [{"name": "audit", "minUnits": 0}]}}, "greater than or equal to 1"),
+        ("PolicyRollout", held(NORM), ""),
+        ("PolicyRollout", held(NORM, vetoes=[{"name": "length"}]), "belong together"),
+        ("PolicyRollout", {"analysis": {"vetoes": [{"name": "norms"}]}}, "belong together"),
+        ("PolicyRollout", held(NORM | {"severity": "report"}), "belong together"),
+        ("PolicyRollout", held(NORM | {"forbid": "code (\\d"}), "is a regular expression of RE2"),
+        ("PolicyRollout", held(NORM | {"asked": "(?i)code"}), "no flags, names or look-arounds"),
+        ("PolicyRollout", held(NORM | {"mostWords": 5}), "one of forbid, require and mostWords"),
+        ("PolicyRollout", held(NORM | {"owner": ""}), "at least 1 chars"),
+        ("PolicyRollout", held(NORM, NORM), "Duplicate value"),
+        ("PreferenceLoop", {"charter": {"version": "1", "norms": [NORM]}}, "belong together"),
+        ("PreferenceLoop", {"charter": {"version": "1", "norms": [NORM]}, "gates": [{"name": "norms"}]}, ""),
     ],
 )
 def test_a_spec_is_taken_or_refused_with_a_sentence(

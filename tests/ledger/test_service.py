@@ -9,6 +9,7 @@ import math
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from rejoinder.clients.ledger import Judge, Judged, WindowEvidence
+from rejoinder.core.charter import Told
 from rejoinder.core.codec import from_proto
 from rejoinder.core.errors import (
     BadEncoding,
@@ -189,6 +190,26 @@ async def test_second_readings_and_refusals_cross_the_wire(bench) -> None:
     assert (turn.polarity, turn.sampled, turn.second, turn.refused) == ("SAT", True, "DSAT", True)
     request.refusals = False
     assert from_proto(await service.ReadJudged(request, CALL), Judged).turns[0].refused is None
+
+
+async def test_norms_cross_the_wire_and_a_broken_pattern_is_the_callers(bench) -> None:
+    log = bench.of(bench.answer("x1", -600.0, response="It is code 4711."), bench.said("f1", "x1", -590.0))
+    ledger = bench.ledger()
+    ledger.project(log)
+    numbers = [e.number for e in ledger.evidence("signals:1", 0, 10)]
+    ledger.evidence("signals:1", max(numbers), 1)
+    asked = {**JUDGED, "policy": "assist", "judges": [{"extractor": "x", "version": "1"}]}
+    service = LedgerService(ledger, log, log.append, bench.looks())
+
+    async def held(*norms: ledger_pb2.NormRule) -> Judged:
+        request = ledger_pb2.ReadJudgedRequest(**asked, norms=norms)
+        request.after.FromSeconds(int(bench.now) - 3600)
+        return from_proto(await service.ReadJudged(request, CALL), Judged)
+
+    both = (ledger_pb2.NormRule(require="sorry"), ledger_pb2.NormRule(asked="weather", forbid="code"))
+    assert (await held(*both)).turns[0].norms == Told((0,), (0,))
+    with pytest.raises(InvalidArgument, match="forbid: a group without its end"):
+        await held(ledger_pb2.NormRule(forbid="(4711"))
 
 
 async def test_a_cut_waits_for_a_ledger_that_is_behind_and_says_so(bench) -> None:

@@ -5,6 +5,15 @@ from rejoinder.core.errors import BadSettings
 from rejoinder.rollout.plan import PlanStep, RolloutPlan
 from rejoinder.rollout.vetoes import Veto
 
+NORM = {"id": "n", "text": "t", "owner": "o", "forbid": "a"}
+
+
+def test_a_charter_and_its_veto_come_together_and_a_report_comes_alone():
+    both = RolloutPlan.from_mapping({"vetoes": [{"name": "norms"}], "charter": {"version": "1", "norms": [NORM]}})
+    assert [norm.id for norm in both.charter.norms] == ["n"]
+    report = {"version": "1", "norms": [NORM | {"severity": "report"}]}
+    assert RolloutPlan.from_mapping({"charter": report}).charter.vetoes == frozenset()
+
 
 def test_a_recipes_block_becomes_a_plan():
     plan = RolloutPlan.from_mapping(
@@ -48,6 +57,17 @@ def test_a_recipes_block_becomes_a_plan():
         ({"maturity_s": 0}, "maturity_s"),
         ({"watch_s": -1}, "watch_s"),
         ({"vetoes": [{"name": "a"}, {"name": "a"}]}, "vetoes"),
+        ({"vetoes": [{"name": "norms"}]}, "norms needs a rollout.charter"),
+        (
+            {"vetoes": [{"name": "norms"}], "charter": {"version": "1", "norms": [NORM | {"severity": "report"}]}},
+            "needs",
+        ),
+        ({"charter": {"version": "1", "norms": [NORM]}}, "add {name: norms} to rollout.vetoes"),
+        (
+            {"charter": {"version": "1", "norms": [NORM | {"forbid": "(?=a)"}]}},
+            r"norms\[0\] \(n\): forbid: .*look-arounds",
+        ),
+        ({"charter": "charter.yaml"}, "charter must be a mapping"),
         ({"alhpa": 0.05}, "alhpa"),
         ({1: 0.05, None: 1}, "unknown 1, None"),
         ({"steps": 1}, "steps must be a list"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -375,6 +376,56 @@ def test_a_version_that_refuses_is_taken_back(world) -> None:
     engine.start("r42", {"vetoes": vetoes({"name": "refusals"})})
     world.live(engine)
     assert engine.seen().trial.status.reason == "worse:veto:refusals"
+
+
+CHARTER = {
+    "version": "2026-10",
+    "norms": [{"id": "no-code", "text": "No codes.", "owner": "security", "forbid": "code 4711"}],
+}
+HELD = {"vetoes": vetoes({"name": "norms"}), "charter": CHARTER}
+
+
+def test_a_version_that_people_like_and_that_breaks_the_charter_is_taken_back(world) -> None:
+    """F01: satisfaction rises, and the veto decides. No word of an answer is in what is told."""
+    world.tastes[NEW.version] = Taste(pleased=0.99, breaks=0.4)
+    engine = world.engine()
+    engine.start("r42", HELD)
+    world.live(engine)
+    seen = engine.seen()
+    assert (phase(engine), seen.trial.status.reason) == ("aborted", "worse:veto:norms")
+    shown = seen.verdict.snapshot["charter"]
+    assert (shown["version"], shown["digest"]) == ("2026-10", seen.trial.plan.charter.digest)
+    (applied, broken), (_, none) = (shown["norms"][arm]["no-code"] for arm in ("canary", "stable"))
+    assert (0.2 * applied < broken < 0.6 * applied, none) == (True, 0)
+    assert "4711" not in json.dumps(seen.verdict.snapshot)
+
+
+def test_the_same_version_is_promoted_where_no_charter_is_asked_for(world) -> None:
+    """The control: satisfaction alone likes it."""
+    world.tastes[NEW.version] = Taste(pleased=0.99, breaks=0.4)
+    engine = world.engine()
+    engine.start("r42")
+    world.live(engine, until=lambda: phase(engine) == "promoted")
+    assert phase(engine) == "promoted"
+
+
+def test_an_engine_goes_on_with_its_charter_and_every_answer_is_counted_once(world) -> None:
+    world.tastes[NEW.version] = Taste(breaks=0.02)
+    engine = world.engine()
+    engine.start("r42", HELD)
+    world.live(engine, seconds=8)
+    before = engine.seen().trial
+    world.close()
+    again = world.engine()
+    assert again.seen().trial.reading == before.reading
+    world.live(again, seconds=2)
+    trial = again.seen().trial
+    counted = sum(trial.reading.norms[arm]["no-code"][0] for arm in ("stable", "canary"))
+    matured = [t for t in world.people.turns if t.accepted_at <= trial.reading.after and t.completed]
+    assert counted == len(matured) > 80
+    shown = report(again.seen())
+    assert (shown.charter, shown.charter_version) == (trial.plan.charter.digest, "2026-10")
+    assert shown.norms[0].stable_applied + shown.norms[0].canary_applied == counted
 
 
 def test_a_version_that_only_ran_out_of_time_may_be_tried_again(world) -> None:

@@ -47,8 +47,8 @@ class Script:
     def __init__(self, *answers: Judged) -> None:
         self.answers, self.asked, self.beside = list(answers), [], []
 
-    def judged(self, policy, after, maturity_s, judges, unit, limit, *, second, refusals) -> Judged:
-        self.beside.append((second, refusals))
+    def judged(self, policy, after, maturity_s, judges, unit, limit, *, second, refusals, norms) -> Judged:
+        self.beside.append((second, refusals, norms))
         self.asked.append((policy, after, maturity_s, tuple(judges), unit))
         return self.answers.pop(0) if self.answers else Judged((), after, tuple(judges))
 
@@ -146,7 +146,7 @@ def test_only_what_the_plan_asks_for_is_asked_of_the_ledger() -> None:
     plain, more = Script(), Script()
     read(plain)
     read(more, plan=AUDITED)
-    assert (plain.beside[0], more.beside[0]) == ((None, False), (Judge(), True))
+    assert (plain.beside[0], more.beside[0]) == ((None, False, ()), (Judge(), True, ()))
 
 
 def test_the_second_judge_is_pinned_by_what_it_read_first() -> None:

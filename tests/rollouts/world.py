@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rejoinder.clients.ledger import Judge, Judged, JudgedTurn
 from rejoinder.clients.policy import Arms, AssignmentCount, Likelihoods, ServedVersion
 from rejoinder.core.arms import ArmsTable, Version
+from rejoinder.core.charter import Rule, Told
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.codec import decode
 from rejoinder.core.errors import LogUnavailable, NotFound, Unavailable
@@ -144,6 +145,7 @@ class People:
         *,
         second: Judge | None = None,
         refusals: bool = False,
+        norms: Sequence[Rule] = (),
     ) -> Judged:
         if self.away:
             raise Unavailable("the ledger is away")
@@ -152,14 +154,16 @@ class People:
         closing = {turn.user_id for turn in self.turns if after < turn.accepted_at <= to}
         found = [t for t in self.turns if t.user_id in closing and after < t.accepted_at <= to + maturity_s]
         pinned = self.second if second is not None else None
+        found = [turn if norms else replace(turn, norms=None) for turn in found]
         return Judged(tuple(found), to, told, self.foreign, self.behind_s, pinned)
 
 
 @dataclass
 class Taste:
     """What people do about one version: pleased share, reply share of the pleased and of the others, failures. lost:
-    share of its answers that never reach the log. refuses: share of its answers. fooled: share of its displeased
-    replies that the first judge takes for pleased ones; the second judge reads every reply rightly."""
+    share of its answers that never reach the log. refuses: share of its answers. breaks: share of its answers that
+    break the first norm that is asked about. fooled: share of its displeased replies that the first judge takes for
+    pleased ones; the second judge reads every reply rightly."""
 
     pleased: float = 0.9
     replies: tuple[float, float] = (0.95, 0.95)
@@ -167,6 +171,7 @@ class Taste:
     chars: int = 100
     lost: float = 0.0
     refuses: float = 0.0
+    breaks: float = 0.0
     fooled: float = 0.0
 
 
@@ -261,6 +266,7 @@ class World:
                     if replied and self.people.second is not None
                     else Polarity.UNSPECIFIED,
                     refused=self._chance("refuses", user, taste.refuses),
+                    norms=Told((0,), (0,) if self._chance("breaks", user, taste.breaks) else ()),
                 )
             )
 

@@ -8,10 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rejoinder.core.errors import BadFile, BadSettings, UnknownRow
 from rejoinder.rounds import recipe
 
 GOOD: dict[str, Any] = {"name": "r", "builders": ["edits"]}
+CHARTER = {"version": "1", "norms": [{"id": "n", "text": "t", "owner": "o", "forbid": "a"}]}
+
+
+def test_a_charter_stands_beside_its_recipe_and_is_frozen_with_it(tmp_path: Path) -> None:
+    (tmp_path / "charter.yaml").write_text(yaml.safe_dump(CHARTER))
+    (tmp_path / "r.yaml").write_text(
+        yaml.safe_dump({**GOOD, "charter": "charter.yaml", "gate": {"measures": ["norms"]}})
+    )
+    loaded = recipe.load(str(tmp_path / "r.yaml"))
+    frozen = recipe.as_plain(loaded)["charter"]
+    assert recipe.of({**GOOD, "charter": frozen, "gate": {"measures": ["norms"]}}).charter == loaded.charter
+    assert "charter" not in recipe.as_plain(recipe.of(GOOD))
 
 
 @pytest.mark.parametrize("name", ["wildfeedback", "online_dpo", "people", "ranked"])
@@ -51,6 +64,9 @@ def test_every_shipped_recipe_loads(name: str) -> None:
         ({"train": {"settings": {"objective": "magic"}}}, UnknownRow, "known: dpo"),
         ({"train": {"settings": {"objective": "tpo"}}}, BadSettings, "none of edits makes .list.; ranked would"),
         ({"name": None}, BadSettings, "name must be text"),
+        ({"charter": CHARTER}, BadSettings, "add norms to gate.measures"),
+        ({"gate": {"measures": ["norms"]}}, BadSettings, "needs a charter"),
+        ({"charter": {**CHARTER, "version": 1}, "gate": {"measures": ["norms"]}}, BadSettings, "version must be text"),
         ({1: 2}, BadSettings, "unknown 1"),
     ],
 )

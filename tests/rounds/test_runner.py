@@ -298,6 +298,27 @@ def test_pairs_of_earlier_rounds_are_kept_unless_told_otherwise(tmp_path: Path) 
     assert len(three.seen["pairs"]) < 1.2 * len(one.seen["pairs"])
 
 
+CHARTER = {"version": "7", "norms": [{"id": "no-nines", "text": "t", "owner": "o", "forbid": r"answer \d*9\b"}]}
+
+
+def test_pairs_that_break_the_charter_are_learnt_from_in_no_round_the_earlier_ones_among_them(tmp_path: Path) -> None:
+    """F01: counted by norm; a version that breaks it more often does not pass; the report has the charter's digest."""
+    world = World(tmp_path)
+    before, after = FakeTraining(), FakeTraining()
+    world.run(before)
+    gate = {**PEOPLE["gate"], "measures": [*PEOPLE["gate"]["measures"], "norms"]}
+    report = world.run(after, recipe={"charter": CHARTER, "gate": gate})
+    ends = {row["chosen"][-1] for row in after.seen["pairs"]}
+    assert "9" in {row["chosen"][-1] for row in before.seen["pairs"]}
+    assert "9" not in ends
+    assert report.stages["pairs"]["counts"]["dropped.comparisons.norm.no-nines"] > 10
+    told = report.stages["charter"]
+    assert (told["version"], told["earlier"]["pairs"]["no-nines"] > 5) == ("7", True)
+    (measure,) = (m for m in report.stages["gate"]["measures"] if m["name"] == "norms")
+    assert (measure["outcome"], measure["facts"]["charter"]) == ("unmeasured", told["digest"])
+    assert report.reasons == ("norms:unmeasured",), "nobody answered for the gate"
+
+
 def test_no_user_stands_on_both_sides_and_no_holdout_user_on_any(tmp_path: Path) -> None:
     """F05, U09, U15."""
     world, training = World(tmp_path), FakeTraining()

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from rejoinder_operator.api.charter import CharterSpec
 from rejoinder_operator.api.fields import (
     FIXED,
     OPEN,
@@ -212,6 +213,16 @@ class History(Part):
 class LoopSpec(Part):
     """One policy's loop."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.gates.exists(g, g.name == 'norms') == "
+                "(has(self.charter) && self.charter.norms.exists(n, n.severity == 'veto'))",
+                "the gate's row norms and a charter with a norm of severity veto belong together",
+            )
+        )
+    )
+
     policy: Name = Field(json_schema_extra=rules(FIXED))
     """The line of versions; fixed, since numbers and the served pointer hang on it."""
     suspend: bool = False
@@ -232,6 +243,8 @@ class LoopSpec(Part):
     """Where it works."""
     gates: tuple[Row, ...] = Field(min_length=1, max_length=16)
     """Rows of the measures; all must pass before anybody meets the version."""
+    charter: CharterSpec | None = None
+    """What answers that are learnt from are held against, and by the gate's row norms those of a version."""
     gate_samples: int = Field(default=200, ge=0, le=10_000)
     """Prompts that both versions answer for the gate."""
     gate_head: str = Field(default="", max_length=256)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from rejoinder_operator.api.charter import CharterSpec
 from rejoinder_operator.api.fields import (
     FIXED,
     OPEN,
@@ -57,9 +58,10 @@ class VetoSpec(Part):
         json_schema_extra=rules(rule("!has(self.sees) || self.name == 'audit'", "sees is the audit's alone"))
     )
 
-    name: Literal["failures", "length", "refusals", "audit"]
-    """failures: answers that failed or were cancelled. length: answers that grow. refusals: answers that refuse.
-    audit: a second judge that is less pleased with the canary than the first one's words explain."""
+    name: Literal["failures", "length", "refusals", "norms", "audit"]
+    """failures: answers that failed or were cancelled. length: answers that grow. refusals: answers that refuse. norms:
+    answers that break a norm of the charter. audit: a second judge that is less pleased with the canary than the first
+    one's words explain."""
     base_rate: Decimal = Field(default="0.05", json_schema_extra=_share())
     """Its share on stable; the audit asks for none."""
     two_sided: bool = False
@@ -76,6 +78,16 @@ class VetoSpec(Part):
 
 class Analysis(Part):
     """What the verdict is made of. Both arms are judged by the same pinned extractor."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "self.vetoes.exists(v, v.name == 'norms') == "
+                "(has(self.charter) && self.charter.norms.exists(n, n.severity == 'veto'))",
+                "the veto norms and a charter with a norm of severity veto belong together",
+            )
+        )
+    )
 
     maturity: Duration = "30m"
     """Wait for a follow-up before an answer counts."""
@@ -95,10 +107,12 @@ class Analysis(Part):
     """Shift of the reply rate that must be ruled out."""
     vetoes: tuple[VetoSpec, ...] = Field(
         default=(VetoSpec(name="failures", base_rate="0.01"), VetoSpec(name="length")),
-        max_length=4,
+        max_length=5,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     """Vetoes; one that nothing measures is refused."""
+    charter: CharterSpec | None = None
+    """What the veto norms holds answers against."""
 
 
 class Watch(Part):
@@ -239,6 +253,28 @@ class VetoStatus(Part):
     """Fired rolls back; while one is unmeasured nothing is promoted."""
 
 
+class NormStatus(Part):
+    """One norm of the charter as the verdict saw it."""
+
+    id: str = Field(max_length=63)
+    """Which."""
+    applied: tuple[int, ...] = Field(default=(), max_length=2)
+    """Answers of stable and canary to which it applied."""
+    broken: tuple[int, ...] = Field(default=(), max_length=2)
+    """Those of them that broke it."""
+
+
+class CharterStatus(Part):
+    """The charter that answers were held against."""
+
+    version: str = Field(default="", max_length=64)
+    """Its owners' name of it."""
+    digest: str = Field(default="", max_length=71)
+    """Of all of it."""
+    norms: tuple[NormStatus, ...] = Field(default=(), max_length=64)
+    """Every norm with its counts."""
+
+
 class VerdictStatus(Part):
     """The verdict that something was last decided on. Live figures are metrics and the HTTP answer."""
 
@@ -254,8 +290,10 @@ class VerdictStatus(Part):
     """The canary's figures."""
     interval: tuple[str, ...] = Field(default=(), max_length=2)
     """Of the difference, for people."""
-    vetoes: tuple[VetoStatus, ...] = Field(default=(), max_length=4)
+    vetoes: tuple[VetoStatus, ...] = Field(default=(), max_length=5)
     """Every veto with its evidence."""
+    charter: CharterStatus | None = None
+    """Of a rollout that has one."""
     extractor: str = Field(default="", max_length=256)
     """Pinned extractors."""
     digest: str = Field(default="", max_length=71)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rejoinder_operator.api.charter import plain_of
 from rejoinder_operator.api.loops import LoopSpec, Row
 
 
@@ -17,12 +18,15 @@ def recipe_of(spec: LoopSpec, name: str) -> dict[str, Any]:
         "reference": objective.reference,
         "init": objective.init,
     }
+    # A recipe without one stays, to the digest, what it was.
+    charter = {} if spec.charter is None else {"charter": plain_of(spec.charter)}
     return {
         "name": name,
         "builders": [_row(row) for row in spec.pairs.builders],
         "keep_earlier": spec.pairs.keep_earlier,
         "train": {"min_pairs": spec.pairs.min_pairs, "settings": settings},
         "gate": {"samples": spec.gate_samples, "head": spec.gate_head, "measures": [_row(row) for row in spec.gates]},
+        **charter,
     }
 
 

@@ -43,6 +43,7 @@ from rejoinder.rollout.state import (
 )
 from rejoinder.rollout.verdict import Verdict
 
+from rejoinder_operator.api.charter import plain_of
 from rejoinder_operator.api.fields import bare, seconds
 from rejoinder_operator.api.rollouts import RolloutSpec
 from rejoinder_operator.conditions import Say, stamp
@@ -135,6 +136,7 @@ def plan_of(spec: RolloutSpec) -> RolloutPlan:
                 }
                 for veto in analysis.vetoes
             ],
+            "charter": plain_of(analysis.charter),
         }
     )
 
@@ -300,6 +302,16 @@ def _veto_status(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _charter_status(found: Mapping[str, Any]) -> dict[str, Any]:
+    arms = [found["norms"].get(arm, {}) for arm in ("stable", "canary")]
+    counts = {name: [arm.get(name, (0, 0)) for arm in arms] for name in arms[0]}
+    norms = [
+        {"id": name, "applied": [each[0] for each in both], "broken": [each[1] for each in both]}
+        for name, both in counts.items()
+    ]
+    return {"version": found["version"], "digest": found["digest"], "norms": norms}
+
+
 def verdict_status(verdict: Verdict, at: float) -> dict[str, Any]:
     """`status.verdict`."""
     snapshot = verdict.snapshot
@@ -309,6 +321,7 @@ def verdict_status(verdict: Verdict, at: float) -> dict[str, Any]:
         found = arms.get(name, {})
         return {"n": int(found.get("judged", 0)), "value": f"{found.get('mean', 0.0) or 0.0:.4f}"}
 
+    charter = snapshot.get("charter")
     return {
         "outcome": verdict.outcome.value,
         "reasons": list(verdict.reasons),
@@ -317,6 +330,7 @@ def verdict_status(verdict: Verdict, at: float) -> dict[str, Any]:
         "canary": arm("canary"),
         "interval": [f"{bound:.4f}" for bound in snapshot.get("interval", ())],
         "vetoes": [_veto_status(name, found) for name, found in snapshot.get("vetoes", {}).items()],
+        **({"charter": _charter_status(charter)} if charter else {}),
         "extractor": str(snapshot.get("extractor", ""))[:256],
         "digest": verdict.digest,
         "at": stamp(at),

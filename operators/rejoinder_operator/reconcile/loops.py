@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from pydantic import ValidationError
+from rejoinder.core import charter as charters
 from rejoinder.core.clock import Clock
-from rejoinder.core.errors import RejoinderError
+from rejoinder.core.errors import BadSettings, RejoinderError
 
+from rejoinder_operator.api.charter import plain_of
 from rejoinder_operator.api.fields import seconds
 from rejoinder_operator.api.loops import LoopSpec
 from rejoinder_operator.decide.loop import LoopSeen, RolloutSeen, RoundSeen, decide_loop, holder
@@ -63,9 +65,14 @@ class Loops:
             return None
         try:
             spec = LoopSpec.model_validate(seen["spec"])
+            if spec.charter is not None:
+                charters.of(plain_of(spec.charter))
         except ValidationError as error:
             fields, said = unreadable(f"{error.error_count()} fields cannot be read by this version")
             self._statuses.write(seen, fields, said)
+            return None
+        except BadSettings as error:
+            self._statuses.write(seen, *unreadable(error.message))
             return None
         now, before = self._clock.now(), seen.get("status", {})
         world = self._world(seen, spec, before, now)

@@ -16,8 +16,9 @@ import click
 from rejoinder.cli.datafolder import DataFolder, data_option, tenant_option
 from rejoinder.cli.output import json_option, print_json, print_table
 from rejoinder.cli.supervisor import address_of
-from rejoinder.clients.rollouts import Rollout, RolloutClient, VetoArm, VetoFigures
+from rejoinder.clients.rollouts import NormFigures, Rollout, RolloutClient, VetoArm, VetoFigures
 from rejoinder.core import yamlfile
+from rejoinder.core.charter import inlined
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import BadFile, NotFound
 
@@ -181,6 +182,10 @@ def show(rollout: Rollout, as_json: bool) -> None:
     if rollout.vetoes:
         columns = ("veto", "stable", "canary", "users", "E", "fires at", "")
         print_table("Vetoes (mean harm)", columns, [_veto(veto) for veto in rollout.vetoes])
+    if rollout.norms:
+        columns = ("norm", "", "stable broke", "canary broke")
+        title = f"Charter {rollout.charter_version}, {rollout.charter[:12]} (answers of those it applied to)"
+        print_table(title, columns, [_norm(norm) for norm in rollout.norms])
     if rollout.judged_needed or rollout.expected_at:
         at = rollout.expected_at
         _say_needed(rollout.judged_needed, None if at is None else _iso(at))
@@ -202,6 +207,14 @@ def _veto(veto: VetoFigures) -> tuple[Any, ...]:
     said = ", ".join(filter(None, (word, f"{unread} without a second reading" if unread else "")))
     users = " + ".join(str(arm.units) for arm in arms)
     return (veto.name, *harms, users, f"{veto.e:.3g}", f"{veto.e_needed:.3g}", said)
+
+
+def _norm(norm: NormFigures) -> tuple[Any, ...]:
+    stable, canary = (
+        f"{broken} of {applied}"
+        for broken, applied in ((norm.stable_broken, norm.stable_applied), (norm.canary_broken, norm.canary_applied))
+    )
+    return (norm.id, norm.severity, stable, canary)
 
 
 def _evidence(rollout: Rollout) -> str:
@@ -241,14 +254,14 @@ def _present(engine: RolloutClient, policy: str, generation: int | None) -> int:
 
 
 def _plan(file: Path | None) -> dict[str, Any]:
-    """A plan, or the `rollout` block of a recipe. Raises BadFile."""
+    """A plan, or the `rollout` block of a recipe, with its charter in it. Raises BadFile."""
     if file is None:
         return {}
     value = yamlfile.read(file)
     value = value.get("rollout", value) if isinstance(value, dict) else value
     if not isinstance(value, dict):
         raise BadFile(f"{file} holds no mapping", file=file)
-    return value
+    return inlined(value, file.parent)
 
 
 @contextmanager

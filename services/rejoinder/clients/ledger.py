@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from rejoinder.clients.base import AsyncClient, SyncClient
 from rejoinder.clients.channel import Rpc
 from rejoinder.core import codec
+from rejoinder.core.charter import Rule, Told
 from rejoinder.core.types import ArmKind, EvidenceReference, Feedback, Interaction, Polarity, Signal
 from rejoinder.v1 import ledger_pb2
 
@@ -67,6 +68,7 @@ class JudgedTurn:
     sampled: bool = False
     second: Polarity = Polarity.UNSPECIFIED
     refused: bool | None = None
+    norms: Told | None = None
     conversation_weight: float | None = None
 
 
@@ -302,10 +304,11 @@ class LedgerClient(SyncClient):
         *,
         second: Judge | None = None,
         refusals: bool = False,
+        norms: Sequence[Rule] = (),
     ) -> Judged:
         """Answers whose users' maturity window has closed since `after` (seconds). second: whose readings of the audit
-        sample come with them; Judge() asks which one is there. refusals: whether each refuses comes with it. Raises
-        Loading. Role: internal."""
+        sample come with them; Judge() asks which one is there. refusals: whether each refuses comes with it. norms:
+        what each is held against. Raises Loading. Role: internal."""
         request = ledger_pb2.ReadJudgedRequest(
             policy=policy,
             maturity_s=maturity_s,
@@ -313,6 +316,7 @@ class LedgerClient(SyncClient):
             judges=[ledger_pb2.Judge(extractor=judge.extractor, version=judge.version) for judge in judges],
             limit=limit,
             refusals=refusals,
+            norms=[codec.to_proto(rule, ledger_pb2.NormRule()) for rule in norms],
         )
         if second is not None:
             request.second.CopyFrom(ledger_pb2.Judge(extractor=second.extractor, version=second.version))

@@ -74,6 +74,18 @@ class VetoFigures:
 
 
 @dataclass(frozen=True)
+class NormFigures:
+    """One norm of the charter: answers of each arm to which it applied, and that broke it."""
+
+    id: str = ""
+    severity: str = ""
+    stable_applied: int = 0
+    stable_broken: int = 0
+    canary_applied: int = 0
+    canary_broken: int = 0
+
+
+@dataclass(frozen=True)
 class Rollout:
     """As rollouts.proto has it. difference: satisfaction canary - stable. expected_at: seconds since the epoch.
     e_worse, e_better, e_ni: E-values, each decides at e_needed; 0 before exposure."""
@@ -106,6 +118,9 @@ class Rollout:
     assigned: Hop | None = None
     matured: Hop | None = None
     vetoes: tuple[VetoFigures, ...] = ()
+    charter: str = ""
+    charter_version: str = ""
+    norms: tuple[NormFigures, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from rejoinder.core import charter as charters
 from rejoinder.core import typed
 from rejoinder.core.arms import UNITS
+from rejoinder.core.charter import Charter
 from rejoinder.core.errors import BadSettings
-from rejoinder.rollout.vetoes import FAILURES, Veto
+from rejoinder.rollout.vetoes import FAILURES, NORMS, Veto
 
 APPROVALS = ("none", "canary", "promotion")
 ON_DEADLINE = ("stable", "hold")
@@ -42,8 +44,9 @@ class RolloutPlan:
     unit. base_rate, reply_rate: stable's, before the rollout. reply_margin: a shift of the reply rate that must be
     ruled out before a promotion on satisfaction alone. shadow_s: a phase before exposure, loaded and shown to
     nobody. watch_s: how long the replaced version stays loaded. lease_ttl_s: must exceed the engine's own fail-over.
-    load_deadline_s: until every replica reports the canary's digest. BadSettings with the field named where a value is
-    out of range.
+    load_deadline_s: until every replica reports the canary's digest. charter: what the veto `norms` holds answers
+    against; both, or neither where the charter's norms are reports alone. BadSettings with the field named where a
+    value is out of range.
     """
 
     steps: tuple[PlanStep, ...] = (PlanStep(0.05), PlanStep(0.20), PlanStep(0.50))
@@ -64,6 +67,7 @@ class RolloutPlan:
     lease_ttl_s: float = 30.0
     load_deadline_s: float = 1800.0
     vetoes: tuple[Veto, ...] = field(default_factory=lambda: (Veto(FAILURES, 0.01),))
+    charter: Charter | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.steps) <= MOST_STEPS:
@@ -96,6 +100,7 @@ class RolloutPlan:
         _one_of("promote_on", self.promote_on, PROMOTE_ON)
         if len({veto.name for veto in self.vetoes}) != len(self.vetoes):
             raise BadSettings("rollout.vetoes: two share a name")
+        _check_charter(self.charter, any(veto.name == NORMS for veto in self.vetoes))
 
     @classmethod
     def from_mapping(cls, value: Any) -> RolloutPlan:
@@ -109,7 +114,18 @@ class RolloutPlan:
                 raise BadSettings(f"rollout.{name} must be a list")
             if name in plain:
                 plain[name] = tuple(_record(f"rollout.{name}[{i}]", make, item) for i, item in enumerate(given))
+        if plain.get("charter") is not None:
+            plain["charter"] = charters.of(plain["charter"])
         return _record("rollout", cls, plain)
+
+
+def _check_charter(charter: Charter | None, wanted: bool) -> None:
+    """A veto without norms would never fire, norms without a veto would stop nothing: either would read as consent."""
+    has = charter is not None and bool(charter.vetoes)
+    if wanted and not has:
+        raise BadSettings("rollout.vetoes: norms needs a rollout.charter with a norm of severity veto")
+    if has and not wanted:
+        raise BadSettings("rollout.charter: its norms are vetoes; add {name: norms} to rollout.vetoes")
 
 
 def _record(where: str, make: type, value: Any) -> Any:

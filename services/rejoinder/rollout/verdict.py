@@ -69,11 +69,13 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Look:
-    """What is known beside the units. extractor_ok: both arms were judged by the same pinned version, and it is up."""
+    """What is known beside the units. extractor_ok: both arms were judged by the same pinned version, and it is up.
+    norms: by arm and norm of the plan's charter, the answers to which it applied and those that broke it."""
 
     extractor_ok: bool = True
     extractor: str = ""
     checks: tuple[Check, ...] = ()
+    norms: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
 
 
 def verdict(evidence: Evidence, plan: RolloutPlan, look: Look = Look()) -> Verdict:
@@ -152,7 +154,7 @@ def snapshot(evidence: Evidence, plan: RolloutPlan, look: Look) -> dict[str, Any
     """The figures of status, Event and record: counts, means, reply rates, bounds, interval, log E-values."""
     silence = evidence.silence
     arms = {name: vars(silence.view(name)) | {"bounds": list(silence.view(name).bounds)} for name in silence.arms}
-    return {
+    figures = {
         "arms": arms,
         "interval": [evidence.interval.low, evidence.interval.high],
         "log_e": {
@@ -167,3 +169,7 @@ def snapshot(evidence: Evidence, plan: RolloutPlan, look: Look) -> dict[str, Any
         "extractor": look.extractor,
         "checks": [vars(check) for check in look.checks],
     }
+    if plan.charter is not None:
+        norms = {arm: {name: list(counts) for name, counts in found.items()} for arm, found in look.norms.items()}
+        figures["charter"] = {"version": plan.charter.version, "digest": plan.charter.digest, "norms": norms}
+    return figures

@@ -20,6 +20,8 @@ from rejoinder.rollout.units import UnitScore
 
 #: Filled from the interaction's own status: failed and cancelled answers.
 FAILURES = "failures"
+#: Answers that break a norm of the plan's charter.
+NORMS = "norms"
 MOST_LEAST = 1_000_000
 ARMS = ("stable", "canary")
 

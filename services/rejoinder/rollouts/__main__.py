@@ -67,7 +67,7 @@ async def build(settings: RolloutsSettings, chassis: Chassis) -> Room:
         Replicas(replicas, policy.name, told),
         memory,
     )
-    rules = Rules(policy.name, settings.plan, engine.judges, engine.behind_s, policy.holdout_share, engine.poll_s)
+    rules = Rules(policy.name, settings.whole_plan, engine.judges, engine.behind_s, policy.holdout_share, engine.poll_s)
     working = Engine(rules, ports, chassis.clock, chassis.log, random.SystemRandom())
 
     async def close() -> None:

@@ -134,7 +134,9 @@ class Engine:
                 judges, now, poll_s = self._rules.judges, self._now(), self._rules.poll_s
                 wanted = Version(version, made.digest)
                 self._trial = begin(self._ports.memory, asked, wanted, served, judges, self._salts, now, poll_s)
-                self._events.info("rollout_started", version=version, digest=made.digest)
+                charter = self._trial.plan.charter
+                held = {} if charter is None else {"charter": charter.digest}
+                self._events.info("rollout_started", version=version, digest=made.digest, **held)
             self._turn(())
 
     def command(self, kind: str, generation: int, by: str) -> None:

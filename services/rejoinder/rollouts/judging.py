@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from rejoinder.clients.ledger import Judge, Judged, JudgedTurn
 from rejoinder.core.arms import unit_id
 from rejoinder.core.audit import sees
+from rejoinder.core.charter import Charter, Rule
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.types import ArmKind, Polarity
 from rejoinder.rollout.audit import AUDIT
@@ -23,7 +24,7 @@ from rejoinder.rollout.evidence import Evidence
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.state import Status
 from rejoinder.rollout.units import Audited, Measure, Turn, collect
-from rejoinder.rollout.vetoes import FAILURES
+from rejoinder.rollout.vetoes import ARMS, FAILURES, NORMS
 
 #: The veto on answers that grow: the share of those longer than twice what stable's median was when the rollout began.
 LENGTH = "length"
@@ -32,7 +33,7 @@ _GROWTH, _SAMPLE = 2.0, 200
 REFUSALS = "refusals"
 #: The vetoes that something here measures. The audit is measured where a second judge reads: until then it is not, and
 #: a plan that asks for it promotes nothing.
-MEASURED = (FAILURES, LENGTH, REFUSALS, AUDIT)
+MEASURED = (FAILURES, LENGTH, REFUSALS, NORMS, AUDIT)
 _SCORES = {Polarity.SAT: 1.0, Polarity.DSAT: 0.0}
 #: Answers of one page, and pages of one look: a renewal must not wait for a backlog.
 PAGE, PAGES = 2_000, 5
@@ -66,6 +67,7 @@ class Ledger(Protocol):
         *,
         second: Judge | None,
         refusals: bool,
+        norms: Sequence[Rule],
     ) -> Judged: ...
 
 
@@ -73,7 +75,8 @@ class Ledger(Protocol):
 class Reading:
     """Where the reading stands. after: answers up to here have matured. judges: pinned once each has a version. second:
     the second judge, pinned once it has read anything. lengths: stable's first answers, in characters, until there are
-    enough to know the bound. dropped: turns by cause. foreign, behind_s: of the last page."""
+    enough to know the bound. dropped: turns by cause. norms: by arm and norm of the charter, the answers to which it
+    applied and those that broke it. foreign, behind_s: of the last page."""
 
     after: float
     judges: tuple[Judge, ...]
@@ -82,6 +85,7 @@ class Reading:
     foreign: int = 0
     behind_s: float = 0.0
     second: Judge | None = None
+    norms: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
 
     @property
     def pinned(self) -> bool:
@@ -94,6 +98,7 @@ class Reading:
 
     def as_dict(self) -> dict[str, Any]:
         plain = {name: getattr(self, name) for name in ("after", "lengths", "dropped", "foreign", "behind_s")}
+        plain["norms"] = {arm: {name: list(n) for name, n in found.items()} for arm, found in self.norms.items()}
         plain["second"] = None if self.second is None else [self.second.extractor, self.second.version]
         return plain | {"judges": [[judge.extractor, judge.version] for judge in self.judges]}
 
@@ -101,8 +106,13 @@ class Reading:
     def from_dict(cls, value: Mapping[str, Any]) -> Reading:
         judges = tuple(Judge(*judge) for judge in value["judges"])
         second = value.get("second")
+        # A process of before norms were counted has none.
+        counts = {
+            arm: {name: (applied, broken) for name, (applied, broken) in found.items()}
+            for arm, found in value.get("norms", {}).items()
+        }
         parts = {"judges": judges, "lengths": tuple(value["lengths"]), "second": Judge(*second) if second else None}
-        return cls(**{**value, **parts})
+        return cls(**{**value, **parts, "norms": counts})
 
 
 @dataclass(frozen=True)
@@ -138,6 +148,7 @@ def pages(
             PAGE,
             second=(reading.second or Judge()) if AUDIT in wanted else None,
             refusals=REFUSALS in wanted,
+            norms=plan.charter.rules if plan.charter else (),
         )
         if not reading.pinned:
             present = tuple(judge for judge in found.judges if judge.version)
@@ -152,8 +163,16 @@ def pages(
         if found.foreign or found.matured_to is None or found.matured_to <= reading.after:
             yield Page(reading, ())
             return
-        reading = replace(reading, after=found.matured_to, lengths=_lengths(reading, found.turns))
-        turns = [turn_of(turn, plan, status, reading) for turn in found.turns if _ours(turn, status)]
+        ours = [turn for turn in found.turns if _ours(turn, status)]
+        # Later answers of the same people come again with a later page: counted there.
+        closing = [turn for turn in ours if (turn.accepted_at or 0.0) <= found.matured_to]
+        reading = replace(
+            reading,
+            after=found.matured_to,
+            lengths=_lengths(reading, found.turns),
+            norms=_norms(reading.norms, plan.charter, closing),
+        )
+        turns = [turn_of(turn, plan, status, reading) for turn in ours]
         closed = collect(
             turns,
             maturity_s=plan.maturity_s,
@@ -183,6 +202,9 @@ def turn_of(turn: JudgedTurn, plan: RolloutPlan, status: Status, reading: Readin
             harms[LENGTH] = turn.response_chars > reading.long
         if turn.refused is not None:
             harms[REFUSALS] = turn.refused
+        broken = plan.charter.harm(turn.norms) if plan.charter and turn.norms is not None else None
+        if broken is not None:
+            harms[NORMS] = broken
     return Turn(
         unit=hashlib.blake2b(f"{status.salt}\x00{unit}".encode(), digest_size=12).hexdigest(),
         interaction_id=turn.interaction_id,
@@ -208,6 +230,23 @@ def _ours(turn: JudgedTurn, status: Status) -> bool:
     """Whether an answer is of this rollout's two versions: replicas may lag behind the table for a moment."""
     version = status.canary if turn.arm is ArmKind.CANARY else status.stable
     return turn.version == version.version
+
+
+def _norms(
+    before: Mapping[str, Mapping[str, tuple[int, int]]], charter: Charter | None, turns: Sequence[JudgedTurn]
+) -> Mapping[str, Mapping[str, tuple[int, int]]]:
+    """Counts of every norm of the charter by arm, these answers added; none without a charter."""
+    if charter is None:
+        return before
+    counts = {arm: {norm.id: before.get(arm, {}).get(norm.id, (0, 0)) for norm in charter.norms} for arm in ARMS}
+    for turn in turns:
+        if turn.completed and turn.norms is not None:
+            own = counts["canary" if turn.arm is ArmKind.CANARY else "stable"]
+            for place in turn.norms.applied:
+                name = charter.norms[place].id
+                applied, broken = own[name]
+                own[name] = (applied + 1, broken + (place in turn.norms.broken))
+    return counts
 
 
 def _lengths(reading: Reading, turns: Sequence[JudgedTurn]) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from rejoinder.clients.rollouts import ArmFigures, Hop, Rollout, VetoArm, VetoFigures
+from rejoinder.clients.rollouts import ArmFigures, Hop, NormFigures, Rollout, VetoArm, VetoFigures
 from rejoinder.clients.rollouts import Verdict as Shown
 from rejoinder.rollout.evidence import PARTS
 from rejoinder.rollout.forecast import Forecast, Scores, forecast
@@ -50,6 +50,9 @@ def report(seen: Seen) -> Rollout:
     if trial.open:
         left = outlook(trial, seen.now)
         shown = replace(shown, judged_needed=_count(left.judged_needed), expected_at=left.at)
+    charter = trial.plan.charter
+    if charter is not None:
+        shown = replace(shown, charter=charter.digest, charter_version=charter.version)
     if verdict is None:
         return shown
     stable, canary = (_figures(trial, name) for name in ("stable", "canary"))
@@ -75,6 +78,7 @@ def report(seen: Seen) -> Rollout:
         assigned=_hop(evidence.assigned),
         matured=_hop(evidence.matured),
         vetoes=tuple(_veto(view) for view in evidence.vetoes.views(PARTS["vetoes"] * trial.plan.alpha)),
+        norms=_norms(trial),
     )
 
 
@@ -125,6 +129,15 @@ def _veto(view: VetoView) -> VetoFigures:
         view.measured,
         arms["stable"],
         arms["canary"],
+    )
+
+
+def _norms(trial: Trial) -> tuple[NormFigures, ...]:
+    charter, counts = trial.plan.charter, trial.reading.norms
+    of = {arm: counts.get(arm, {}) for arm in ("stable", "canary")}
+    return tuple(
+        NormFigures(norm.id, norm.severity, *of["stable"].get(norm.id, (0, 0)), *of["canary"].get(norm.id, (0, 0)))
+        for norm in (charter.norms if charter else ())
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from rejoinder.core.charter import inlined
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.vetoes import FAILURES
 from rejoinder.rollouts.judging import LENGTH, check_kept
@@ -65,8 +66,14 @@ class RolloutsSettings(Theme):
     engine: EngineTheme = EngineTheme()
     """How it runs."""
     plan: dict[str, Any] = DEFAULT_PLAN
-    """Steps, margins and vetoes of a rollout that names no plan of its own, as in a recipe's `rollout`."""
+    """Steps, margins, vetoes and charter of a rollout that names no plan of its own, as in a recipe's `rollout`; the
+    charter may be the name of a YAML file."""
+
+    @property
+    def whole_plan(self) -> dict[str, Any]:
+        """The plan with its charter in it. Raises BadFile."""
+        return inlined(self.plan, Path())
 
     def check(self) -> None:
         """Raises BadSettings for a plan that is none, or that such an engine cannot keep."""
-        check_kept(RolloutPlan.from_mapping(self.plan), self.engine.poll_s)
+        check_kept(RolloutPlan.from_mapping(self.whole_plan), self.engine.poll_s)

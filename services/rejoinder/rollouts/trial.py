@@ -48,7 +48,7 @@ class Trial:
         name = ", ".join(f"{judge.extractor}@{judge.version}" for judge in reading.judges)
         if reading.second is not None:
             name += f"; audited by {reading.second.extractor}@{reading.second.version}"
-        return verdict(self.evidence, self.plan, Look(ok, name))
+        return verdict(self.evidence, self.plan, Look(ok, name, norms=reading.norms))
 
 
 def begin(

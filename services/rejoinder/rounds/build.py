@@ -25,7 +25,7 @@ def build_pairs(
     told: hears the share of the work that is done, [0, 1]; a builder that looks at fewer pieces of evidence than there
     are jumps at its end.
     """
-    guards, counts = Guards(recipe.guards), Counter[str]()
+    guards, counts = Guards(recipe.guards, recipe.charter), Counter[str]()
     history = {e.id: "\n".join(m.content for m in e.interaction.messages) for e in evidence}
     passed: list[Preference] = []
     for number, chosen in enumerate(recipe.builders):

@@ -9,11 +9,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rejoinder.core import charter as charters
 from rejoinder.core import typed, yamlfile
+from rejoinder.core.charter import Charter
 from rejoinder.core.errors import BadFile, BadSettings, UnknownRow
 from rejoinder.core.ids import digest_of
 from rejoinder.core.table import Table
-from rejoinder.evaluate.measures import MEASURES
+from rejoinder.evaluate.measures import MEASURES, norms
 from rejoinder.rounds.pairs import BUILDERS
 from rejoinder.rounds.pairs.consensus import Consensus
 from rejoinder.rounds.pairs.guards import GuardSettings
@@ -70,7 +72,8 @@ class Gate:
 
 @dataclass(frozen=True)
 class Recipe:
-    """keep_earlier: train on the pairs of earlier windows too. seed: of everything that draws."""
+    """keep_earlier: train on the pairs of earlier windows too. seed: of everything that draws. charter: what the
+    answers that are learnt are held against, and by the gate's `norms` those of the version."""
 
     name: str
     builders: tuple[Chosen, ...]
@@ -81,10 +84,12 @@ class Recipe:
     gate: Gate = field(default_factory=Gate)
     keep_earlier: bool = True
     seed: int = 0
+    charter: Charter | None = None
 
 
 def load(name_or_path: str) -> Recipe:
-    """A shipped recipe by name, or one from a file. Raises BadFile, BadSettings, UnknownRow."""
+    """A shipped recipe by name, or one from a file, whose charter may be the name of another beside it. Raises BadFile,
+    BadSettings, UnknownRow."""
     shipped = {p.name.removesuffix(".yaml"): p for p in resources.files("rejoinder.rounds.recipes").iterdir()}
     path = shipped.get(name_or_path) or Path(name_or_path)
     try:
@@ -92,7 +97,8 @@ def load(name_or_path: str) -> Recipe:
     except (OSError, ValueError):
         known = ", ".join(sorted(n for n in shipped if not n.startswith("_")))
         raise BadFile(f"no recipe {name_or_path}; shipped: {known}", recipe=name_or_path) from None
-    return of(yamlfile.parse(text, name_or_path))
+    value = yamlfile.parse(text, name_or_path)
+    return of(charters.inlined(value, Path(name_or_path).parent) if isinstance(value, Mapping) else value)
 
 
 def of(value: Any) -> Recipe:
@@ -113,8 +119,11 @@ def of(value: Any) -> Recipe:
         "train": _made(Train, plain.pop("train", {}), "train"),
         "gate": _made(Gate, {**gate, "measures": measures}, "gate"),
     }
+    if plain.get("charter") is not None:
+        made["charter"] = charters.of(plain["charter"])
     recipe = _made(Recipe, {**plain, **made}, "recipe")
     _refuse_unfed(recipe)
+    _refuse_unasked(recipe)
     SUMMARISERS.resolve(recipe.summariser)
     try:
         digest_of(as_plain(recipe))
@@ -127,7 +136,20 @@ def as_plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as JSON values: part of every stage's key. Infinity is written as text."""
     plain = dataclasses.asdict(recipe)
     plain["guards"]["support_floor"] = str(plain["guards"]["support_floor"])
+    if recipe.charter is None:
+        # Without one a recipe is, to the digest, what it was before there were charters.
+        del plain["charter"]
     return plain
+
+
+def _refuse_unasked(recipe: Recipe) -> None:
+    """A charter that stops something and a gate that asks for it belong together. Raises BadSettings."""
+    asked = any(chosen.row == norms.NAME for chosen in recipe.gate.measures)
+    stops = recipe.charter is not None and bool(recipe.charter.vetoes)
+    if stops and not asked:
+        raise BadSettings("recipe: charter has norms of severity veto; add norms to gate.measures", field="charter")
+    if asked and not stops:
+        raise BadSettings("gate.measures: norms needs a charter with a norm of severity veto", field="charter")
 
 
 def _refuse_unfed(recipe: Recipe) -> None:

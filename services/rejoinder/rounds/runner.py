@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -33,6 +34,7 @@ from rejoinder.rounds.guided import dissatisfied, guided
 from rejoinder.rounds.judge import judge
 from rejoinder.rounds.pairs.consensus import agreed
 from rejoinder.rounds.pairs.context import Context, Sampler, Scorer, Summariser
+from rejoinder.rounds.pairs.guards import breaks
 from rejoinder.rounds.pairs.split import split
 from rejoinder.rounds.recipe import Recipe, as_plain
 from rejoinder.rounds.stages import TRAINING, Done, Stages, command, paths
@@ -193,6 +195,7 @@ class Round:
             "consensus": as_plain(recipe)["consensus"],
             "summariser": recipe.summariser,
             "stable": loop.stable,
+            **self._charter,
         }
 
         def make(key: str) -> Mapping[str, Any]:
@@ -256,8 +259,8 @@ class Round:
     def _files(self, done: Done) -> dict[str, Path]:
         """Files for the stages' processes: training pairs (earlier rounds' too) and the gate's, which accumulate."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        verdicts = self._reviews()
-        files = {}
+        verdicts, charter = self._reviews(), self._recipe.charter
+        files, refused = {}, {}
         for name, side, earlier in (("train_file", "pairs", self._recipe.keep_earlier), ("gate_file", "gate", True)):
             folders = [self._set_folder(side, done.output["key"])]
             folders += self._earlier(side) if earlier else []
@@ -267,11 +270,24 @@ class Round:
             # Until no row went between reading and writing: what goes later, the eraser takes from the file too.
             while pairs != (found := [pair for folder in folders[::-1] for pair in datasets.read(folder)]):
                 pairs = found
-                rows = {pair.id: datasets.training_row(pair) for pair in reviewed(pairs, verdicts)}
+                kept = reviewed(pairs, verdicts)
+                # Pairs of rounds before the charter, or before this wording of it, are held against it too.
+                broken = {pair.id: norm for pair in kept if (norm := breaks(pair, charter))}
+                refused[side] = dict(Counter(broken.values()))
+                rows = {pair.id: datasets.training_row(pair) for pair in kept if pair.id not in broken}
                 if name == "train_file":
                     _swap(rows.values(), self._recipe.train.swap_share, self._recipe.seed)
                 files[name].write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows.values()))
+        if charter is not None:
+            told = {"version": charter.version, "digest": charter.digest, "earlier": refused}
+            self._done["charter"] = Done("charter", charter.digest, told)
         return files
+
+    @property
+    def _charter(self) -> dict[str, str]:
+        """What of a stage's inputs is the charter: nothing without one, so that older stages keep their keys."""
+        charter = self._recipe.charter
+        return {} if charter is None else {"charter": charter.digest}
 
     def _reviews(self) -> Mapping[str, str]:
         """Pair → what people said of it by when any runner of the round asked first; a killed round goes on with it."""
@@ -394,6 +410,7 @@ class Round:
             "stable": self._loop.stable,
             "gate": as_plain(recipe)["gate"],
             "prompts": digest_of(prompts_of(recipe.gate)),
+            **self._charter,
         }
 
         def make(key: str) -> Mapping[str, Any]:
@@ -414,6 +431,7 @@ class Round:
                 self._done["export"].output["parity"],
                 ports.checks,
                 unjudged,
+                recipe.charter,
             )
             forget_earlier(self._folder)
             versions = (self._loop.stable, version)

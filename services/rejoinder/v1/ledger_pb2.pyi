@@ -259,8 +259,20 @@ class Judge(_message.Message):
     version: str
     def __init__(self, extractor: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
 
+class NormRule(_message.Message):
+    __slots__ = ("asked", "forbid", "require", "most_words")
+    ASKED_FIELD_NUMBER: _ClassVar[int]
+    FORBID_FIELD_NUMBER: _ClassVar[int]
+    REQUIRE_FIELD_NUMBER: _ClassVar[int]
+    MOST_WORDS_FIELD_NUMBER: _ClassVar[int]
+    asked: str
+    forbid: str
+    require: str
+    most_words: int
+    def __init__(self, asked: _Optional[str] = ..., forbid: _Optional[str] = ..., require: _Optional[str] = ..., most_words: _Optional[int] = ...) -> None: ...
+
 class ReadJudgedRequest(_message.Message):
-    __slots__ = ("policy", "after", "maturity_s", "unit", "judges", "limit", "second", "refusals")
+    __slots__ = ("policy", "after", "maturity_s", "unit", "judges", "limit", "second", "refusals", "norms")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
     MATURITY_S_FIELD_NUMBER: _ClassVar[int]
@@ -269,6 +281,7 @@ class ReadJudgedRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     SECOND_FIELD_NUMBER: _ClassVar[int]
     REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    NORMS_FIELD_NUMBER: _ClassVar[int]
     policy: str
     after: _timestamp_pb2.Timestamp
     maturity_s: float
@@ -277,10 +290,19 @@ class ReadJudgedRequest(_message.Message):
     limit: int
     second: Judge
     refusals: bool
-    def __init__(self, policy: _Optional[str] = ..., after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., maturity_s: _Optional[float] = ..., unit: _Optional[str] = ..., judges: _Optional[_Iterable[_Union[Judge, _Mapping]]] = ..., limit: _Optional[int] = ..., second: _Optional[_Union[Judge, _Mapping]] = ..., refusals: _Optional[bool] = ...) -> None: ...
+    norms: _containers.RepeatedCompositeFieldContainer[NormRule]
+    def __init__(self, policy: _Optional[str] = ..., after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., maturity_s: _Optional[float] = ..., unit: _Optional[str] = ..., judges: _Optional[_Iterable[_Union[Judge, _Mapping]]] = ..., limit: _Optional[int] = ..., second: _Optional[_Union[Judge, _Mapping]] = ..., refusals: _Optional[bool] = ..., norms: _Optional[_Iterable[_Union[NormRule, _Mapping]]] = ...) -> None: ...
+
+class NormsTold(_message.Message):
+    __slots__ = ("applied", "broken")
+    APPLIED_FIELD_NUMBER: _ClassVar[int]
+    BROKEN_FIELD_NUMBER: _ClassVar[int]
+    applied: _containers.RepeatedScalarFieldContainer[int]
+    broken: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, applied: _Optional[_Iterable[int]] = ..., broken: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class JudgedTurn(_message.Message):
-    __slots__ = ("tenant", "user_id", "conversation_id", "interaction_id", "accepted_at", "arm", "version", "propensity", "holdout", "forced", "crossed", "completed", "response_chars", "followed_at", "polarity", "conversation_weight", "sampled", "second", "refused")
+    __slots__ = ("tenant", "user_id", "conversation_id", "interaction_id", "accepted_at", "arm", "version", "propensity", "holdout", "forced", "crossed", "completed", "response_chars", "followed_at", "polarity", "conversation_weight", "sampled", "second", "refused", "norms")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
@@ -300,6 +322,7 @@ class JudgedTurn(_message.Message):
     SAMPLED_FIELD_NUMBER: _ClassVar[int]
     SECOND_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
+    NORMS_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     user_id: str
     conversation_id: str
@@ -319,7 +342,8 @@ class JudgedTurn(_message.Message):
     sampled: bool
     second: _events_pb2.Polarity
     refused: bool
-    def __init__(self, tenant: _Optional[str] = ..., user_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., interaction_id: _Optional[str] = ..., accepted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., arm: _Optional[_Union[_common_pb2.ArmKind, str]] = ..., version: _Optional[str] = ..., propensity: _Optional[float] = ..., holdout: _Optional[bool] = ..., forced: _Optional[bool] = ..., crossed: _Optional[bool] = ..., completed: _Optional[bool] = ..., response_chars: _Optional[int] = ..., followed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., polarity: _Optional[_Union[_events_pb2.Polarity, str]] = ..., conversation_weight: _Optional[float] = ..., sampled: _Optional[bool] = ..., second: _Optional[_Union[_events_pb2.Polarity, str]] = ..., refused: _Optional[bool] = ...) -> None: ...
+    norms: NormsTold
+    def __init__(self, tenant: _Optional[str] = ..., user_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., interaction_id: _Optional[str] = ..., accepted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., arm: _Optional[_Union[_common_pb2.ArmKind, str]] = ..., version: _Optional[str] = ..., propensity: _Optional[float] = ..., holdout: _Optional[bool] = ..., forced: _Optional[bool] = ..., crossed: _Optional[bool] = ..., completed: _Optional[bool] = ..., response_chars: _Optional[int] = ..., followed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., polarity: _Optional[_Union[_events_pb2.Polarity, str]] = ..., conversation_weight: _Optional[float] = ..., sampled: _Optional[bool] = ..., second: _Optional[_Union[_events_pb2.Polarity, str]] = ..., refused: _Optional[bool] = ..., norms: _Optional[_Union[NormsTold, _Mapping]] = ...) -> None: ...
 
 class ReadJudgedResponse(_message.Message):
     __slots__ = ("turns", "matured_to", "judges", "foreign", "behind_s", "second")

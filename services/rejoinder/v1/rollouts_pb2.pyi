@@ -153,8 +153,24 @@ class VetoFigures(_message.Message):
     canary: VetoArm
     def __init__(self, name: _Optional[str] = ..., e: _Optional[float] = ..., e_needed: _Optional[float] = ..., fired: _Optional[bool] = ..., measured: _Optional[bool] = ..., stable: _Optional[_Union[VetoArm, _Mapping]] = ..., canary: _Optional[_Union[VetoArm, _Mapping]] = ...) -> None: ...
 
+class NormFigures(_message.Message):
+    __slots__ = ("id", "severity", "stable_applied", "stable_broken", "canary_applied", "canary_broken")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    STABLE_APPLIED_FIELD_NUMBER: _ClassVar[int]
+    STABLE_BROKEN_FIELD_NUMBER: _ClassVar[int]
+    CANARY_APPLIED_FIELD_NUMBER: _ClassVar[int]
+    CANARY_BROKEN_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    severity: str
+    stable_applied: int
+    stable_broken: int
+    canary_applied: int
+    canary_broken: int
+    def __init__(self, id: _Optional[str] = ..., severity: _Optional[str] = ..., stable_applied: _Optional[int] = ..., stable_broken: _Optional[int] = ..., canary_applied: _Optional[int] = ..., canary_broken: _Optional[int] = ...) -> None: ...
+
 class GetRolloutResponse(_message.Message):
-    __slots__ = ("policy", "term", "generation", "phase", "stable_version", "canary_version", "weight", "verdict", "reasons", "difference", "low", "high", "judged_canary", "judged_stable", "judged_needed", "expected_at", "held", "reason", "stable", "canary", "step", "e_worse", "e_better", "e_ni", "e_needed", "assigned", "matured", "vetoes")
+    __slots__ = ("policy", "term", "generation", "phase", "stable_version", "canary_version", "weight", "verdict", "reasons", "difference", "low", "high", "judged_canary", "judged_stable", "judged_needed", "expected_at", "held", "reason", "stable", "canary", "step", "e_worse", "e_better", "e_ni", "e_needed", "assigned", "matured", "vetoes", "charter", "charter_version", "norms")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -183,6 +199,9 @@ class GetRolloutResponse(_message.Message):
     ASSIGNED_FIELD_NUMBER: _ClassVar[int]
     MATURED_FIELD_NUMBER: _ClassVar[int]
     VETOES_FIELD_NUMBER: _ClassVar[int]
+    CHARTER_FIELD_NUMBER: _ClassVar[int]
+    CHARTER_VERSION_FIELD_NUMBER: _ClassVar[int]
+    NORMS_FIELD_NUMBER: _ClassVar[int]
     policy: str
     term: int
     generation: int
@@ -211,4 +230,7 @@ class GetRolloutResponse(_message.Message):
     assigned: Hop
     matured: Hop
     vetoes: _containers.RepeatedCompositeFieldContainer[VetoFigures]
-    def __init__(self, policy: _Optional[str] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., phase: _Optional[str] = ..., stable_version: _Optional[str] = ..., canary_version: _Optional[str] = ..., weight: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judged_canary: _Optional[int] = ..., judged_stable: _Optional[int] = ..., judged_needed: _Optional[int] = ..., expected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., held: _Optional[str] = ..., reason: _Optional[str] = ..., stable: _Optional[_Union[ArmFigures, _Mapping]] = ..., canary: _Optional[_Union[ArmFigures, _Mapping]] = ..., step: _Optional[int] = ..., e_worse: _Optional[float] = ..., e_better: _Optional[float] = ..., e_ni: _Optional[float] = ..., e_needed: _Optional[float] = ..., assigned: _Optional[_Union[Hop, _Mapping]] = ..., matured: _Optional[_Union[Hop, _Mapping]] = ..., vetoes: _Optional[_Iterable[_Union[VetoFigures, _Mapping]]] = ...) -> None: ...
+    charter: str
+    charter_version: str
+    norms: _containers.RepeatedCompositeFieldContainer[NormFigures]
+    def __init__(self, policy: _Optional[str] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., phase: _Optional[str] = ..., stable_version: _Optional[str] = ..., canary_version: _Optional[str] = ..., weight: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judged_canary: _Optional[int] = ..., judged_stable: _Optional[int] = ..., judged_needed: _Optional[int] = ..., expected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., held: _Optional[str] = ..., reason: _Optional[str] = ..., stable: _Optional[_Union[ArmFigures, _Mapping]] = ..., canary: _Optional[_Union[ArmFigures, _Mapping]] = ..., step: _Optional[int] = ..., e_worse: _Optional[float] = ..., e_better: _Optional[float] = ..., e_ni: _Optional[float] = ..., e_needed: _Optional[float] = ..., assigned: _Optional[_Union[Hop, _Mapping]] = ..., matured: _Optional[_Union[Hop, _Mapping]] = ..., vetoes: _Optional[_Iterable[_Union[VetoFigures, _Mapping]]] = ..., charter: _Optional[str] = ..., charter_version: _Optional[str] = ..., norms: _Optional[_Iterable[_Union[NormFigures, _Mapping]]] = ...) -> None: ...

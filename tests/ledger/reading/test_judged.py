@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from rejoinder.core.charter import Rule, Told
 from rejoinder.core.errors import EmptyField, InvalidArgument, Loading
-from rejoinder.core.types import ArmKind, AttemptStatus, Polarity, Served
+from rejoinder.core.types import ArmKind, AttemptStatus, Message, Polarity, Role, Served
 from rejoinder.ledger.reading.judged import SLACK_S, Asked, Judge, Mark, mark, reached, read_judged
 from rejoinder.ledger.service import LedgerService
 from rejoinder.runtime.call import Call
@@ -280,3 +281,30 @@ def test_whether_an_answer_refuses_is_told_where_it_is_asked(desk, bench, respon
 def test_whether_an_answer_refuses_is_not_looked_at_where_nobody_asks(desk, bench) -> None:
     desk.put(bench.answer("x1", response="I can't help with that."))
     assert desk.read(100.0).turns[0].refused is None
+
+
+RULES = (Rule(forbid=r"code \d+"), Rule(asked="how warm", require="celsius"), Rule(most_words=2))
+
+
+@pytest.mark.parametrize(
+    ("response", "told"),
+    [
+        ("It is code 4711", Told((0, 1, 2), (0, 1, 2))),
+        ("20 celsius", Told((0, 1, 2), ())),
+        (None, None),
+    ],
+    ids=["breaks all", "keeps all", "there are no words"],
+)
+def test_answers_are_held_against_the_norms_that_are_asked_about(desk, bench, response, told) -> None:
+    asked = (Message(Role.USER, "How warm is it?"),)
+    made = [bench.answer(f"x{n}", user_id=f"u{n}", response=response or "", messages=asked) for n in (1, 2)]
+    desk.put(*made)
+    found = desk.read(100.0, limit=1, norms=RULES)
+    assert {turn.norms for turn in found.turns} == {told}
+    desk.after = bench.now - 1.0
+    assert desk.read(100.0).turns[0].norms is None
+
+
+def test_more_norms_than_a_charter_holds_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match="at most 64"):
+        Asked("p", 0.0, 1.0, (Judge("x", "1"),), norms=(Rule(forbid="a"),) * 65)

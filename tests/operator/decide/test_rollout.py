@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from rejoinder.core import charter as charters
 from rejoinder.core.arms import ArmsTable, Version
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.types import Polarity
@@ -14,7 +15,7 @@ from rejoinder.rollout.decide import decide
 from rejoinder.rollout.evidence import Evidence
 from rejoinder.rollout.state import Observed, Pointer, Replica, Status
 from rejoinder.rollout.units import Audited, UnitScore
-from rejoinder.rollout.verdict import Outcome, Verdict, verdict
+from rejoinder.rollout.verdict import Look, Outcome, Verdict, verdict
 from rejoinder.rollout.vetoes import Veto
 from rejoinder.rollouts.judging import MEASURED, check_kept
 from rejoinder_operator.api.rollouts import RolloutSpec, VerdictStatus
@@ -39,6 +40,9 @@ VERSIONS = {"stable": vars(GOOD), "canary": vars(NEW)}
 SEEN = RolloutWorld(
     served=Pointer(1, GOOD), published=NEW.digest, term=1, replicas=(Replica("a", ((NEW.version, NEW.digest),)),)
 )
+NORM = {"id": "no-code", "text": "No codes.", "owner": "security", "forbid": "code 4711"}
+CHARTER: dict[str, Any] = {"version": "1", "norms": [{**NORM, "approvals": ["legal"], "mostWords": 0}]}
+CHARTER_HERE = {"version": "1", "norms": [{**NORM, "approvals": ["legal"]}]}
 BEGUN = Status(salt_of("p1"), GOOD, NEW, 1, NOW - 1)
 
 
@@ -116,13 +120,30 @@ def test_every_veto_of_the_plan_can_be_asked_for_in_the_spec() -> None:
         {"name": "refusals", "baseRate": "0.02"},
         {"name": "failures"},
         {"name": "length"},
+        {"name": "norms"},
     ]
-    spec = spec_of(analysis={"vetoes": asked})
+    spec = spec_of(analysis={"vetoes": asked, "charter": CHARTER})
     plan = plan_of(spec)
     check_kept(plan, plan.lease_ttl_s / 6)
     assert {veto.name for veto in plan.vetoes} == set(MEASURED)
     assert plan.vetoes[0] == Veto("audit", two_sided=True, min_units=40, sees=0.6)
     assert plan.vetoes[1] == Veto("refusals", 0.02)
+
+
+def test_a_charter_reaches_the_plan_word_for_word_and_its_counts_the_status() -> None:
+    plan = plan_of(spec_of(analysis={"vetoes": [{"name": "norms"}], "charter": CHARTER}))
+    assert plan.charter == charters.of(CHARTER_HERE)
+    counts = {"stable": {"no-code": (7, 0)}, "canary": {"no-code": (5, 2)}}
+    shown = VerdictStatus.model_validate(verdict_status(verdict(Evidence(plan), plan, Look(norms=counts)), NOW)).charter
+    assert (shown.version, shown.digest) == ("1", plan.charter.digest)
+    assert [(norm.id, norm.applied, norm.broken) for norm in shown.norms] == [("no-code", (7, 5), (0, 2))]
+
+
+def test_a_pattern_that_could_hang_is_refused_before_anybody_meets_the_version() -> None:
+    """What RE2 takes and this dialect does not comes past admission: the status says it in words."""
+    norm = {**CHARTER["norms"][0], "forbid": r"\pL"}
+    with pytest.raises(BadSettings, match=r"norms\[0\] \(no-code\): forbid: a backslash"):
+        plan_of(spec_of(analysis={"vetoes": [{"name": "norms"}], "charter": {**CHARTER, "norms": [norm]}}))
 
 
 def test_what_the_vetoes_found_is_in_the_status_and_in_the_line_of_evidence() -> None:

@@ -56,3 +56,17 @@ def test_a_loop_that_is_gone_leaves_its_number_to_the_next(world: World) -> None
         process.look()
     found = claims(world.inner.store, "assist")
     assert [(claim.number, claim.outcome) for claim in found] == [(1, "abandoned"), (2, "")]
+
+
+def test_a_charter_with_a_pattern_that_could_hang_begins_no_round_and_says_why(world: World) -> None:
+    norm = {"id": "no-code", "text": "No codes.", "owner": "security", "forbid": r"\pL"}
+    held = {"charter": {"version": "1", "norms": [norm]}, "gates": [{"name": "norms"}]}
+    world.begin(rollout=None, **held)
+    world.cluster.annotate("PreferenceLoop", "team", "assist", retrigger="1")
+    process = world.process()
+    for _ in range(3):
+        world.second(0)
+        process.look()
+    assert claims(world.inner.store, "assist") == []
+    (said,) = (c["message"] for c in world.status("PreferenceLoop", "assist")["conditions"] if c["type"] == "Ready")
+    assert "charter.norms[0] (no-code): forbid: a backslash stands before" in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from rejoinder.core import charter
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.types import Candidate, Message, Preference, Role
 from rejoinder.rounds.pairs.context import Draft, Likelihood
@@ -134,3 +135,23 @@ def test_the_same_answers_the_other_way_round_are_no_twin() -> None:
     reverse = replace(one, id="p2", user_id="u2", candidates=answers[::-1])
     guards = Guards(GuardSettings())
     assert [guards.refuse(Draft(pair), "") for pair in (reverse, one)] == ["", ""]
+
+
+CHARTER = charter.of(
+    {
+        "version": "1",
+        "norms": [
+            {"id": "no-degrees", "text": "t", "owner": "o", "asked": "how warm", "forbid": r"\d+ degrees celsius"},
+            {"id": "short", "text": "t", "owner": "o", "most_words": 2, "severity": "report"},
+        ],
+    }
+)
+
+
+def test_a_pair_whose_chosen_answer_breaks_a_norm_is_refused_with_the_norms_name() -> None:
+    guards = Guards(GuardSettings(), CHARTER)
+    assert guards.refuse(Draft(PAIR), HISTORY) == "norm.no-degrees"
+    turned = replace(PAIR, candidates=PAIR.candidates[::-1])
+    assert guards.refuse(Draft(turned), HISTORY) == "", "what is rejected may break it: that is what is learnt"
+    elsewhere = replace(PAIR, prompt=(Message(Role.USER, "What does the sign say?"),))
+    assert guards.refuse(Draft(elsewhere), HISTORY) == "", "it applies to other questions"

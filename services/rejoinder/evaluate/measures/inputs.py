@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rejoinder.core.charter import Charter
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -31,7 +33,8 @@ class GateInputs:
     """before, after: likelihood rows of the gate's pairs under stable and candidate (training/likelihood.py).
 
     answered: gate prompts with both answers. train: the train stage's metrics. parity: the export's report.
-    checks: named checks of answers (facts, refusals, role norms). unjudged: why no head scored the answers.
+    checks: named checks of answers (facts, refusals, one's own). unjudged: why no head scored the answers. charter: the
+    recipe's.
     """
 
     before: Sequence[Mapping[str, Any]] = ()
@@ -41,3 +44,4 @@ class GateInputs:
     parity: Mapping[str, Any] = field(default_factory=dict)
     checks: Mapping[str, Check] = field(default_factory=dict)
     unjudged: str = ""
+    charter: Charter | None = None

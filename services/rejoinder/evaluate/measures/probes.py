@@ -1,4 +1,4 @@
-"""Checks of answers that a candidate must not do worse on: facts, refusals, role norms (F01)."""
+"""Checks of answers that a candidate must not do worse on: facts, refusals, tests of one's own (F01)."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, Connection, func, or_, select
 
 from rejoinder.core import audit, refusals
 from rejoinder.core.arms import UNITS, canary_weight
+from rejoinder.core.charter import MOST_NORMS, MOST_READ, Rule, Rules, Told, compiled, question_of
 from rejoinder.core.errors import EmptyField, InvalidArgument
 from rejoinder.core.types import ArmKind, AttemptStatus, Polarity
 from rejoinder.ledger.intake.projector import Readable
@@ -69,7 +70,7 @@ class Judge:
 class Asked:
     """after: answers accepted later than this mature now; seconds. unit: user | conversation. limit: answers. second:
     whose readings of the audit sample are wanted; Judge() is whichever has read one of these replies last. refusals:
-    whether each answer refuses is wanted."""
+    whether each answer refuses is wanted. norms: what each answer is held against. Raises what is wrong with them."""
 
     policy: str
     after: float
@@ -79,8 +80,17 @@ class Asked:
     limit: int = MAX_TURNS
     second: Judge | None = None
     refusals: bool = False
+    norms: tuple[Rule, ...] = ()
+
+    @property
+    def rules(self) -> Rules | None:
+        """The norms, ready to be asked; None without any."""
+        return compiled(self.norms) if self.norms else None
 
     def __post_init__(self) -> None:
+        if len(self.norms) > MOST_NORMS:
+            raise InvalidArgument(f"norms are at most {MOST_NORMS}", field="norms")
+        _ = self.rules
         if not self.policy:
             raise EmptyField("policy")
         if not self.judges or not all(judge.extractor for judge in self.judges):
@@ -98,7 +108,8 @@ class JudgedTurn:
     """One answer. conversation_weight: the canary's probability when this policy's first answer of the conversation was
     drawn, 0 where it could not be shown, None without a conversation. response_chars: 0 where nothing was answered.
     followed_at: of the reply that speaks for it; polarity: what that one says. sampled: that reply was given to the
-    second judge; second: what it says, UNSPECIFIED where it gave no reading. refused: None where nobody asked."""
+    second judge; second: what it says, UNSPECIFIED where it gave no reading. refused: None where nobody asked. norms:
+    which applied and which it breaks, None where nobody asked or its words are not kept."""
 
     tenant: str
     user_id: str
@@ -118,6 +129,7 @@ class JudgedTurn:
     sampled: bool = False
     second: Polarity = Polarity.UNSPECIFIED
     refused: bool | None = None
+    norms: Told | None = None
     conversation_weight: float | None = None
 
 
@@ -186,8 +198,10 @@ def read_judged(store: Store, asked: Asked, marked: Mark) -> Judged:
         begun = _conversations(connection, rows, asked.policy)
         replies, foreign, second = _replies(connection, rows, asked)
         judges = tuple(j if j.version else Judge(j.extractor, _present(connection, j.extractor)) for j in asked.judges)
+    # Behind the transaction: rules over whole answers may take longer than a reader should.
+    rules = asked.rules
     return Judged(
-        tuple(_turn(row, begun, replies) for row in rows),
+        tuple(_turn(row, begun, replies, rules) for row in rows),
         matured_to / 1_000_000,
         judges,
         foreign,
@@ -222,12 +236,19 @@ def _closing(connection: Connection, asked: Asked, after: int, until: int) -> tu
 
 
 _LENGTH: ColumnElement[Any] = func.coalesce(func.length(interactions.c.response), 0).label("response_chars")
-#: What a refusal is told by: an answer's words are read for nothing else, and not beyond it.
+#: What a refusal is told by.
 _OPENING: ColumnElement[Any] = func.substr(interactions.c.response, 1, refusals.OPENING).label("opening")
 
 
+#: What norms are held against.
+_ANSWER: ColumnElement[Any] = func.substr(interactions.c.response, 1, MOST_READ).label("answer")
+
+
 def _columns(asked: Asked) -> tuple[ColumnElement[Any], ...]:
-    return (*_COLUMNS, _LENGTH, _OPENING) if asked.refusals else (*_COLUMNS, _LENGTH)
+    columns = [*_COLUMNS, _LENGTH]
+    columns += [_OPENING] if asked.refusals else []
+    columns += [_ANSWER] if asked.norms else []
+    return (*columns, interactions.c.messages) if asked.rules is not None and asked.rules.asks else tuple(columns)
 
 
 def _later(connection: Connection, asked: Asked, closing: Sequence[Any], after: int, until: int) -> list[Any]:
@@ -342,6 +363,7 @@ def _turn(
     row: Mapping[str, Any],
     begun: Mapping[tuple[str, str], float],
     replies: Mapping[tuple[str, str, str], _Reply],
+    rules: Rules | None,
 ) -> JudgedTurn:
     served = json.loads(row["facts"]).get("served", {})
     reply = replies.get((row["tenant"], row["interaction_id"], row["attempt_id"]))
@@ -357,8 +379,17 @@ def _turn(
         sampled=reply is not None and reply.sampled,
         second=Polarity(reply.second) if reply is not None and reply.second else Polarity.UNSPECIFIED,
         refused=refusals.refuses(row["opening"] or "") if "opening" in row else None,
+        norms=None if rules is None else _norms(row, rules),
         conversation_weight=begun.get((row["tenant"], row["conversation_id"])),
     )
+
+
+def _norms(row: Mapping[str, Any], rules: Rules) -> Told | None:
+    """What an answer breaks; None where its words are not kept."""
+    if row["answer"] is None:
+        return None
+    question = question_of(json.loads(row["messages"])) if rules.asks and row["messages"] else ""
+    return rules.read(question, row["answer"])
 
 
 def _by_tenant(rows: Iterable[Any]) -> Mapping[str, list[Any]]:

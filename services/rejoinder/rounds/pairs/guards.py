@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rejoinder.core.charter import Charter, question_of
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.finders import KINDS, Finder, unknown_regions
 from rejoinder.core.types import Preference
@@ -76,15 +77,26 @@ def leaks(pair: Preference, forbidden: Sequence[str], history: str) -> bool:
 
 def holds_pii(pair: Preference, finders: Sequence[Finder]) -> bool:
     """Whether an answer that would be learnt by heart holds what one of the finders finds."""
-    learnt = [pair.candidates[i].response for i in pair.order[:-1]]
-    return any(True for text in learnt for find in finders for _ in find(text))
+    return any(True for text in learnt(pair) for find in finders for _ in find(text))
+
+
+def learnt(pair: Preference) -> list[str]:
+    """The answers of a pair, or of a list, that are preferred to another."""
+    return [pair.candidates[i].response for i in pair.order[:-1]]
+
+
+def breaks(pair: Preference, charter: Charter | None) -> str:
+    """The id of the first veto norm that an answer to be learnt breaks, "" for none."""
+    return charter.broken(question_of(pair.prompt), learnt(pair)) if charter is not None else ""
 
 
 class Guards:
-    """owns: what it has let pass so far (texts for near-duplicates, pairs per user)."""
+    """charter: whose veto norms no answer that would be learnt may break. owns: what it has let pass so far (texts for
+    near-duplicates, pairs per user)."""
 
-    def __init__(self, settings: GuardSettings) -> None:
+    def __init__(self, settings: GuardSettings, charter: Charter | None = None) -> None:
         self._settings = settings
+        self._charter = charter
         self._pii = tuple(KINDS[name].make(settings.phone_regions) for name in _PII) if settings.pii else ()
         self._users: Counter[tuple[str, str]] = Counter()
         self._index: dict[tuple[str, ...], set[int]] = {}
@@ -108,6 +120,8 @@ class Guards:
             return "wish_in_prompt"
         if holds_pii(pair, self._pii):
             return "pii"
+        if norm := breaks(pair, self._charter):
+            return f"norm.{norm}"
         if person[1] and self._users[person] >= self._settings.max_per_user:
             return "user_cap"
         if self._twin(pair):
