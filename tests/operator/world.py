@@ -146,7 +146,7 @@ class Process:
     def sync(self) -> None:
         """What watches bring."""
         for kind in ("PreferenceLoop", "PolicyRound", "PolicyRollout", "Job", *self.world.served):
-            items = self.world.cluster.list(kind, "").items
+            items = list(self.world.cluster.list(kind, "").items)
             for item in items:
                 self.cache.put(kind, item)
             self.cache.keep(kind, {(item["metadata"]["namespace"], item["metadata"]["name"]) for item in items})
