@@ -23,6 +23,12 @@ settings = yaml.safe_load(open(sys.argv[2]))
 if "exit" in settings:
     print("settings: port is no port", file=sys.stderr)
     sys.exit(settings["exit"])
+if "after" in settings and not os.path.exists(settings["after"]):
+    print("sleeper: began before what it comes after", file=sys.stderr)
+    sys.exit(2)
+if "waits" in settings:
+    while not os.path.exists(settings["waits"]):
+        signal.sigtimedwait([], 0.01)
 if "listens" in settings:
     try:
         server = socket.create_server(("127.0.0.1", settings["server"]["port"]))
@@ -72,6 +78,26 @@ def test_a_killed_process_comes_back_on_its_port(supervisor: Supervisor, said: l
     wait_until(is_back, "its successor")
     assert child.port == port
     assert [what for _, what in said][1:] == ["died", "started again (2)"]
+
+
+def test_the_first_serves_before_all_others_begin_which_need_not_wait_for_each_other(
+    supervisor: Supervisor, tmp_path: Path
+) -> None:
+    ready = {name: str(tmp_path / "run" / f"{name}.ready") for name in ("one", "three")}
+    plans = [
+        Plan("one", "sleeper"),
+        Plan("two", "sleeper", {"after": ready["one"], "waits": ready["three"]}),
+        Plan("three", "sleeper", {"after": ready["one"]}),
+    ]
+    supervisor.start(plans, free_ports(3))
+    assert all(child.ready for child in supervisor.children)
+
+
+def test_a_mistake_of_one_is_told_though_another_is_not_there_yet(supervisor: Supervisor, tmp_path: Path) -> None:
+    never = {"waits": str(tmp_path / "never")}
+    plans = [Plan("one", "sleeper"), Plan("two", "sleeper", never), Plan("three", "sleeper", {"exit": 2})]
+    with pytest.raises(FailedPrecondition, match="three cannot start"):
+        supervisor.start(plans, free_ports(3))
 
 
 def test_the_pause_grows_while_a_process_does_not_last_and_begins_anew_after_health(

@@ -234,9 +234,7 @@ class Supervisor:
                 for child in together:
                     self.children.append(child)
                     child.start()
-                for child in together:
-                    self._wait(child, self._clock.monotonic() + timeout_s)
-                    self._told(child.name, f"serves on 127.0.0.1:{child.port}")
+                self._wait(together, self._clock.monotonic() + timeout_s)
         except BaseException:
             self.stop()
             raise
@@ -247,13 +245,21 @@ class Supervisor:
         targets = {name: at[0] if len(at) == 1 else f"ipv4:{','.join(at)}" for name, at in found.items()}
         put_whole(self._folder / ADDRESSES, json.dumps(targets, indent=1) + "\n")
 
-    def _wait(self, child: Child, deadline: float) -> None:
-        while not child.ready:
-            if child.tend(self._clock.monotonic()) == "died":
-                self._told(child.name, f"died at its start: {child.last_line()}")
-            if self._clock.monotonic() > deadline:
-                raise FailedPrecondition(f"{child.name} does not serve: {child.last_line()}", process=child.name)
-            time.sleep(0.02)
+    def _wait(self, together: Sequence[Child], deadline: float) -> None:
+        """Until each serves; whoever dies meanwhile, or ends with a mistake, is not waited for first."""
+        waiting = list(together)
+        while waiting:
+            for child in together:
+                if child.tend(self._clock.monotonic()) == "died":
+                    self._told(child.name, f"died at its start: {child.last_line()}")
+            for child in [each for each in waiting if each.ready]:
+                self._told(child.name, f"serves on 127.0.0.1:{child.port}")
+                waiting.remove(child)
+            if waiting and self._clock.monotonic() > deadline:
+                late = waiting[0]
+                raise FailedPrecondition(f"{late.name} does not serve: {late.last_line()}", process=late.name)
+            if waiting:
+                time.sleep(0.02)
 
     def tend(self) -> None:
         """One look at every child: those that died are started again after a pause."""

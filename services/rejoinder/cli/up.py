@@ -16,7 +16,8 @@ from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.embedded import folder_of
 from rejoinder.registry.store import open_store
 
-#: Order of starting; the ports people find them on when none is asked for.
+#: The first is started before all others, and they are stopped in the other order; the ports people find them on when
+#: none is asked for.
 PORTS = {
     "feedback": 50051,
     "ledger": 50055,
@@ -70,7 +71,7 @@ def command(
 
 
 def processes(policies: int = 1) -> tuple[str, ...]:
-    """Names of all processes in the order of starting: `policy`, `policy-2`, … are replicas of one service."""
+    """Names of all processes in the order of `PORTS`: `policy`, `policy-2`, … are replicas of one service."""
     more = [f"policy-{number}" for number in range(2, policies + 1)]
     at = tuple(PORTS).index("rollouts")
     return (*tuple(PORTS)[:at], *more, *tuple(PORTS)[at:])

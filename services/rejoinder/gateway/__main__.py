@@ -17,7 +17,7 @@ from rejoinder.core.arms import Version
 from rejoinder.core.errors import BadSettings, NotFound
 from rejoinder.core.ids import uuid7
 from rejoinder.gateway.adapters import Adapters
-from rejoinder.gateway.app import CHAT, HEADERS, Rooms, app
+from rejoinder.gateway.app import Rooms, app
 from rejoinder.gateway.arms import Drawing, Known
 from rejoinder.gateway.chat import Chat
 from rejoinder.gateway.feedback import Collect
@@ -33,7 +33,6 @@ from rejoinder.gateway.rerank import Rerank
 from rejoinder.gateway.server import HttpServer, bind
 from rejoinder.gateway.service import ArmsService
 from rejoinder.gateway.settings import GatewaySettings
-from rejoinder.gateway.shed import Shed
 from rejoinder.gateway.tokens import Tokens
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.served import ServedPointer
@@ -205,9 +204,7 @@ async def build(settings: GatewaySettings, chassis: Chassis) -> Room:
         Collect(feedback, tokens, browser.max_items, clock, metrics),
     )
     made = app(guard, rooms, server.max_message_bytes, browser.max_bytes, browser.origins)
-    unread = partial(log.error, "certificate_not_read")
-    shed = Shed(guard, metrics, CHAT, HEADERS)
-    web = HttpServer(sock, made, guard, http, server.tls, server.grace_s, unread, shed)
+    web = HttpServer(sock, made, guard, http, server.tls, server.grace_s, partial(log.error, "certificate_not_read"))
     log.info("http_bound", host=http.host, port=web.port)
 
     async def flush() -> None:

@@ -17,12 +17,11 @@ from rejoinder.gateway.guard import Guard, as_json
 from rejoinder.gateway.models import Models
 from rejoinder.gateway.rerank import Rerank
 
-CHAT = "/v1/chat/completions"
 _APP = frozenset({"app", "internal"})
 _READ = frozenset({"app", "internal", "admin", "auditor"})
 
 #: Of every response: nothing here is a page.
-HEADERS = (
+_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"x-frame-options", b"DENY"),
@@ -45,7 +44,11 @@ def app(guard: Guard, rooms: Rooms, max_bytes: int, feedback_bytes: int, origins
     ranked = guard.route("POST /v1/rerank", rooms.rerank.rerank, _APP, max_bytes)
     feedback = guard.route("POST /v1/feedback", rooms.collect.collect, _APP, feedback_bytes, anonymous=True)
     routes = [
-        Route(CHAT, guard.route(f"POST {CHAT}", rooms.chat.complete, _APP, max_bytes), methods=["POST"]),
+        Route(
+            "/v1/chat/completions",
+            guard.route("POST /v1/chat/completions", rooms.chat.complete, _APP, max_bytes),
+            methods=["POST"],
+        ),
         Route("/v1/models", guard.route("GET /v1/models", rooms.models.all, _READ), methods=["GET"]),
         Route("/v1/models/{model:path}", guard.route("GET /v1/models/", rooms.models.one, _READ), methods=["GET"]),
         # Cohere's clients call the first two, Text Embeddings Inference's the third.
@@ -53,7 +56,7 @@ def app(guard: Guard, rooms: Rooms, max_bytes: int, feedback_bytes: int, origins
         Route("/v1/feedback", _cors(feedback, origins), methods=["POST", "OPTIONS"]),
     ]
     missing, misused = NoRoute("no such URL"), WrongMethod("the URL has another method")
-    return framed(routes, guard, HEADERS, as_json, missing, misused)
+    return framed(routes, guard, _HEADERS, as_json, missing, misused)
 
 
 def _cors(feedback: ASGIApp, origins: Sequence[str]) -> ASGIApp:

@@ -44,7 +44,7 @@ def framed(
 
     health = (Route("/healthz", alive, methods=["GET"]), Route("/readyz", ready, methods=["GET"]))
     handlers = {404: no_route, 405: wrong_method}
-    return _Headed(Starlette(routes=[*routes, *health], exception_handlers=handlers), headers)
+    return _Headed(Starlette(routes=[*routes, *health], exception_handlers=handlers), guard, headers)
 
 
 def refused(error: RejoinderError, refusal: Refusal) -> Response:
@@ -54,10 +54,11 @@ def refused(error: RejoinderError, refusal: Refusal) -> Response:
 
 
 class _Headed:
-    """Adds what every response carries."""
+    """Adds what every response carries; where there are too many connections, each is the last of its own."""
 
-    def __init__(self, inner: ASGIApp, headers: Sequence[Header]) -> None:
+    def __init__(self, inner: ASGIApp, guard: Guard, headers: Sequence[Header]) -> None:
         self._inner = inner
+        self._guard = guard
         self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,8 +67,10 @@ class _Headed:
         async def headed(message: Message) -> None:
             if message["type"] == "http.response.start":
                 given = list(message.get("headers", ()))
-                kept = [] if any(name == b"cache-control" for name, _ in given) else [(b"cache-control", b"no-store")]
-                message = {**message, "headers": [*given, *extra, *kept]}
+                names = {name for name, _ in given}
+                kept = [] if b"cache-control" in names else [(b"cache-control", b"no-store")]
+                last = [(b"connection", b"close")] if self._guard.crowded() and b"connection" not in names else []
+                message = {**message, "headers": [*given, *extra, *kept, *last]}
             await send(message)
 
         await self._inner(scope, receive, headed)

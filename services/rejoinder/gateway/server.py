@@ -17,7 +17,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from rejoinder.core.errors import BadSettings
 from rejoinder.gateway.guard import Guard
 from rejoinder.gateway.settings import HttpTheme
-from rejoinder.gateway.shed import Shed
 from rejoinder.runtime.exporter import busy
 from rejoinder.runtime.files import WatchedFiles
 from rejoinder.runtime.settings import TlsSettings
@@ -48,7 +47,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class HttpServer:
-    """owns: the socket and uvicorn's server. shed: refuses what finds no room before it is parsed."""
+    """owns: the socket and uvicorn's server."""
 
     def __init__(
         self,
@@ -59,13 +58,12 @@ class HttpServer:
         tls: TlsSettings,
         grace_s: float,
         failed: Callable[[Exception], None],
-        shed: Shed | None = None,
     ) -> None:
         self._sock = sock
         self._guard = guard
         config = uvicorn.Config(
             app,
-            http=_patient(http.head_s, http.stall_s, shed),
+            http=_patient(http.head_s, http.stall_s),
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -119,7 +117,7 @@ class _Unsignalled(uvicorn.Server):
         yield
 
 
-def _patient(head_s: float, stall_s: float, shed: Shed | None) -> type[H11Protocol]:
+def _patient(head_s: float, stall_s: float) -> type[H11Protocol]:
     """The protocol with an end to its patience: uvicorn waits for ever for a request's headers, for the rest of one
     that was answered before its end, and for a reader that reads no more.
     """
@@ -133,21 +131,11 @@ def _patient(head_s: float, stall_s: float, shed: Shed | None) -> type[H11Protoc
             self._wait()
 
         def data_received(self, data: bytes) -> None:
-            if shed and self._between and (told := shed.refusal(data, self.server_state.default_headers)):
-                # Timers stay as they are: to them it has said nothing yet.
-                self.transport.write(told)
-                return
             if self._waiting is None and self._owed:
                 self._wait()
             super().data_received(data)
             if not self._owed:
                 self._done()
-
-        @property
-        def _between(self) -> bool:
-            """Whether what comes is the beginning of a request, of one who reads what is written."""
-            idle = self.conn.their_state is h11.IDLE and self.conn.our_state is h11.IDLE
-            return idle and not self.conn.trailing_data[0] and not self.flow.write_paused
 
         @property
         def _owed(self) -> bool:

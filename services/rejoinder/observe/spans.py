@@ -147,12 +147,12 @@ def _events(events: Sequence[tuple[str, Mapping[str, Any]]]) -> list[dict[str, A
 
 
 def _parameter(said: Mapping[str, Any]) -> str:
-    """OpenAI's `user` among the parameters that OpenInference writes down."""
+    """OpenAI's `user`, or its successor, among the parameters that OpenInference writes down."""
     try:
         given = json.loads(said.get("llm.invocation_parameters") or "{}")
     except (ValueError, TypeError, RecursionError):
         return ""
-    return fields.identity(given.get("user")) if isinstance(given, Mapping) else ""
+    return _first(given, "user", "safety_identifier") if isinstance(given, Mapping) else ""
 
 
 def _first(said: Mapping[str, Any], *names: str) -> str:

@@ -24,21 +24,13 @@ class Admission:
     @contextmanager
     def slot(self) -> Iterator[None]:
         """Holds a slot. Raises QueueFull when there is none."""
-        if not self.room:
-            raise self.refusal()
+        if self.in_flight >= self._max:
+            raise QueueFull("too many calls at work", retry_after_s=self._retry_after_s, limit=self._max)
         self._moved(1)
         try:
             yield
         finally:
             self._moved(-1)
-
-    @property
-    def room(self) -> bool:
-        return self.in_flight < self._max
-
-    def refusal(self) -> QueueFull:
-        """What whoever finds no room is told."""
-        return QueueFull("too many calls at work", retry_after_s=self._retry_after_s, limit=self._max)
 
     async def idle(self) -> None:
         """Returns when no call is at work."""

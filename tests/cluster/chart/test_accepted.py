@@ -1,7 +1,7 @@
 """A real API server takes everything that the chart renders, strictly, and every pod under Pod Security *restricted*.
 
 A bad Deployment is accepted with a warning only, so each pod template is asked for as a Pod. Kinds of other people's
-CRDs are not installed here and are named below.
+CRDs need not be installed here and are named below.
 """
 
 from __future__ import annotations

@@ -74,7 +74,8 @@ def test_the_gateway_and_the_hop_pass_on_what_the_bare_server_says(tmp_path: Pat
 
 
 def test_who_finds_no_room_is_told_so_as_openai_tells_it_and_when_to_come_back(tmp_path: Path) -> None:
-    few = {"SERVER__MAX_IN_FLIGHT": "1", "HTTP__MAX_CONNECTIONS": "4"}
+    # Connections that say nothing are held for longer than this takes.
+    few = {"SERVER__MAX_IN_FLIGHT": "1", "HTTP__MAX_CONNECTIONS": "4", "HTTP__HEAD_S": "600"}
     with ExitStack() as stack:
         ours = sides.ours(stack, tmp_path, sides.bare(stack, tmp_path, 0.02), few)
         tally = asyncio.run(crowded(ours, 5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -144,8 +145,10 @@ def written(path: Path) -> bytes:
         while at < end:
             try:
                 start = os.lseek(file.fileno(), at, os.SEEK_DATA)
-            except OSError:  # no more than a hole is left
-                break
+            except OSError as error:
+                if error.errno != errno.ENXIO:
+                    raise
+                break  # no more than a hole is left
             at = os.lseek(file.fileno(), start, os.SEEK_HOLE)
             parts.append(os.pread(file.fileno(), at - start, start))
     return b"".join(parts)

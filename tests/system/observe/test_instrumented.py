@@ -32,6 +32,8 @@ PRINCIPALS = "- {principal: shop, token: app-token, roles: [app], tenants: [acme
 EXPORTER = {
     "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20app-token",
     "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip",
+    # One batch, at the end: a program that starts slowly would make two.
+    "OTEL_BSP_SCHEDULE_DELAY": "600000",
     "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": "SPAN_ONLY",
 }
 #: Whose application → the city that is talked about, and who writes the spans: "" is the application itself.

@@ -47,7 +47,7 @@ def fallen_silent(town: Town, version: str, deadline_s: float) -> Rollout:
     return town.until(lambda status: status.reasons == ("response_rate",) or status.reason, tastes, rng)
 
 
-def test_a_canary_whose_displeased_users_fall_silent_is_never_promoted(town: Town) -> None:
+def test_a_canary_whose_displeased_users_fall_silent_is_held(town: Town) -> None:
     silent = fallen_silent(town, "r42", 100.0)
     assert current(town.store, POLICY).version == "base"
     if silent.verdict == "WORSE":
