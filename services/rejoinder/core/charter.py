@@ -19,7 +19,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from rejoinder.core import typed, yamlfile
+from rejoinder.core import typed
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.ids import digest_of
 from rejoinder.core.patterns import Patterns, check
@@ -205,7 +205,12 @@ def inlined(value: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """A plan or a recipe whose `charter`, where it names a file, is what that file holds. folder: where a relative name
     begins. Raises BadFile."""
     named = value.get("charter")
-    return {**value, "charter": yamlfile.read(folder / named)} if isinstance(named, str) else dict(value)
+    if not isinstance(named, str):
+        return dict(value)
+    # The SDK names rules, and is installed without a reader of YAML.
+    from rejoinder.core import yamlfile
+
+    return {**value, "charter": yamlfile.read(folder / named)}
 
 
 def _norm(place: int, value: Any) -> Norm:

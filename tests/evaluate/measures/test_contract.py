@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rejoinder.core.charter import Charter, Norm
 from rejoinder.evaluate.measured import Measured, Outcome, verdict
 from rejoinder.evaluate.measures import MEASURES
 from rejoinder.evaluate.measures.inputs import Answered, GateInputs
@@ -36,6 +37,8 @@ def holds(prompt: object, answer: str) -> bool | None:
     return answer == "right"
 
 
+CHARTER = Charter("1", (Norm("right", "What is wrong is not said.", "team", forbid="wrong"),))
+
 SAME = GateInputs(
     rows(300, 0.6),
     rows(300, 0.6),
@@ -43,6 +46,7 @@ SAME = GateInputs(
     {},
     {"max_logp_difference": 1e-5, "prompts": 8, "greedy_equal": 8},
     {"facts": holds},
+    charter=CHARTER,
 )
 
 #: What each measure is there to stop.
@@ -53,6 +57,7 @@ WORSE = {
     "kl": GateInputs(after=rows(300, 0.5, kl=5.0)),
     "parity": GateInputs(parity={"max_logp_difference": 0.2, "prompts": 8, "greedy_equal": 3}),
     "probes": GateInputs(answered=answered(300, text="wrong"), checks={"facts": holds}),
+    "norms": GateInputs(answered=answered(300, text="wrong"), charter=CHARTER),
 }
 
 
@@ -76,9 +81,9 @@ def test_what_the_measure_is_there_to_stop_fails(name: str) -> None:
     assert measured(name, WORSE[name]).outcome is Outcome.FAIL
 
 
-@pytest.mark.parametrize("name", ["win_rate", "length", "probes"])
+@pytest.mark.parametrize("name", ["win_rate", "length", "probes", "norms"])
 def test_too_few_answers_are_unmeasured(name: str) -> None:
-    inputs = GateInputs(answered=answered(50), checks={"facts": holds})
+    inputs = GateInputs(answered=answered(50), checks={"facts": holds}, charter=CHARTER)
     assert measured(name, inputs).outcome is Outcome.UNMEASURED
 
 
