@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import re
+import sys
+import threading
 import time
 
 import pytest
@@ -116,3 +118,41 @@ def test_the_memory_begins_anew_and_nothing_is_lost(monkeypatch) -> None:
     assert machine.found(text) == {0}
     assert len(machine._states) <= 200
     assert [by_re(pattern, text) for pattern in (r"a.{40}b.{40}c", "ba{12}b")] == [True, False]
+
+
+def test_the_memory_is_bounded_in_bytes_where_states_are_wide(monkeypatch) -> None:
+    monkeypatch.setattr(patterns, "MOST_BYTES", 40_000)
+    draw = random.Random(1)
+    machine = Patterns([r"[a-h].{100}z"])
+    machine.found("".join(draw.choice("abcdefghijklm") for _ in range(500)))
+    kept = sum(len(state.kernel) for state in machine._states.values())
+    assert 0 < kept + 700 * len(machine._states) < 42_000
+
+
+def test_characters_that_several_threads_meet_at_once_keep_signs_of_their_own() -> None:
+    class Slow(dict):
+        """Lets another thread in between a look at it and the next."""
+
+        def __len__(self) -> int:
+            time.sleep(0)
+            return super().__len__()
+
+    machine = Patterns([rf"{sign}+" for sign in "abcdefghijklmnop"])
+    machine._signatures = Slow()
+    before, begun = sys.getswitchinterval(), threading.Barrier(4)
+
+    def meets(sign: str) -> None:
+        begun.wait()
+        machine._class_of(sign)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        for signs in zip(*[iter("abcdefghijklmnop")] * 4, strict=True):
+            together = [threading.Thread(target=meets, args=(sign,)) for sign in signs]
+            for thread in together:
+                thread.start()
+            for thread in together:
+                thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert len(set(machine._signatures.values())) == len(machine._signatures) == len(machine._meaning) == 16
