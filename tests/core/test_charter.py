@@ -8,7 +8,19 @@ from typing import Any
 
 import pytest
 from rejoinder.core import yamlfile
-from rejoinder.core.charter import MOST_READ, Charter, Norm, Rule, Told, compiled, inlined, of, question_of
+from rejoinder.core.charter import (
+    MOST_READ,
+    MOST_WORDS,
+    Charter,
+    Norm,
+    Rule,
+    Rules,
+    Told,
+    compiled,
+    inlined,
+    of,
+    question_of,
+)
 from rejoinder.core.errors import BadFile, BadSettings
 
 SECRET: dict[str, Any] = {
@@ -83,6 +95,8 @@ def test_the_digest_is_of_every_word_and_of_no_reading() -> None:
         ({"version": "1", "norms": [{**SECRET, "forbid": ""}]}, "one of forbid, require and most_words"),
         ({"version": "1", "norms": [{**SECRET, "forbid": "(a"}]}, r"\(no-secret\): forbid: a group without its end"),
         ({"version": "1", "norms": [{**ADVICE, "asked": r"(?=a)"}]}, r"\(doctor\): asked: .*look-arounds"),
+        ({"version": "1", "norms": [{**BRIEF, "most_words": 10_000}]}, "most_words must be from 1 to 9999"),
+        ({"version": "1", "norms": [{**BRIEF, "most_words": -1}]}, "most_words must be from 1 to 9999"),
         ({"version": "1", "norms": [SECRET], "more": 1}, "unknown more"),
     ],
 )
@@ -126,6 +140,18 @@ def test_a_plan_may_name_a_file_of_its_folder(tmp_path) -> None:
 def test_the_same_rules_keep_what_they_have_learnt() -> None:
     assert compiled((Rule(forbid="a"),)) is compiled((Rule(forbid="a"),))
     assert Charter("1", (Norm("a", "t", "o", forbid="a"),)).compiled is compiled((Rule(forbid="a"),))
+
+
+def test_what_was_told_of_an_answer_lately_is_told_again_without_reading_it(monkeypatch) -> None:
+    rules = Rules((Rule(forbid="a"), Rule(asked="b", most_words=1)))
+    told = [rules.read("b", "a c"), rules.read("", "a c"), rules.read("ba", " c")]
+    assert told == [Told((0, 1), (0, 1)), Told((0,), (0,)), Told((0, 1), ())]
+    monkeypatch.setattr(rules, "_read", None)
+    assert [rules.read("b", "a c"), rules.read("", "a c"), rules.read("ba", " c")] == told
+
+
+def test_the_longest_answer_that_can_be_seen_can_break_the_longest_limit() -> None:
+    assert Rules((Rule(most_words=MOST_WORDS),)).read("", "a " * MOST_READ) == Told((0,), (0,))
 
 
 def test_the_example_is_a_charter_whose_norms_find_what_they_name() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import threading
 import time
 
 import pytest
@@ -116,3 +117,33 @@ def test_the_memory_begins_anew_and_nothing_is_lost(monkeypatch) -> None:
     assert machine.found(text) == {0}
     assert len(machine._states) <= 200
     assert [by_re(pattern, text) for pattern in (r"a.{40}b.{40}c", "ba{12}b")] == [True, False]
+
+
+def test_the_memory_is_bounded_in_bytes_where_states_are_wide(monkeypatch) -> None:
+    monkeypatch.setattr(patterns, "MOST_BYTES", 40_000)
+    draw = random.Random(1)
+    machine = Patterns([r"[a-h].{100}z"])
+    machine.found("".join(draw.choice("abcdefghijklm") for _ in range(500)))
+    kept = sum(len(state.kernel) for state in machine._states.values())
+    assert 0 < kept + 700 * len(machine._states) < 42_000
+
+
+def test_two_threads_that_meet_new_characters_at_once_give_them_two_signs() -> None:
+    machine, inside, other = Patterns(["a+", "b+"]), threading.Event(), threading.Thread(target=lambda: None)
+
+    class Slow(dict):
+        """The first that counts them is overtaken by the other, unless that has to wait."""
+
+        def __len__(self) -> int:
+            count = super().__len__()
+            if not inside.is_set():
+                inside.set()
+                other.join(0.2)
+            return count
+
+    machine._signatures = Slow()
+    other = threading.Thread(target=lambda: inside.wait(10) and machine._class_of("b"))
+    other.start()
+    machine._class_of("a")
+    other.join()
+    assert len(machine._meaning) == 2

@@ -4,7 +4,7 @@ import random
 import pytest
 from rejoinder.core.errors import BadSettings
 from rejoinder.rollout.units import UnitScore
-from rejoinder.rollout.vetoes import FAILURES, Veto, VetoArm, Vetoes
+from rejoinder.rollout.vetoes import FAILURES, NORMS, Veto, VetoArm, Vetoes
 
 
 def unit(i: int, canary: bool, failed: float = 0.0, **measures: float) -> UnitScore:
@@ -45,6 +45,16 @@ def test_k_vetoes_share_their_part_of_the_error():
     assert one.fired(alpha) == ("a",)
     assert many.fired(alpha) == ()
     assert many.fired(10 * alpha) == ("a",)
+
+
+def test_norms_are_measured_from_twenty_units_of_either_arm_unless_it_is_said_otherwise():
+    vetoes, one = Vetoes([Veto(NORMS)]), Vetoes([Veto(NORMS, min_units=1)])
+    for i in range(39):
+        for each in (vetoes, one):
+            each.add(unit(i, i % 2 == 1, norms=0.0))
+    assert (vetoes.unmeasured(), one.unmeasured()) == ((NORMS,), ())
+    vetoes.add(unit(39, True, norms=0.0))
+    assert vetoes.unmeasured() == ()
 
 
 def test_a_veto_tells_its_evidence_and_is_measured_once_both_arms_have_enough_units():

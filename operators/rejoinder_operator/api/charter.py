@@ -10,7 +10,11 @@ from rejoinder_operator.api.fields import Part, rule, rules
 
 # Kubernetes reads a pattern when it is used: one that cannot be read refuses the object, whatever it would find.
 _READABLE = rule("''.matches(self) in [true, false]", "is a regular expression of RE2")
-_PLAIN = rule("!self.matches('[(][?][^:]')", "a group begins with ( or (?: alone: no flags, names or look-arounds")
+# A parenthesis after an odd number of backslashes begins no group.
+_PLAIN = rule(
+    r"!self.matches(r'(^|[^\\])(\\\\)*[(][?][^:]')",
+    "a group begins with ( or (?: alone: no flags, names or look-arounds",
+)
 
 
 def _pattern(default: str = "") -> Any:
@@ -44,8 +48,8 @@ class NormSpec(Part):
     """Must not stand in the answer."""
     require: str = _pattern()
     """Must stand in it."""
-    most_words: int = Field(default=0, ge=0, le=100_000)
-    """Words of the longest answer; 0 for any number."""
+    most_words: int = Field(default=0, ge=0, le=9_999)
+    """Words of the longest answer, of the 20,000 characters that are read; 0 for any number."""
     severity: Literal["veto", "report"] = "veto"
     """veto stops what breaks it; report is counted."""
 

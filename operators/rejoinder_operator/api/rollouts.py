@@ -67,7 +67,7 @@ class VetoSpec(Part):
     two_sided: bool = False
     """True fires on any difference between the arms, not on more harm alone."""
     min_units: int | None = Field(default=None, ge=1, le=1_000_000)
-    """Measured units per arm below which nothing is promoted; 20 for the audit, 1 for any other."""
+    """Measured units per arm below which nothing is promoted; 20 for the audit and for norms, 1 for any other."""
     sees: Decimal | None = Field(
         default=None,
         json_schema_extra=rules(rule("double(self) > 0.0 && double(self) <= 1.0", "lies above 0 and is at most 1")),

@@ -11,6 +11,7 @@ core/patterns.py, which cannot hang. What is told of an answer is which norms ap
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,13 +31,17 @@ SEVERITIES = (VETO, REPORT)
 MOST_NORMS = 64
 #: Characters of an answer, and of a question, that are read: what stands behind them is not seen.
 MOST_READ = 20_000
+#: The longest answer that a rule may allow, in words: one of more cannot be seen.
+MOST_WORDS = MOST_READ // 2 - 1
+#: Answers of which one charter remembers what it told.
+_REMEMBERED = 10_000
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One of forbid (must not stand in the answer), require (must stand in it), most_words (0: any number). asked: the
-    rule applies where it stands in the user's last message; "" always."""
+    """One of forbid (must not stand in the answer), require (must stand in it), most_words (up to MOST_WORDS; 0: any
+    number). asked: the rule applies where it stands in the user's last message; "" always."""
 
     asked: str = ""
     forbid: str = ""
@@ -46,8 +51,8 @@ class Rule:
     def __post_init__(self) -> None:
         if sum(map(bool, (self.forbid, self.require, self.most_words))) != 1:
             raise BadSettings("one of forbid, require and most_words is needed, and no second one")
-        if self.most_words < 0:
-            raise BadSettings("most_words must be above 0")
+        if not 0 <= self.most_words <= MOST_WORDS:
+            raise BadSettings(f"most_words must be from 1 to {MOST_WORDS}")
         for name in ("asked", "forbid", "require"):
             try:
                 check(getattr(self, name))
@@ -93,7 +98,8 @@ class Told:
 
 
 class Rules:
-    """Rules, ready to be asked. owns: their automata. May be used from any thread."""
+    """Rules, ready to be asked. owns: their automata, and what was told of answers read lately, by digests of them: a
+    unit's later answers come again with the next page. May be used from any thread."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = tuple(rules)
@@ -103,6 +109,7 @@ class Rules:
         told = [(number, rule.forbid or rule.require) for number, rule in enumerate(rules) if not rule.most_words]
         self._said = Patterns([text for _, text in told])
         self._numbers = {place: number for place, (number, _) in enumerate(told)}
+        self._lately: dict[bytes, Told] = {}
 
     @property
     def asks(self) -> bool:
@@ -111,9 +118,19 @@ class Rules:
 
     def read(self, question: str, answer: str) -> Told:
         """What an answer breaks; beyond MOST_READ characters neither is read."""
-        answer, applied = answer[:MOST_READ], set(range(len(self._rules))) - self._scoped
+        question, answer = question[:MOST_READ] if self._scoped else "", answer[:MOST_READ]
+        digest = hashlib.blake2b(f"{len(question)} {question}{answer}".encode(errors="surrogatepass"), digest_size=16)
+        told = self._lately.get(digest.digest())
+        if told is None:
+            if len(self._lately) >= _REMEMBERED:
+                self._lately.clear()
+            told = self._lately[digest.digest()] = self._read(question, answer)
+        return told
+
+    def _read(self, question: str, answer: str) -> Told:
+        applied = set(range(len(self._rules))) - self._scoped
         if self._scoped:
-            applied |= {self._scopes[place] for place in self._asked.found(question[:MOST_READ])}
+            applied |= {self._scopes[place] for place in self._asked.found(question)}
         if not applied:
             return Told()
         stands = {self._numbers[place] for place in self._said.found(answer)} if self._numbers else set()

@@ -14,6 +14,8 @@ stands in a text, not where.
 from __future__ import annotations
 
 import re
+import threading
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,8 +26,11 @@ MOST_CHARS, MOST_DEPTH, MOST_REPEAT = 500, 20, 200
 #: Places of all patterns together when repeats are written out, and different signs and classes in them: what one
 #: character of a text can cost at most.
 MOST_PLACES, MOST_SETS = 1_000, 320
-#: States and characters that are remembered; beyond them the memory begins anew.
-MOST_STATES, MOST_KNOWN = 4_000, 65_536
+#: States, bytes of them and of their edges (roughly), and characters that are remembered; beyond them the memory begins
+#: anew.
+MOST_STATES, MOST_BYTES, MOST_KNOWN = 4_000, 8_000_000, 65_536
+#: Bytes of a state beside its kernel, and of an edge.
+_STATE, _EDGE = 700, 60
 
 _COUNT = re.compile(r"\{(\d{1,3})(,(\d{0,3}))?\}", re.ASCII)
 _BEGIN, _WORD, _OTHER = 0, 1, 2
@@ -181,18 +186,19 @@ def _places(nodes: Sequence[_Node]) -> None:
 
 
 class _State(dict[str, "_State"]):
-    """Where a walk may be: the next state by the class of the character. kernel: places behind what was read; before:
-    what stands to the left; found: patterns that stand in what was read."""
+    """Where a walk may be: the next state by the class of the character. kernel: places behind what was read, in order,
+    two bytes each; before: what stands to the left; found: patterns that stand in what was read."""
 
     __slots__ = ("_machine", "before", "found", "kernel")
 
-    def __init__(self, machine: Patterns, kernel: frozenset[int], before: int, found: frozenset[int]) -> None:
+    def __init__(self, machine: Patterns, kernel: bytes, before: int, found: frozenset[int]) -> None:
         super().__init__()
         self._machine, self.kernel, self.before, self.found = machine, kernel, before, found
 
     def __missing__(self, sign: str) -> _State:
         following = self._machine._after(self, sign)
         self[sign] = following
+        self._machine._held += _EDGE
         return following
 
 
@@ -231,11 +237,14 @@ class Patterns:
         self._signatures: dict[tuple[bool, ...], str] = {}
         self._meaning: dict[str, tuple[bool, ...]] = {}
         self._known = _Known(self)
-        self._states: dict[tuple[frozenset[int], int, frozenset[int]], _State] = {}
+        self._states: dict[tuple[bytes, int, frozenset[int]], _State] = {}
+        self._held = 0
+        #: Of whoever adds a class or a state; a walk over what is known asks for none.
+        self._adding = threading.Lock()
 
     def found(self, text: str) -> frozenset[int]:
         """Numbers of the patterns that stand in a text."""
-        state = self._state(frozenset(), _BEGIN, frozenset())
+        state = self._state(b"", _BEGIN, frozenset())
         for sign in text.translate(self._known):
             state = state[sign]
         return state[_END].found
@@ -279,18 +288,24 @@ class Patterns:
 
     def _class_of(self, char: str) -> str:
         said = (*(test.fullmatch(char) is not None for test in self._tests), char.isalnum() or char == "_")
-        sign = self._signatures.setdefault(said, chr(0xE000 + len(self._signatures)))
-        self._meaning[sign] = said
+        with self._adding:
+            sign = self._signatures.get(said)
+            if sign is None:
+                sign = self._signatures[said] = chr(0xE000 + len(self._signatures))
+                self._meaning[sign] = said
         return sign
 
-    def _state(self, kernel: frozenset[int], before: int, found: frozenset[int]) -> _State:
+    def _state(self, kernel: bytes, before: int, found: frozenset[int]) -> _State:
         state = self._states.get((kernel, before, found))
-        if state is None:
-            if len(self._states) >= MOST_STATES:
+        if state is not None:
+            return state
+        with self._adding:
+            if len(self._states) >= MOST_STATES or self._held >= MOST_BYTES:
                 # Each forgets the next, or a walk that goes on would keep them all.
-                old, self._states = self._states, {}
+                old, self._states, self._held = self._states, {}, 0
                 for each in list(old.values()):
                     each.clear()
+            self._held += _STATE + len(kernel)
             state = self._states[kernel, before, found] = _State(self, kernel, before, found)
         return state
 
@@ -304,14 +319,17 @@ class Patterns:
                 found.add(step[1])
             elif said and said[step[1]]:
                 reached.append(step[2])
-        kernel = frozenset(place for place in reached if self._owner[place] not in found)
-        return self._state(kernel, _WORD if word else _OTHER, frozenset(found))
+        kernel = array("H", sorted({place for place in reached if self._owner[place] not in found}))
+        return self._state(kernel.tobytes(), _WORD if word else _OTHER, frozenset(found))
 
     def _closure(self, state: _State, more: bool, word: bool) -> Iterator[int]:
         """Places reached without reading anything, the beginnings of what is not found yet among them."""
         edge = (state.before == _WORD) != word
         holds = {"^": state.before == _BEGIN, "$": not more, "b": edge, "B": not edge}
-        waiting = [*state.kernel, *(start for number, start in self._starts.items() if number not in state.found)]
+        waiting = [
+            *array("H", state.kernel),
+            *(start for number, start in self._starts.items() if number not in state.found),
+        ]
         seen = set(waiting)
         while waiting:
             place = waiting.pop()

@@ -30,7 +30,8 @@ ARMS = ("stable", "canary")
 class Veto:
     """name: of the measure on the turns. base_rate: its harm on stable, [0, 1]; the audit asks for none. two_sided: any
     difference fires; else only more harm does. min_units: measured units of either arm below which nothing is promoted;
-    None is 20 for the audit, 1 for any other. sees: the audit's, (0, 1] (`audit.py`); None is its judge's own."""
+    None is 20 for the audit and for norms, 1 for any other. sees: the audit's, (0, 1] (`audit.py`); None is its judge's
+    own."""
 
     name: str
     base_rate: float = 0.05
@@ -50,7 +51,7 @@ class Veto:
     def least(self) -> int:
         if self.min_units is not None:
             return self.min_units
-        return LEAST_UNITS if self.name == AUDIT else 1
+        return LEAST_UNITS if self.name in (AUDIT, NORMS) else 1
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ class RolloutsSettings(Theme):
     """How it runs."""
     plan: dict[str, Any] = DEFAULT_PLAN
     """Steps, margins, vetoes and charter of a rollout that names no plan of its own, as in a recipe's `rollout`; the
-    charter may be the name of a YAML file."""
+    charter may be the name of a YAML file, from the process's working directory unless it begins with a slash."""
 
     @property
     def whole_plan(self) -> dict[str, Any]:

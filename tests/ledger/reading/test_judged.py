@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from dataclasses import replace
 
 import pytest
@@ -35,12 +37,14 @@ class Desk:
         numbers = [e.number for e in self.ledger.evidence(READER, 0, 1000)]
         self.ledger.evidence(READER, max(numbers, default=0), 1)
 
-    def read(self, seconds: float, limit: int = 5000, judges=PINNED, unit: str = "user", **beside):
+    def read(
+        self, seconds: float, limit: int = 5000, judges=PINNED, unit: str = "user", clock=time.monotonic, **beside
+    ):
         """What has matured `seconds` after the start; keeps the place."""
         marked = mark(self.ledger.store, self.log, self.bench.now + seconds + SLACK_S)
         assert reached(self.ledger.store, marked)
         found = read_judged(
-            self.ledger.store, Asked("assist", self.after, MATURITY, judges, unit, limit, **beside), marked
+            self.ledger.store, Asked("assist", self.after, MATURITY, judges, unit, limit, **beside), marked, clock
         )
         self.after = found.matured_to
         return found
@@ -291,18 +295,42 @@ RULES = (Rule(forbid=r"code \d+"), Rule(asked="how warm", require="celsius"), Ru
     [
         ("It is code 4711", Told((0, 1, 2), (0, 1, 2))),
         ("20 celsius", Told((0, 1, 2), ())),
-        (None, None),
+        ("", Told((0, 1, 2), (1,))),
     ],
-    ids=["breaks all", "keeps all", "there are no words"],
+    ids=["breaks all", "keeps all", "an empty one"],
 )
 def test_answers_are_held_against_the_norms_that_are_asked_about(desk, bench, response, told) -> None:
     asked = (Message(Role.USER, "How warm is it?"),)
-    made = [bench.answer(f"x{n}", user_id=f"u{n}", response=response or "", messages=asked) for n in (1, 2)]
+    made = [bench.answer(f"x{n}", user_id=f"u{n}", response=response, messages=asked) for n in (1, 2)]
     desk.put(*made)
     found = desk.read(100.0, limit=1, norms=RULES)
     assert {turn.norms for turn in found.turns} == {told}
     desk.after = bench.now - 1.0
     assert desk.read(100.0).turns[0].norms is None
+
+
+def test_an_answer_that_was_not_completed_is_held_against_nothing(desk, bench) -> None:
+    desk.put(bench.answer("x1", response="It is code 4711", status=AttemptStatus.FAILED))
+    assert desk.read(100.0, norms=RULES).turns[0].norms is None
+
+
+def test_a_page_ends_when_its_norms_time_is_up_and_nothing_is_lost(desk, bench) -> None:
+    """At every look at the clock two seconds have passed: a page has what its first moment needs, and no more."""
+    times = {"a1": 0.0, "b1": 0.0, "c1": 20.0, "a2": 30.0, "a3": 90.0, "c2": 100.0}
+    made = [bench.answer(name, at, user_id=name[0], conversation_id=name[0]) for name, at in times.items()]
+    desk.put(*made)
+    whole = desk.read(500.0, norms=RULES)
+    assert [(turn.interaction_id, turn.norms) for turn in whole.turns] == [(name, Told((0, 2), ())) for name in times]
+    for unit in ("user", "conversation"):
+        desk.after, seen, ends = bench.now - 1.0, [], []
+        for _ in range(6):
+            found = desk.read(500.0, norms=RULES, unit=unit, clock=itertools.count(step=2.0).__next__)
+            seen.append([turn.interaction_id for turn in found.turns])
+            assert all(turn.norms == Told((0, 2), ()) for turn in found.turns)
+            ends.append(found.matured_to - bench.now - 0.5)
+        assert seen[:4] == [["a1", "b1", "a2"], ["c1"], ["a2", "a3"], ["c2"]]
+        assert ends[:3] == pytest.approx([0.0, 20.0, 90.0])
+        assert not any(seen[4:])
 
 
 def test_more_norms_than_a_charter_holds_are_refused() -> None:

@@ -6,13 +6,18 @@ been read past its end. `mark` notes how far that is, `reached` says when the le
 answers that mature between two marks and, of the same people, what came after. No answer is looked at twice as a first
 one, so a poll costs what has matured since the last. A reply that no pinned extractor reads (a copy, a click) is none;
 of several the first speaks for the answer, so that a later one never changes what was counted.
+
+Where answers are held against norms a page also ends when their time is up, at the last moment that was told whole:
+whoever asks waits a few seconds only, and would ask for the same page again.
 """
 
 from __future__ import annotations
 
 import json
+import time
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +40,8 @@ EXTRACTING = "signals:%"
 #: What may be stamped as accepted and not yet committed to the log, in seconds: a group commit and its queue.
 SLACK_S = 1.0
 MAX_TURNS = 5_000
+#: Seconds that norms may take of one page, and answers whose words are held at once.
+NORMS_S, _HELD = 1.0, 50
 JUDGED = ("interactions", "feedback", "signals")
 _COLUMNS = [
     interactions.c[name]
@@ -109,7 +116,7 @@ class JudgedTurn:
     drawn, 0 where it could not be shown, None without a conversation. response_chars: 0 where nothing was answered.
     followed_at: of the reply that speaks for it; polarity: what that one says. sampled: that reply was given to the
     second judge; second: what it says, UNSPECIFIED where it gave no reading. refused: None where nobody asked. norms:
-    which applied and which it breaks, None where nobody asked or its words are not kept."""
+    which applied and which it breaks, None where nobody asked, it was not completed, or its words are not kept."""
 
     tenant: str
     user_id: str
@@ -184,10 +191,11 @@ def reached(store: Store, marked: Mark) -> bool:
     return all(known.get(where, 0) >= end for where, end in marked.ends.items())
 
 
-def read_judged(store: Store, asked: Asked, marked: Mark) -> Judged:
+def read_judged(store: Store, asked: Asked, marked: Mark, clock: Callable[[], float] = time.monotonic) -> Judged:
     """The answers that have matured since `asked.after`, and later ones of the same units up to where all was read.
 
-    For a mark that is reached; the caller keeps `matured_to` and leaves out units it has counted before.
+    For a mark that is reached; the caller keeps `matured_to` and leaves out units it has counted before. clock: of
+    seconds, by which norms end a page; one moment is always read.
     """
     after, maturity = micros(asked.after), micros(asked.maturity_s)
     with store.reading() as connection:
@@ -198,10 +206,18 @@ def read_judged(store: Store, asked: Asked, marked: Mark) -> Judged:
         begun = _conversations(connection, rows, asked.policy)
         replies, foreign, second = _replies(connection, rows, asked)
         judges = tuple(j if j.version else Judge(j.extractor, _present(connection, j.extractor)) for j in asked.judges)
-    # Behind the transaction: rules over whole answers may take longer than a reader should.
-    rules = asked.rules
+    told: Mapping[tuple[str, str], Told | None] = {}
+    if asked.rules is not None and closing:
+        # Behind the transaction: rules over whole answers may take longer than a reader should.
+        needed = _needed(rows, closing, asked.unit, maturity)
+        told, stopped = _told(store, needed, asked.rules, closing[0]["accepted_at"], clock)
+        if stopped is not None:
+            moments = [row["accepted_at"] for row in closing]
+            matured_to = moments[bisect_left(moments, stopped) - 1]
+            kept = {(row["tenant"], row["event_id"]) for need, row in needed if need <= matured_to}
+            rows = [row for row in rows if (row["tenant"], row["event_id"]) in kept]
     return Judged(
-        tuple(_turn(row, begun, replies, rules) for row in rows),
+        tuple(_turn(row, begun, replies, told.get((row["tenant"], row["event_id"]))) for row in rows),
         matured_to / 1_000_000,
         judges,
         foreign,
@@ -239,16 +255,15 @@ _LENGTH: ColumnElement[Any] = func.coalesce(func.length(interactions.c.response)
 #: What a refusal is told by.
 _OPENING: ColumnElement[Any] = func.substr(interactions.c.response, 1, refusals.OPENING).label("opening")
 
-
 #: What norms are held against.
 _ANSWER: ColumnElement[Any] = func.substr(interactions.c.response, 1, MOST_READ).label("answer")
+#: Whether the answer was empty when it came: then there are no words that could have gone.
+_EMPTY: ColumnElement[Any] = ((interactions.c.answer_digest == "") & interactions.c.sealed.is_(None)).label("empty")
 
 
 def _columns(asked: Asked) -> tuple[ColumnElement[Any], ...]:
-    columns = [*_COLUMNS, _LENGTH]
-    columns += [_OPENING] if asked.refusals else []
-    columns += [_ANSWER] if asked.norms else []
-    return (*columns, interactions.c.messages) if asked.rules is not None and asked.rules.asks else tuple(columns)
+    columns = (*_COLUMNS, _LENGTH)
+    return (*columns, _OPENING) if asked.refusals else columns
 
 
 def _later(connection: Connection, asked: Asked, closing: Sequence[Any], after: int, until: int) -> list[Any]:
@@ -256,8 +271,8 @@ def _later(connection: Connection, asked: Asked, closing: Sequence[Any], after: 
     people: dict[str, set[str]] = defaultdict(set)
     talks: dict[str, set[str]] = defaultdict(set)
     for row in closing:
-        by_user = row["user_id"] and (asked.unit == "user" or not row["conversation_id"])
-        (people if by_user else talks)[row["tenant"]].add(row["subject"] if by_user else row["conversation_id"])
+        by, value = _unit_of(row, asked.unit)
+        (people if by == "subject" else talks)[row["tenant"]].add(value)
     window = (interactions.c.policy == asked.policy, interactions.c.accepted_at > after)
     window = (*window, interactions.c.accepted_at <= until)
     columns = _columns(asked)
@@ -267,6 +282,59 @@ def _later(connection: Connection, asked: Asked, closing: Sequence[Any], after: 
             for row in find(connection, interactions, tenant, column, values - {""}, *window, columns=columns):
                 found[row["tenant"], row["event_id"]] = row
     return sorted(found.values(), key=lambda row: (row["accepted_at"], row["tenant"], row["event_id"]))
+
+
+def _unit_of(row: Mapping[str, Any], unit: str) -> tuple[str, str]:
+    """The column and value by which answers of one unit are found."""
+    by_user = row["user_id"] and (unit == "user" or not row["conversation_id"])
+    column = "subject" if by_user else "conversation_id"
+    return column, row[column]
+
+
+def _needed(rows: Sequence[Any], closing: Sequence[Any], unit: str, maturity: int) -> list[tuple[int, Any]]:
+    """Each answer after the moment from which on a page that ends there has it: its own, or, where one of its unit
+    closes earlier, one window before its own. By those moments."""
+    first: dict[tuple[str, str, str], int] = {}
+    for row in closing:
+        first.setdefault((row["tenant"], *_unit_of(row, unit)), row["accepted_at"])
+
+    def need(row: Mapping[str, Any]) -> int:
+        units = [(row["tenant"], name, row[name]) for name in ("subject", "conversation_id") if row[name]]
+        begun = [first[each] for each in units if each in first]
+        return max(min(begun), row["accepted_at"] - maturity) if begun else int(row["accepted_at"])
+
+    return sorted(((need(row), row) for row in rows), key=lambda pair: pair[0])
+
+
+def _told(
+    store: Store, needed: Sequence[tuple[int, Any]], rules: Rules, first: int, clock: Callable[[], float]
+) -> tuple[Mapping[tuple[str, str], Told | None], int | None]:
+    """What completed answers break, by tenant and id, and the moment that was not told whole when the time was up, None
+    if all were. first: the moment that is told in any case."""
+    until = clock() + NORMS_S
+    told: dict[tuple[str, str], Told | None] = {}
+    for part in chunks(needed, _HELD):
+        words = _words(store, [row for _, row in part if row["status"] == AttemptStatus.COMPLETED], rules.asks)
+        for need, row in part:
+            if need > first and clock() > until:
+                return told, need
+            key = (row["tenant"], row["event_id"])
+            told[key] = rules.read(*words[key]) if key in words else None
+    return told, None
+
+
+def _words(store: Store, rows: Sequence[Any], asks: bool) -> Mapping[tuple[str, str], tuple[str, str]]:
+    """Question and answer by tenant and id, of those whose words are kept; "" for a question that nobody wants."""
+    columns = [interactions.c.tenant, interactions.c.event_id, _ANSWER, _EMPTY, *([interactions.c.messages] * asks)]
+    found = {}
+    with store.reading() as connection:
+        for tenant, own in _by_tenant(rows).items():
+            ids = [row["event_id"] for row in own]
+            for row in find(connection, interactions, tenant, interactions.c.event_id, ids, columns=columns):
+                question = question_of(json.loads(row["messages"])) if asks and row["messages"] else ""
+                if row["answer"] is not None or row["empty"]:
+                    found[tenant, row["event_id"]] = question, row["answer"] or ""
+    return found
 
 
 def _conversations(connection: Connection, rows: Sequence[Any], policy: str) -> Mapping[tuple[str, str], float]:
@@ -363,7 +431,7 @@ def _turn(
     row: Mapping[str, Any],
     begun: Mapping[tuple[str, str], float],
     replies: Mapping[tuple[str, str, str], _Reply],
-    rules: Rules | None,
+    norms: Told | None,
 ) -> JudgedTurn:
     served = json.loads(row["facts"]).get("served", {})
     reply = replies.get((row["tenant"], row["interaction_id"], row["attempt_id"]))
@@ -379,17 +447,9 @@ def _turn(
         sampled=reply is not None and reply.sampled,
         second=Polarity(reply.second) if reply is not None and reply.second else Polarity.UNSPECIFIED,
         refused=refusals.refuses(row["opening"] or "") if "opening" in row else None,
-        norms=None if rules is None else _norms(row, rules),
+        norms=norms,
         conversation_weight=begun.get((row["tenant"], row["conversation_id"])),
     )
-
-
-def _norms(row: Mapping[str, Any], rules: Rules) -> Told | None:
-    """What an answer breaks; None where its words are not kept."""
-    if row["answer"] is None:
-        return None
-    question = question_of(json.loads(row["messages"])) if rules.asks and row["messages"] else ""
-    return rules.read(question, row["answer"])
 
 
 def _by_tenant(rows: Iterable[Any]) -> Mapping[str, list[Any]]:
