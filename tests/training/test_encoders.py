@@ -191,6 +191,54 @@ def test_a_sentence_encoder_of_other_parts_is_refused(tmp_path: Path) -> None:
         export_encoder("embedding", source, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("name", "holds", "said"),
+    [
+        ("modules.json", {}, None),
+        ("modules.json", [{"path": ""}], "no list of modules"),
+        ("modules.json", "x", "no list of modules"),
+        ("sentence_bert_config.json", [1], "no JSON object"),
+        ("sentence_bert_config.json", {"max_seq_length": "many"}, "no number"),
+    ],
+)
+def test_sentence_transformers_files_of_another_shape_are_named(name, holds, said, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(json.dumps(holds))
+    if said is None:
+        assert encoders._pooling(tmp_path) == "mean"
+        return
+    with pytest.raises(BadFile, match=said) as raised:
+        encoders._pooling(tmp_path), encoders._sentence_places(tmp_path, "embedding")
+    assert name in raised.value.message
+
+
+@pytest.mark.parametrize("path", ["../other", "/etc", "a/../../other"])
+def test_no_file_outside_of_the_model_is_read(path: str, tmp_path: Path) -> None:
+    changed_modules(pooling(tmp_path, "mean"), 1, path)
+    with pytest.raises(BadFile, match="outside of the model"):
+        encoders._pooling(tmp_path)
+
+
+def test_a_transformer_in_a_folder_of_its_own_is_refused_as_that(tmp_path: Path) -> None:
+    changed_modules(pooling(tmp_path, "mean"), 0, "0_Transformer")
+    with pytest.raises(FailedPrecondition, match="its transformer lies in 0_Transformer"):
+        encoders._pooling(tmp_path)
+
+
+def changed_modules(folder: Path, at: int, path: str) -> None:
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[at]["path"] = path
+    (folder / "modules.json").write_text(json.dumps(modules))
+
+
+def test_a_tokenizer_that_cuts_at_the_other_end_is_refused_however_long_rows_may_be(tmp_path: Path) -> None:
+    """DeBERTa's weights know no places, so that a tiny one may take long rows."""
+    source = tiny_encoder(tmp_path / "hf", "deberta-v2")
+    changed(source, "config.json", max_position_embeddings=2048)
+    changed(source, "tokenizer_config.json", truncation_side="left")
+    with pytest.raises(FailedPrecondition, match="joins or cuts texts"):
+        export_encoder("score", source, tmp_path / "out")
+
+
 def test_an_export_is_made_once_left_as_it_stands_and_never_taken_by_half(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +253,10 @@ def test_an_export_is_made_once_left_as_it_stands_and_never_taken_by_half(
     assert export_encoder("score", source, out) == made
     with pytest.raises(ClaimTaken, match="another model"):
         export_encoder("embedding", source, out)
+    with monkeypatch.context() as patched:
+        patched.setattr(encoders, "FORMAT", encoders.FORMAT + 1)
+        with pytest.raises(ClaimTaken, match="another version"):
+            export_encoder("score", source, out)
     (out / "model.onnx").write_bytes((out / "model.onnx").read_bytes()[:-1])
     with pytest.raises(DataLoss):
         export_encoder("score", source, out)
