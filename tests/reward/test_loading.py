@@ -58,7 +58,7 @@ def test_a_folder_whose_graph_gives_something_else_is_refused(tmp_path):
     (tmp_path / "reward" / FACTS).write_text(json.dumps(facts | {"outputs": ["embedding"]}))
     seal(tmp_path / "reward")
     wanted = HeadSettings(head="causal", model=ModelSettings(folder=tmp_path / "reward", threads=1))
-    with pytest.raises(BadFile, match="gives embedding, no score; .*--kind score"):
+    with pytest.raises(BadFile, match=r"gives embedding, no score; .*--kind score"):
         loaded("x", wanted, BatchSettings(), SystemClock(), Metrics())
 
 
