@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from rejoinder.core.clock import Clock
 from rejoinder.core.metrics import Metrics
 from rejoinder.reward.heads import HEADS
 from rejoinder.reward.scorer import LoadedHead
 from rejoinder.reward.settings import HeadSettings
 from rejoinder.runtime.batching import causalmodel, textmodel
-from rejoinder.runtime.batching.textmodel import BatchSettings
+from rejoinder.runtime.batching.causalmodel import CausalModel
+from rejoinder.runtime.batching.textmodel import BatchSettings, TextModel
 from rejoinder.runtime.own import refuse_without
 
-_LOADERS = {"encoder": textmodel.load, "causal": causalmodel.load}
+_LOADERS: Mapping[str, Callable[..., TextModel | CausalModel]] = {"encoder": textmodel.load, "causal": causalmodel.load}
 
 
 def loaded(

@@ -186,6 +186,9 @@ def test_a_report_becomes_metrics():
     assert metrics.registry.get_sample_value("rejoinder_batch_fill_sum") == 0.5
     assert metrics.registry.get_sample_value("rejoinder_batch_padding_sum") == 0.25
     assert metrics.value("batch_run_s") == 1
+    # A row longer than a batch is meant to be.
+    observe(metrics, Report(1, 512, 512, 384, (0.1,), 0.05))
+    assert metrics.registry.get_sample_value("rejoinder_batch_fill_sum") == 1.5
 
 
 def test_the_settings_are_the_limits_field_by_field():
