@@ -15,6 +15,7 @@ from rejoinder.runtime.batching.layouts import Layouts
 from rejoinder.runtime.batching.textmodel import pad, words_of
 from rejoinder.training import encoders
 from rejoinder.training.encoders import export_encoder
+from rejoinder.training.heads import causal as heads_causal
 
 from tests.tinyencoders import FAMILIES, tiny_encoder
 
@@ -102,7 +103,9 @@ def test_a_sentence_encoders_vectors_are_those_of_sentence_transformers(tmp_path
 
 @pytest.mark.proof
 @pytest.mark.parametrize("family", encoders.CAUSAL)
-def test_a_reward_model_on_a_causal_backbone_goes_the_way_of_those(family: str, tmp_path: Path) -> None:
+def test_a_reward_model_on_a_causal_backbone_goes_the_way_of_those(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch
     from rejoinder.runtime.backends.decoder import Decoder
     from rejoinder.runtime.backends.rows import BASE
@@ -128,6 +131,11 @@ def test_a_reward_model_on_a_causal_backbone_goes_the_way_of_those(family: str, 
         expected = float(model(torch.tensor([ids])).logits[0, 0])
     decoder = Decoder(tmp_path / "out", 1)
     assert float(decoder.read(decoder.cache(1, 37), 0, ids, 0, BASE)[-1, 0]) == pytest.approx(expected, abs=1e-4)
+    # A control of the comparison at the export: the scalar layer is another one.
+    monkeypatch.setattr(heads_causal, "_layer", lambda source: np.ones(kept["hidden_size"], np.float32))
+    with pytest.raises(FailedPrecondition, match="says other than transformers"):
+        export_encoder("score", tmp_path / "hf", tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def pooling(folder: Path, mode: str, *more: str) -> Path:

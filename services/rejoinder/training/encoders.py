@@ -6,7 +6,7 @@
 Every graph takes input_ids, attention_mask and token_type_ids, padded with anything on the right: the model's own pad
 id is set inside, and token types go to those that know them. What the tokenizer sets around one text and two is read
 off it and becomes the fact `layout` (core/pairtext.py). Before an export is taken it is compared with transformers.
-A reward model on a causal backbone is exported by heads/causal.py and is not compared: there tests alone do it.
+A reward model on a causal backbone is exported by heads/causal.py, and its score at a text's last token compared.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ def _write(kind: Kind, source: Path, aside: Path) -> None:
             from rejoinder.training.heads.causal import export_causal
 
             export_causal(source, aside)
+            _compare_causal(source, aside)
             return
     if family not in FAMILIES:
         known = [*FAMILIES, *(CAUSAL if kind == "score" else ())]
@@ -372,8 +373,47 @@ def _compare(kind: Kind, aside: Path, tokenizer: Any, model: Any, pooled: Pooled
 
     together, alone = run(rows), np.concatenate([run([row]) for row in rows])
     wanted = np.stack(expected)
+    _refuse_difference(wanted, together, alone)
+
+
+def _compare_causal(source: Path, aside: Path) -> None:
+    """As above, of texts alone: the score at the last token. The layout is the chat template's own."""
+    import onnxruntime
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+    model = _loaded(AutoModelForSequenceClassification, source)
+    places = _places(model.config)
+    rows = [tokenizer(" ".join(texts), add_special_tokens=False)["input_ids"][:places] for texts in _PROBES]
+    with torch.no_grad():
+        # The value at every token, of which the classifier would look for the last by its pad id.
+        states = [model.model(input_ids=torch.tensor([row])).last_hidden_state[0, -1] for row in rows]
+        wanted = torch.stack([model.score(state) for state in states]).numpy()
+    # Two of them would be twice the memory.
+    del model, states
+    session = onnxruntime.InferenceSession(str(aside / GRAPH), providers=["CPUExecutionProvider"])
+
+    sizes = json.loads((aside / "genai_config.json").read_text("utf-8"))["model"]["decoder"]
+
+    def score(row: Sequence[int]) -> np.ndarray:
+        ids = np.array([row], dtype=np.int64)
+        known = {"input_ids": ids, "attention_mask": np.ones_like(ids), "position_ids": np.arange(len(row))[None]}
+        feeds = {}
+        for given in session.get_inputs():
+            if given.name in known:
+                feeds[given.name] = known[given.name]
+            else:
+                # A past: (rows, heads, tokens, head size), and there is none.
+                feeds[given.name] = np.zeros((1, sizes["num_key_value_heads"], 0, sizes["head_size"]), np.float32)
+        return np.asarray(session.run(["score"], feeds)[0])[0, -1]
+
+    _refuse_difference(wanted, np.stack([score(row) for row in rows]))
+
+
+def _refuse_difference(wanted: np.ndarray, *founds: np.ndarray) -> None:
     scale = max(1.0, float(np.abs(wanted).max()))
-    off = max(float(np.abs(found - wanted).max()) for found in (together, alone)) / scale
+    off = max(float(np.abs(found - wanted).max()) for found in founds) / scale
     # Not a number is not below it either.
     if not off <= TOLERANCE:
         raise FailedPrecondition(f"the exported graph says other than transformers does, by {off:.2g}", field="model")
