@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sys
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import pytest
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import BadFile
 from rejoinder.core.metrics import Metrics
+from rejoinder.core.modelfolder import FACTS, seal
 from rejoinder.core.table import Row
 from rejoinder.core.types import Message, Role
 from rejoinder.reward.heads.bt import BradleyTerry
@@ -15,7 +17,7 @@ from rejoinder.reward.loading import loaded
 from rejoinder.reward.scorer import Scorer
 from rejoinder.reward.settings import HeadSettings
 from rejoinder.runtime.batching.textmodel import BatchSettings, ModelSettings
-from rejoinder.runtime.own import OwnTheme
+from rejoinder.runtime.own import OwnEncoderTheme
 from rejoinder.training.heads.causal import scoring
 
 from tests.tinypolicy import tiny_policy
@@ -41,12 +43,23 @@ async def test_a_causal_head_reads_a_causal_model_and_answers_as_any_head_does(t
 def test_a_model_that_another_head_reads_says_which(tmp_path):
     """Who names a model of the hub need not know what it is built on."""
     (tmp_path / "model.json").touch()
-    own = ModelSettings(own=OwnTheme(name=str(tmp_path)))
+    own = ModelSettings(own=OwnEncoderTheme(name=str(tmp_path)))
     with pytest.raises(BadFile, match="holds an encoder, which head: bt reads"):
         loaded("x", HeadSettings(head="causal", model=own), BatchSettings(), SystemClock(), Metrics())
     (tmp_path / "genai_config.json").touch()
     with pytest.raises(BadFile, match="holds a causal model, which reward's head: causal reads"):
         loaded("x", HeadSettings(model=own), BatchSettings(), SystemClock(), Metrics())
+
+
+def test_a_folder_whose_graph_gives_something_else_is_refused(tmp_path):
+    """It would load, and every call would fail."""
+    scoring(tiny_policy() / "export", np.ones(64), tmp_path / "reward", None, [2])
+    facts = json.loads((tmp_path / "reward" / FACTS).read_text())
+    (tmp_path / "reward" / FACTS).write_text(json.dumps(facts | {"outputs": ["embedding"]}))
+    seal(tmp_path / "reward")
+    wanted = HeadSettings(head="causal", model=ModelSettings(folder=tmp_path / "reward", threads=1))
+    with pytest.raises(BadFile, match=r"gives embedding, no score; .*--kind score"):
+        loaded("x", wanted, BatchSettings(), SystemClock(), Metrics())
 
 
 def test_a_private_head_that_does_not_say_its_model_reads_an_encoder(tmp_path, monkeypatch):

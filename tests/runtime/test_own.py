@@ -7,9 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from rejoinder.core.errors import FailedPrecondition
+from rejoinder.core.errors import BadFile, BadSettings, FailedPrecondition
+from rejoinder.core.modelfolder import Kind
 from rejoinder.runtime import own
-from rejoinder.runtime.own import Kind, OwnTheme, exported
+from rejoinder.runtime.own import OwnTheme, exported
 
 SETTING = "model.own.name"
 
@@ -20,6 +21,21 @@ SETTING = "model.own.name"
 def test_an_export_that_was_made_elsewhere_needs_nothing(tmp_path: Path, kind: Kind, holds: str) -> None:
     (tmp_path / holds).touch()
     assert exported(OwnTheme(name=str(tmp_path)), kind, SETTING, lambda name: False) == tmp_path
+
+
+@pytest.mark.parametrize(("kind", "given"), [("score", "embedding"), ("embedding", "score"), ("policy", "score")])
+def test_an_export_of_another_kind_is_refused_at_the_start(tmp_path: Path, kind: Kind, given: str) -> None:
+    """It would load, and every call would fail."""
+    (tmp_path / "model.json").write_text(json.dumps({"outputs": [given]}))
+    (tmp_path / "genai_config.json").touch()
+    with pytest.raises(BadFile, match=rf"model\.own\.name: .* gives {given}, no {kind}; .*--kind {kind}"):
+        exported(OwnTheme(name=str(tmp_path)), kind, SETTING, lambda name: False)
+
+
+def test_a_folder_with_a_revision_is_refused(tmp_path: Path) -> None:
+    """It would be taken as it stands, whatever the revision says."""
+    with pytest.raises(BadSettings, match="no revisions"):
+        exported(OwnTheme(name=str(tmp_path), revision="abc"), "score", SETTING, lambda name: True)
 
 
 def test_without_the_training_extra_the_command_that_makes_it_is_named() -> None:

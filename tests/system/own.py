@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rejoinder.runtime.own import Kind, OwnTheme
+from rejoinder.core.modelfolder import Kind
+from rejoinder.runtime.own import OwnEncoderTheme
 from rejoinder.training import hub
 
 from tests.tinyencoders import tiny_encoder
@@ -22,14 +23,14 @@ class OwnModels:
         self.sources: dict[str, Path] = {}
         monkeypatch.setenv("HF_HUB_CACHE", str(self._hub))
 
-    def named(self, name: str, family: str, head: str = "ForSequenceClassification") -> OwnTheme:
+    def named(self, name: str, family: str, head: str = "ForSequenceClassification") -> OwnEncoderTheme:
         """The theme of `me/NAME`, a fresh model that is in the cache."""
         home = self._hub / f"models--me--{name}"
         self.sources[name] = home / "snapshots" / COMMIT
         tiny_encoder(self.sources[name], family, head)
         (home / "refs").mkdir()
         (home / "refs" / "main").write_text(COMMIT)
-        return OwnTheme(name=f"me/{name}", exports=self.exports)
+        return OwnEncoderTheme(name=f"me/{name}", exports=self.exports)
 
     def export(self, name: str, kind: Kind) -> str:
         """Makes the export in this process, which has torch loaded; the digest. A start then finds it."""

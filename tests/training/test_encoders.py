@@ -15,6 +15,7 @@ from rejoinder.runtime.batching.layouts import Layouts
 from rejoinder.runtime.batching.textmodel import pad, words_of
 from rejoinder.training import encoders
 from rejoinder.training.encoders import export_encoder
+from rejoinder.training.heads import causal as heads_causal
 
 from tests.tinyencoders import FAMILIES, tiny_encoder
 
@@ -102,7 +103,9 @@ def test_a_sentence_encoders_vectors_are_those_of_sentence_transformers(tmp_path
 
 @pytest.mark.proof
 @pytest.mark.parametrize("family", encoders.CAUSAL)
-def test_a_reward_model_on_a_causal_backbone_goes_the_way_of_those(family: str, tmp_path: Path) -> None:
+def test_a_reward_model_on_a_causal_backbone_goes_the_way_of_those(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch
     from rejoinder.runtime.backends.decoder import Decoder
     from rejoinder.runtime.backends.rows import BASE
@@ -128,6 +131,11 @@ def test_a_reward_model_on_a_causal_backbone_goes_the_way_of_those(family: str, 
         expected = float(model(torch.tensor([ids])).logits[0, 0])
     decoder = Decoder(tmp_path / "out", 1)
     assert float(decoder.read(decoder.cache(1, 37), 0, ids, 0, BASE)[-1, 0]) == pytest.approx(expected, abs=1e-4)
+    # A control of the comparison at the export: the scalar layer is another one.
+    monkeypatch.setattr(heads_causal, "_layer", lambda source: np.ones(kept["hidden_size"], np.float32))
+    with pytest.raises(FailedPrecondition, match="says other than transformers"):
+        export_encoder("score", tmp_path / "hf", tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def pooling(folder: Path, mode: str, *more: str) -> Path:
@@ -191,6 +199,54 @@ def test_a_sentence_encoder_of_other_parts_is_refused(tmp_path: Path) -> None:
         export_encoder("embedding", source, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("name", "holds", "said"),
+    [
+        ("modules.json", {}, None),
+        ("modules.json", [{"path": ""}], "no list of modules"),
+        ("modules.json", "x", "no list of modules"),
+        ("sentence_bert_config.json", [1], "no JSON object"),
+        ("sentence_bert_config.json", {"max_seq_length": "many"}, "no number"),
+    ],
+)
+def test_sentence_transformers_files_of_another_shape_are_named(name, holds, said, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(json.dumps(holds))
+    if said is None:
+        assert encoders._pooling(tmp_path) == "mean"
+        return
+    with pytest.raises(BadFile, match=said) as raised:
+        encoders._pooling(tmp_path), encoders._sentence_places(tmp_path, "embedding")
+    assert name in raised.value.message
+
+
+@pytest.mark.parametrize("path", ["../other", "/etc", "a/../../other"])
+def test_no_file_outside_of_the_model_is_read(path: str, tmp_path: Path) -> None:
+    changed_modules(pooling(tmp_path, "mean"), 1, path)
+    with pytest.raises(BadFile, match="outside of the model"):
+        encoders._pooling(tmp_path)
+
+
+def test_a_transformer_in_a_folder_of_its_own_is_refused_as_that(tmp_path: Path) -> None:
+    changed_modules(pooling(tmp_path, "mean"), 0, "0_Transformer")
+    with pytest.raises(FailedPrecondition, match="its transformer lies in 0_Transformer"):
+        encoders._pooling(tmp_path)
+
+
+def changed_modules(folder: Path, at: int, path: str) -> None:
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[at]["path"] = path
+    (folder / "modules.json").write_text(json.dumps(modules))
+
+
+def test_a_tokenizer_that_cuts_at_the_other_end_is_refused_however_long_rows_may_be(tmp_path: Path) -> None:
+    """DeBERTa's weights know no places, so that a tiny one may take long rows."""
+    source = tiny_encoder(tmp_path / "hf", "deberta-v2")
+    changed(source, "config.json", max_position_embeddings=2048)
+    changed(source, "tokenizer_config.json", truncation_side="left")
+    with pytest.raises(FailedPrecondition, match="joins or cuts texts"):
+        export_encoder("score", source, tmp_path / "out")
+
+
 def test_an_export_is_made_once_left_as_it_stands_and_never_taken_by_half(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,6 +261,10 @@ def test_an_export_is_made_once_left_as_it_stands_and_never_taken_by_half(
     assert export_encoder("score", source, out) == made
     with pytest.raises(ClaimTaken, match="another model"):
         export_encoder("embedding", source, out)
+    with monkeypatch.context() as patched:
+        patched.setattr(encoders, "FORMAT", encoders.FORMAT + 1)
+        with pytest.raises(ClaimTaken, match="another version"):
+            export_encoder("score", source, out)
     (out / "model.onnx").write_bytes((out / "model.onnx").read_bytes()[:-1])
     with pytest.raises(DataLoss):
         export_encoder("score", source, out)

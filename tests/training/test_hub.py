@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
-from rejoinder.core.errors import BadFile, NotFound
-from rejoinder.training import export, hub
+from rejoinder.core.errors import BadFile, FailedPrecondition, NotFound
+from rejoinder.training import encoders, export, hub
 from rejoinder.training.hub import exported, located
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -42,6 +42,8 @@ def test_what_is_not_here_is_named_with_what_would_bring_it(cached: Path, model:
 
 def test_a_folder_is_taken_as_it_stands(base_dir: Path) -> None:
     assert located(str(base_dir)) == Path(base_dir)
+    with pytest.raises(FailedPrecondition, match="no revisions"):
+        located(str(base_dir), "main")
 
 
 def test_pickled_weights_a_model_with_code_and_no_model_are_refused(base_dir: Path, tmp_path: Path) -> None:
@@ -77,3 +79,25 @@ def test_a_model_is_exported_once_whoever_asks_and_another_lies_beside_it(
     other = exported(str(make_base(kind="llama")), "", False, tmp_path / "e")  # type: ignore[operator]
     assert Path(other["folder"]).name == other["base"] != one["base"]
     assert made == [one["base"], other["base"]]
+
+
+def test_an_encoders_folder_is_named_by_its_format_and_what_a_killed_start_left_is_removed(
+    base_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def made(kind: str, source: Path, out: Path) -> dict[str, str]:
+        seen.extend(sorted(path.name for path in out.parent.iterdir() if path.is_dir()))
+        return {"digest": out.name}
+
+    monkeypatch.setattr(encoders, "export_encoder", made)
+    first = exported(str(base_dir), "", False, tmp_path, "score")["digest"]
+    for name in (f".{first}.ab12", f"{first}.cd34", f".{first}0.ab12"):
+        (tmp_path / name / "new").mkdir(parents=True)
+    monkeypatch.setattr(encoders, "FORMAT", encoders.FORMAT + 1)
+    assert exported(str(base_dir), "", False, tmp_path, "score")["digest"] != first
+    monkeypatch.undo()
+    seen.clear()
+    monkeypatch.setattr(encoders, "export_encoder", made)
+    assert exported(str(base_dir), "", False, tmp_path, "score")["digest"] == first
+    assert seen == [f".{first}0.ab12"]

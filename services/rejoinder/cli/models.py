@@ -17,6 +17,7 @@ import rejoinder
 from rejoinder.cli.output import json_option, print_json, progress, refuse_unwritable, stages
 from rejoinder.core.errors import FailedPrecondition
 from rejoinder.core.ids import digest_of
+from rejoinder.core.modelfolder import KINDS
 from rejoinder.registry.artefacts import file_digest
 from rejoinder.registry.embedded import models_root
 
@@ -160,7 +161,7 @@ def _run(step: Step, root: Path) -> None:
 @click.option("--revision", default="", help="Commit, tag or branch of a name in the hub's cache.")
 @click.option(
     "--kind",
-    type=click.Choice(["policy", "score", "embedding"]),
+    type=click.Choice(KINDS),
     default="policy",
     help="A language model that answers; a classifier of one label (reward model, cross-encoder); a sentence encoder.",
 )

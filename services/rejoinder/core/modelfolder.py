@@ -12,9 +12,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from rejoinder.core.errors import BadFile, DataLoss
+
+#: policy: a causal language model that answers. score: a classifier of one label. embedding: a sentence encoder. The
+#: last two are what their graphs' outputs are called, and stand in the facts as `outputs`.
+Kind = Literal["policy", "score", "embedding"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 GRAPH, TOKENIZER, FACTS, DIGEST = "model.onnx", "tokenizer.json", "model.json", "digest"
 

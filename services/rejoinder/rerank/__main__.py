@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from rejoinder.core.modelfolder import Kind
 from rejoinder.core.types import Interaction
 from rejoinder.rerank.rankers import RANKERS
 from rejoinder.rerank.reranker import Limits, Reranker
@@ -16,7 +17,7 @@ from rejoinder.rerank.settings import RerankSettings
 from rejoinder.rerank.tensors import tensor_models
 from rejoinder.runtime.batching.textmodel import brought, load
 from rejoinder.runtime.openinference import OpenInference
-from rejoinder.runtime.own import Kind
+from rejoinder.runtime.own import refuse_without
 from rejoinder.runtime.recorder import FeedbackSender
 from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
@@ -31,6 +32,7 @@ async def build(settings: RerankSettings, chassis: Chassis) -> Room:
         kind: Kind = "embedding" if name == "encoder" else "score"
         which = await asyncio.to_thread(brought, getattr(settings, name), kind, name)
         models[name] = await asyncio.to_thread(load, which, settings.batch, chassis.clock, chassis.metrics)
+        refuse_without(models[name].facts, kind, name)
         chassis.log.info("model_loaded", model=name, digest=models[name].digest)
     rankers = {row.name: row.make(models.get(row.traits["model"]), row.with_params()) for row in rows}
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from rejoinder.core.clock import Clock
 from rejoinder.core.metrics import Metrics
 from rejoinder.reward.heads import HEADS
 from rejoinder.reward.scorer import LoadedHead
 from rejoinder.reward.settings import HeadSettings
 from rejoinder.runtime.batching import causalmodel, textmodel
-from rejoinder.runtime.batching.textmodel import BatchSettings
+from rejoinder.runtime.batching.causalmodel import CausalModel
+from rejoinder.runtime.batching.textmodel import BatchSettings, TextModel
+from rejoinder.runtime.own import refuse_without
 
-_LOADERS = {"encoder": textmodel.load, "causal": causalmodel.load}
+_LOADERS: Mapping[str, Callable[..., TextModel | CausalModel]] = {"encoder": textmodel.load, "causal": causalmodel.load}
 
 
 def loaded(
@@ -21,5 +25,8 @@ def loaded(
     row = HEADS.resolve(wanted.head)
     # A private row of before there were causal models does not say what it reads.
     load = _LOADERS[row.traits.get("model", "encoder")]
-    model = load(textmodel.brought(wanted.model, "score", setting), batch, clock, metrics)
-    return LoadedHead(name, row.make(model.facts), model)
+    which = textmodel.brought(wanted.model, "score", setting)
+    model = load(which, batch, clock, metrics)
+    head = row.make(model.facts)
+    refuse_without(model.facts, head.output, setting)
+    return LoadedHead(name, head, model)

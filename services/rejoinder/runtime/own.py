@@ -12,14 +12,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
-from rejoinder.core.errors import FailedPrecondition
-from rejoinder.core.modelfolder import FACTS
+from pydantic import Field
+
+from rejoinder.core.errors import BadFile, BadSettings, FailedPrecondition
+from rejoinder.core.modelfolder import FACTS, KINDS, Kind
 from rejoinder.runtime.settings import Theme
-
-#: policy: a causal language model that answers. score: a classifier of one label. embedding: a sentence encoder.
-Kind = Literal["policy", "score", "embedding"]
 
 #: Of the training extra.
 NEEDED = ("torch", "transformers", "huggingface_hub")
@@ -40,15 +39,26 @@ class OwnTheme(Theme):
     extra), found at the next."""
 
 
+class OwnEncoderTheme(OwnTheme):
+    max_tokens: int = Field(default=512, ge=16)
+    """Tokens that a row is cut to where an encoder would take more: memory and time of a row grow with their square (at
+    8,192, gigabytes for each layer)."""
+
+
 def _installed(name: str) -> bool:
     return importlib.util.find_spec(name) is not None
 
 
 def exported(own: OwnTheme, kind: Kind, setting: str, there: Callable[[str], bool] = _installed) -> Path:
     """The folder of the export. Takes minutes at the first start. setting: where the name stands, for the person who
-    reads the error. Raises FailedPrecondition."""
-    if (Path(own.name) / EXPORTED[kind]).is_file():
-        return Path(own.name)
+    reads the error. Raises FailedPrecondition, BadSettings for a folder with a revision, BadFile for an export of
+    another kind."""
+    folder = Path(own.name)
+    if own.revision and folder.is_dir():
+        raise BadSettings(f"{setting}: {own.name} is a folder and has no revisions; empty own.revision", field=setting)
+    refuse_without(_facts(folder), kind, setting)
+    if (folder / EXPORTED[kind]).is_file():
+        return folder
     missing = [name for name in NEEDED if not there(name)]
     if missing:
         raise FailedPrecondition(
@@ -64,6 +74,23 @@ def exported(own: OwnTheme, kind: Kind, setting: str, there: Callable[[str], boo
     if done.returncode:
         raise FailedPrecondition(f"{setting}: {_said(done.stderr)}", setting=setting)
     return Path(json.loads(done.stdout.strip().splitlines()[-1])["folder"])
+
+
+def refuse_without(facts: Mapping[str, Any], output: str, setting: str) -> None:
+    """Raises BadFile for facts of a graph that has no such output: it would load, and then fail at every call."""
+    there = facts.get("outputs", [output])
+    if output not in there:
+        made = f"; `rejoinder models export --kind {output}` makes one that does" if output in KINDS else ""
+        raise BadFile(f"{setting}: the model gives {', '.join(there)}, no {output}{made}", file=FACTS)
+
+
+def _facts(folder: Path) -> Mapping[str, Any]:
+    """Of a folder that may be an export; what is wrong with it is said by whoever loads it."""
+    try:
+        found = json.loads((folder / FACTS).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _environment(download: bool) -> Mapping[str, str]:

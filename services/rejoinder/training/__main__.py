@@ -10,8 +10,7 @@ from pathlib import Path
 
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import RejoinderError
-
-KINDS = ("policy", "score", "embedding")
+from rejoinder.core.modelfolder import KINDS
 
 
 def main(arguments: list[str]) -> int:

@@ -6,7 +6,7 @@
 Every graph takes input_ids, attention_mask and token_type_ids, padded with anything on the right: the model's own pad
 id is set inside, and token types go to those that know them. What the tokenizer sets around one text and two is read
 off it and becomes the fact `layout` (core/pairtext.py). Before an export is taken it is compared with transformers.
-A reward model on a causal backbone is exported by heads/causal.py.
+A reward model on a causal backbone is exported by heads/causal.py, and its score at a text's last token compared.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import os
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from rejoinder.core.disk import sync_folder
 from rejoinder.core.errors import BadFile, ClaimTaken, FailedPrecondition
-from rejoinder.core.modelfolder import FACTS, GRAPH, TOKENIZER, seal, verified
+from rejoinder.core.modelfolder import FACTS, GRAPH, TOKENIZER, Kind, seal, verified
 from rejoinder.core.pairtext import PairLayout
 from rejoinder.training.publish import sync_tree, tree_digest
 
@@ -37,14 +37,14 @@ _SHIFTED = ("roberta", "camembert", "xlm-roberta")
 CAUSAL = ("qwen2",)
 #: What graph and torch may differ by, of scores about 1: rounding is 1e-6, a lost weight tenths.
 TOLERANCE = 1e-3
+#: What this room makes of a model: another number makes new folders beside those of an earlier version.
+FORMAT = 2
 #: One text and two, short and longer, in letters that any vocabulary knows some of.
 _PROBES = (
     ("How long does an egg boil?", "Seven minutes in boiling water, then cold water."),
-    ("water", "Why is the sky blue? Because light scatters in the air. " * 4),
+    ("water", "Why is the sky blue? Because light scatters in the air. " * 16),
     ("Ein Satz auf Deutsch, mit Umlauten: äöü. " * 3, "no"),
 )
-
-Kind = Literal["score", "embedding"]
 
 
 def export_encoder(kind: Kind, source: Path, out: Path) -> dict[str, Any]:
@@ -54,14 +54,14 @@ def export_encoder(kind: Kind, source: Path, out: Path) -> dict[str, Any]:
     Raises FailedPrecondition, which says what is wrong, for a model that is not taken; ClaimTaken where something
     else stands at `out`; DataLoss where what stands there is not what its digest says.
     """
-    key = tree_digest(source)[0]
+    made_from = {"model": tree_digest(source)[0], "format": FORMAT}
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        return _standing(out, kind, key)
+        return _standing(out, kind, made_from)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as scratch:
         aside = Path(scratch) / "new"
         _write(kind, source, aside)
-        facts = json.loads((aside / FACTS).read_text("utf-8")) | {"kind": kind, "made_from": {"model": key}}
+        facts = json.loads((aside / FACTS).read_text("utf-8")) | {"kind": kind, "made_from": made_from}
         (aside / FACTS).write_text(json.dumps(facts, indent=1), "utf-8")
         digest = seal(aside)
         sync_tree(aside)
@@ -70,13 +70,16 @@ def export_encoder(kind: Kind, source: Path, out: Path) -> dict[str, Any]:
     return facts | {"digest": digest}
 
 
-def _standing(out: Path, kind: Kind, key: str) -> dict[str, Any]:
+def _standing(out: Path, kind: Kind, made_from: Mapping[str, Any]) -> dict[str, Any]:
     try:
         there = verified(out)
     except (BadFile, NotADirectoryError):
         raise ClaimTaken(f"{out.name} exists and holds no complete export", out=out.name) from None
-    if (there.facts.get("kind"), there.facts.get("made_from")) != (kind, {"model": key}):
-        raise ClaimTaken(f"{out.name} holds another model; remove it or name another folder", out=out.name)
+    if (there.facts.get("kind"), there.facts.get("made_from")) != (kind, made_from):
+        raise ClaimTaken(
+            f"{out.name} holds another model, or an export of another version; remove it or name another folder",
+            out=out.name,
+        )
     return dict(there.facts) | {"digest": there.digest}
 
 
@@ -99,6 +102,7 @@ def _write(kind: Kind, source: Path, aside: Path) -> None:
             from rejoinder.training.heads.causal import export_causal
 
             export_causal(source, aside)
+            _compare_causal(source, aside)
             return
     if family not in FAMILIES:
         known = [*FAMILIES, *(CAUSAL if kind == "score" else ())]
@@ -183,20 +187,23 @@ def _loaded(auto: Any, source: Path) -> Any:
 
 def _pooling(source: Path) -> str:
     """mean or cls, as sentence-transformers' own files say; mean where there are none, as there."""
-    said = _json(source / "config_sentence_transformers.json")
+    said = _object(source / "config_sentence_transformers.json")
     if said.get("default_prompt_name"):
         raise _refused(source, "it sets a prompt before each text, which the ranker does not")
-    if _json(source / "sentence_bert_config.json").get("do_lower_case"):
+    if _object(source / "sentence_bert_config.json").get("do_lower_case"):
         raise _refused(source, "it lowers letters outside of its tokenizer")
-    modules = _json(source / "modules.json") or []
-    names = [str(module["type"]).rpartition(".")[2] for module in modules]
-    if names and (
-        names[:2] != ["Transformer", "Pooling"] or names[2:] not in ([], ["Normalize"]) or modules[0]["path"]
-    ):
-        raise _refused(source, f"it is made of {', '.join(names)}; taken are Transformer, Pooling, Normalize")
+    modules = _modules(source / "modules.json")
+    names = [name for name, _ in modules]
     if not names:
         return "mean"
-    found = _json(source / modules[1]["path"] / "config.json")
+    if names[:2] != ["Transformer", "Pooling"] or names[2:] not in ([], ["Normalize"]):
+        raise _refused(source, f"it is made of {', '.join(names)}; taken are Transformer, Pooling, Normalize")
+    if modules[0][1]:
+        raise _refused(source, f"its transformer lies in {modules[0][1]}; taken is one beside modules.json")
+    folder = PurePosixPath(modules[1][1])
+    if folder.is_absolute() or ".." in folder.parts:
+        raise BadFile("modules.json names a folder outside of the model", file="modules.json")
+    found = _object(source / folder / "config.json")
     modes = [name.removeprefix("pooling_mode_") for name, on in found.items() if on is True and "pooling_mode_" in name]
     mode = found.get("pooling_mode") or [{"mean_tokens": "mean", "cls_token": "cls"}.get(name, name) for name in modes]
     (mode,) = mode if isinstance(mode, list) and len(mode) == 1 else (mode,)
@@ -205,11 +212,27 @@ def _pooling(source: Path) -> str:
     return str(mode)
 
 
-def _json(path: Path) -> Any:
+def _modules(path: Path) -> list[tuple[str, str]]:
+    """(class, folder) of each; none where there is no file. Raises BadFile."""
+    try:
+        return [(str(module["type"]).rpartition(".")[2], str(module["path"])) for module in _json(path, [])]
+    except (KeyError, TypeError):
+        raise BadFile(f"{path.name} is no list of modules with type and path", file=path.name) from None
+
+
+def _object(path: Path) -> Mapping[str, Any]:
+    """Empty where there is no file. Raises BadFile."""
+    found = _json(path, {})
+    if not isinstance(found, dict):
+        raise BadFile(f"{path.name} is no JSON object", file=path.name)
+    return found
+
+
+def _json(path: Path, missing: Any) -> Any:
     try:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        return {}
+        return missing
     except ValueError:
         raise BadFile(f"{path.name} is no JSON", file=path.name) from None
 
@@ -221,7 +244,9 @@ def _places(config: Any) -> int:
 
 
 def _sentence_places(source: Path, kind: Kind) -> list[int]:
-    said = _json(source / "sentence_bert_config.json").get("max_seq_length") if kind == "embedding" else None
+    said = _object(source / "sentence_bert_config.json").get("max_seq_length") if kind == "embedding" else None
+    if not isinstance(said, int | None):
+        raise BadFile("sentence_bert_config.json: max_seq_length is no number", file="sentence_bert_config.json")
     return [said] if said else []
 
 
@@ -247,14 +272,18 @@ def _layout(tokenizer: Any, model: Any, most: int) -> PairLayout:
         int(types[cut]) if _reads_types(model) else 0,
         most,
     )
-    for asked, answer in _PROBES:
-        laid = layout.ranked(*(tokenizer(text, add_special_tokens=False)["input_ids"] for text in (asked, answer)))
-        wanted = tokenizer(asked, answer, truncation=True, max_length=most, return_token_type_ids=True)
+    # A word is a token at least: it is cut, whatever the model has places for.
+    long = "Why is the sky blue? " * (most // 5 + 1)
+    for texts in (*_PROBES, (_PROBES[0][0], long), (long, _PROBES[0][1]), (long, long), (long,)):
+        ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+        laid = layout.ranked(*ids) if len(ids) == 2 else layout.alone(*ids)
+        wanted = tokenizer(*texts, truncation=True, max_length=most, return_token_type_ids=True)
         same = list(laid.ids) == list(wanted["input_ids"])
         if _reads_types(model):
             same = same and list(laid.types) == list(wanted["token_type_ids"])
         if not same:
-            raise _refused(Path(tokenizer.name_or_path), "its tokenizer joins texts in a way that is not known here")
+            said = "its tokenizer joins or cuts texts in a way that is not known here"
+            raise _refused(Path(tokenizer.name_or_path), said)
     return layout
 
 
@@ -344,8 +373,47 @@ def _compare(kind: Kind, aside: Path, tokenizer: Any, model: Any, pooled: Pooled
 
     together, alone = run(rows), np.concatenate([run([row]) for row in rows])
     wanted = np.stack(expected)
+    _refuse_difference(wanted, together, alone)
+
+
+def _compare_causal(source: Path, aside: Path) -> None:
+    """As above, of texts alone: the score at the last token. The layout is the chat template's own."""
+    import onnxruntime
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+    model = _loaded(AutoModelForSequenceClassification, source)
+    places = _places(model.config)
+    rows = [tokenizer(" ".join(texts), add_special_tokens=False)["input_ids"][:places] for texts in _PROBES]
+    with torch.no_grad():
+        # The value at every token, of which the classifier would look for the last by its pad id.
+        states = [model.model(input_ids=torch.tensor([row])).last_hidden_state[0, -1] for row in rows]
+        wanted = torch.stack([model.score(state) for state in states]).numpy()
+    # Two of them would be twice the memory.
+    del model, states
+    session = onnxruntime.InferenceSession(str(aside / GRAPH), providers=["CPUExecutionProvider"])
+
+    sizes = json.loads((aside / "genai_config.json").read_text("utf-8"))["model"]["decoder"]
+
+    def score(row: Sequence[int]) -> np.ndarray:
+        ids = np.array([row], dtype=np.int64)
+        known = {"input_ids": ids, "attention_mask": np.ones_like(ids), "position_ids": np.arange(len(row))[None]}
+        feeds = {}
+        for given in session.get_inputs():
+            if given.name in known:
+                feeds[given.name] = known[given.name]
+            else:
+                # A past: (rows, heads, tokens, head size), and there is none.
+                feeds[given.name] = np.zeros((1, sizes["num_key_value_heads"], 0, sizes["head_size"]), np.float32)
+        return np.asarray(session.run(["score"], feeds)[0])[0, -1]
+
+    _refuse_difference(wanted, np.stack([score(row) for row in rows]))
+
+
+def _refuse_difference(wanted: np.ndarray, *founds: np.ndarray) -> None:
     scale = max(1.0, float(np.abs(wanted).max()))
-    off = max(float(np.abs(found - wanted).max()) for found in (together, alone)) / scale
+    off = max(float(np.abs(found - wanted).max()) for found in founds) / scale
     # Not a number is not below it either.
     if not off <= TOLERANCE:
         raise FailedPrecondition(f"the exported graph says other than transformers does, by {off:.2g}", field="model")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
-from rejoinder.core.errors import BadFile, NotFound, Unavailable
+from rejoinder.core.errors import BadFile, FailedPrecondition, NotFound, Unavailable
 from rejoinder.training.publish import tree_digest
 
 #: What is fetched where that is allowed: no pickle, no program.
@@ -21,9 +22,12 @@ def located(model: str, revision: str = "", download: bool = False) -> Path:
     """The folder of a model. revision: a commit, tag or branch of a hub name, "" for its main one. download: whether
     the hub may be asked for what is not here.
 
-    Raises NotFound, Unavailable (the hub does not answer), BadFile for a folder that is no model of safetensors.
+    Raises NotFound, Unavailable (the hub does not answer), BadFile for a folder that is no model of safetensors,
+    FailedPrecondition for a revision of a folder.
     """
     folder = Path(model)
+    if folder.is_dir() and revision:
+        raise FailedPrecondition(f"{model} is a folder and has no revisions", field="revision")
     if not folder.is_dir():
         folder = _snapshot(model, revision, download)
     try:
@@ -54,16 +58,27 @@ def export(kind: str, source: Path, out: Path) -> dict[str, Any]:
 
 
 def exported(model: str, revision: str, download: bool, exports: Path, kind: str = "policy") -> dict[str, Any]:
-    """The export of a model in a folder named by the model's digest, made at the first call: one process makes it, the
-    others wait. Returns its folder, its digest and the model's own."""
+    """The export of a model in a folder named by the model's digest (an encoder's by kind and format too), made at the
+    first call: one process makes it, the others wait. Returns its folder, its digest and the model's own."""
     source = located(model, revision, download)
     digest = tree_digest(source)[0]
     exports.mkdir(parents=True, exist_ok=True)
-    out = exports / (digest if kind == "policy" else f"{digest}-{kind}")
+    out = exports / _named(digest, kind)
     with (exports / f"{digest}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # Of starts that were killed: nobody else is at work on this model while the lock is held.
+        for left in (*exports.glob(f"{out.name}.*/"), *exports.glob(f".{out.name}.*/")):
+            shutil.rmtree(left)
         facts = export(kind, source, out)
     return {"folder": str(out), "digest": facts["digest"], "base": digest}
+
+
+def _named(digest: str, kind: str) -> str:
+    if kind == "policy":
+        return digest
+    from rejoinder.training.encoders import FORMAT
+
+    return f"{digest}-{kind}-{FORMAT}"
 
 
 def _snapshot(name: str, revision: str, download: bool) -> Path:

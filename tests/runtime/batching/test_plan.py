@@ -53,6 +53,19 @@ def test_exactly_the_rows_whose_deadline_has_passed_are_expired(queue):
     }
 
 
+def test_a_row_longer_than_a_batch_is_late_by_its_own_length_and_makes_no_other_late():
+    """21 s of work for a caller who leaves after 5; who waits for longer, and short rows of 5 s, lose nothing by it."""
+    limits = Limits(max_tokens=384, longest=8192)
+    queue = [
+        item(1, 8192, "a", deadline=NOW + 5.0),
+        item(2, 100, "b", deadline=NOW + 5.0),
+        item(3, 8192, "c", deadline=NOW + 60.0),
+    ]
+    planned = plan(queue, NOW, limits, {}, lambda tokens: tokens / 384)
+    assert [row.key for row in planned.expired] == [1]
+    assert {tuple(row.key for row in batch) for batch in planned.batches} == {(2,), (3,)}
+
+
 @settings(max_examples=60, deadline=None)
 @given(queues())
 def test_the_first_batch_is_never_empty_while_anybody_waits(queue):

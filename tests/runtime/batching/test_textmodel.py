@@ -9,6 +9,10 @@ from rejoinder.core.answertext import TokenRow
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import BadSettings, TooLong
 from rejoinder.core.metrics import Metrics
+from rejoinder.core.modelfolder import ModelFolder
+from rejoinder.core.table import Row, Table
+from rejoinder.runtime.backends.onnx import OnnxParams
+from rejoinder.runtime.batching import textmodel
 from rejoinder.runtime.batching.batcher import Report
 from rejoinder.runtime.batching.plan import Limits
 from rejoinder.runtime.batching.textmodel import (
@@ -18,10 +22,11 @@ from rejoinder.runtime.batching.textmodel import (
     TextModel,
     Words,
     brought,
+    load,
     observe,
     pad,
 )
-from rejoinder.runtime.own import OwnTheme
+from rejoinder.runtime.own import OwnEncoderTheme
 
 WORDS = Words(lambda texts: [[ord(c) for c in text] for text in texts], 101, 102)
 
@@ -143,11 +148,27 @@ async def test_a_model_that_was_brought_says_how_long_a_row_may_be(graph):
 
 def test_what_is_served_is_a_folder_or_a_model_of_ones_own_and_one_of_them_is_named(tmp_path):
     (tmp_path / "model.json").touch()
-    own = ModelSettings(own=OwnTheme(name=str(tmp_path)))
+    own = ModelSettings(own=OwnEncoderTheme(name=str(tmp_path)))
     assert brought(own, "score", "cross").folder == tmp_path
     assert brought(ModelSettings(folder=tmp_path), "score", "cross").folder == tmp_path
     with pytest.raises(BadSettings, match="cross: no model is named"):
         brought(ModelSettings(), "score", "cross")
+
+
+def test_rows_of_a_model_that_was_brought_are_cut_to_what_the_settings_allow(tmp_path, monkeypatch):
+    """ModernBERT's 8,192 places are gigabytes for each layer."""
+    monkeypatch.setattr(textmodel, "BACKENDS", Table("backend", Row("onnx", lambda folder, params: Sums(), OnnxParams)))
+    monkeypatch.setattr(textmodel, "words_of", lambda file: WORDS)
+
+    def kept(most, **own):
+        facts = {"outputs": ["score"], "layout": {"most": most, "second": 1}}
+        monkeypatch.setattr(textmodel, "verified", lambda *given: ModelFolder(tmp_path, "d1", facts))
+        settings = ModelSettings(folder=tmp_path, own=OwnEncoderTheme(**own))
+        found = load(settings, BatchSettings(), ManualClock(), Metrics()).facts["layout"]
+        assert found["second"] == 1
+        return found["most"]
+
+    assert (kept(8192), kept(128), kept(8192, max_tokens=2048)) == (512, 128, 2048)
 
 
 def test_padding_is_on_the_right_and_masked():
@@ -165,6 +186,9 @@ def test_a_report_becomes_metrics():
     assert metrics.registry.get_sample_value("rejoinder_batch_fill_sum") == 0.5
     assert metrics.registry.get_sample_value("rejoinder_batch_padding_sum") == 0.25
     assert metrics.value("batch_run_s") == 1
+    # A row longer than a batch is meant to be.
+    observe(metrics, Report(1, 512, 512, 384, (0.1,), 0.05))
+    assert metrics.registry.get_sample_value("rejoinder_batch_fill_sum") == 1.5
 
 
 def test_the_settings_are_the_limits_field_by_field():

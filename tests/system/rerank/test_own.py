@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from rejoinder.clients import AsyncRerankClient
 from rejoinder.clients.rerank import RerankAsk
-from rejoinder.core.errors import BadSettings
+from rejoinder.core.errors import BadFile, BadSettings
 from rejoinder.core.types import Message, Role
 from rejoinder.rerank.__main__ import build
 from rejoinder.rerank.settings import RecordSettings, RerankSettings
 from rejoinder.runtime.batching.textmodel import ModelSettings
+from rejoinder.runtime.own import OwnEncoderTheme
 from rejoinder.runtime.settings import ServerSettings
 
 from tests.patient import Patient
@@ -89,3 +90,14 @@ async def test_a_cross_encoder_is_asked_for_by_who_names_one(tmp_path):
     with pytest.raises(BadSettings, match="cross: no model is named"):
         async with served("rerank", settings(tmp_path, "cross"), build):
             pass
+
+
+async def test_an_export_of_another_kind_ends_the_start(tmp_path, monkeypatch):
+    own = OwnModels(tmp_path, monkeypatch)
+    own.named("sentences", "bert", "")
+    own.export("sentences", "embedding")
+    (folder,) = own.exports.glob("*-embedding-*")
+    for model in (ModelSettings(folder=folder, threads=1), ModelSettings(own=OwnEncoderTheme(name=str(folder)))):
+        with pytest.raises(BadFile, match=r"reward.* gives embedding, no score; .*--kind score"):
+            async with served("rerank", settings(tmp_path, "reward", reward=model), build):
+                pass

@@ -9,7 +9,7 @@ from rejoinder.core.types import Message, Role
 from rejoinder.reward.__main__ import build
 from rejoinder.reward.settings import RewardSettings
 from rejoinder.runtime.batching.textmodel import ModelSettings
-from rejoinder.runtime.own import OwnTheme
+from rejoinder.runtime.own import OwnEncoderTheme
 from rejoinder.runtime.settings import ServerSettings
 
 from tests.patient import Patient
@@ -31,7 +31,7 @@ def own(tmp_path, monkeypatch):
     return OwnModels(tmp_path, monkeypatch)
 
 
-def settings(own: OwnTheme, **more) -> RewardSettings:
+def settings(own: OwnEncoderTheme, **more) -> RewardSettings:
     model = ModelSettings(own=own, threads=1)
     return RewardSettings(server=ServerSettings(grace_s=5.0), model=model, **more)
 
@@ -68,7 +68,7 @@ async def test_scores_through_the_service_are_those_of_transformers_from_the_exp
 
 async def test_a_name_that_is_not_here_ends_the_start_with_the_command_that_brings_it(own):
     with pytest.raises(FailedPrecondition, match=r"model\.own\.name: .*`hf download me/other` puts it there"):
-        await scores_of(settings(OwnTheme(name="me/other", exports=own.exports)))
+        await scores_of(settings(OwnEncoderTheme(name="me/other", exports=own.exports)))
 
 
 @pytest.mark.proof

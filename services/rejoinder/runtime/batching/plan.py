@@ -74,11 +74,16 @@ def plan(
     alive, expired = [], []
     for item in queue:
         (expired if item.deadline is not None and item.deadline <= now else alive).append(item)
-    done = now + batch_s(min(limits.max_tokens, sum(item.tokens for item in alive)))
-    late = [item for item in alive if item.deadline is not None and item.deadline < done]
-    if len(late) < len(alive):
+    usual = min(limits.max_tokens, sum(item.tokens for item in alive))
+    done = now + batch_s(usual)
+    in_time, late = [], []
+    for item in alive:
+        # A row longer than `max_tokens` is a batch of its own: late by its own length, it makes no other row late.
+        own_done = done if item.tokens <= usual else now + batch_s(item.tokens)
+        (late if item.deadline is not None and item.deadline < own_done else in_time).append(item)
+    if in_time:
         expired += late
-        alive = [item for item in alive if item.deadline is None or item.deadline >= done]
+        alive = in_time
     waiting: tuple[list[Item], list[Item]] = ([], [])
     for item in alive:
         waiting[item.background and now - item.arrived < limits.patience_s].append(item)

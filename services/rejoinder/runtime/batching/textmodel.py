@@ -20,12 +20,12 @@ from rejoinder.core.answertext import TokenRow
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import BadFile, BadSettings
 from rejoinder.core.metrics import Metrics
-from rejoinder.core.modelfolder import TOKENIZER, verified
+from rejoinder.core.modelfolder import TOKENIZER, Kind, verified
 from rejoinder.core.turntext import TurnRow
 from rejoinder.runtime.backends import BACKENDS, Backend
 from rejoinder.runtime.batching.batcher import Batcher, Report
 from rejoinder.runtime.batching.plan import Limits
-from rejoinder.runtime.own import EXPORTED, Kind, OwnTheme, exported
+from rejoinder.runtime.own import EXPORTED, OwnEncoderTheme, exported
 from rejoinder.runtime.settings import Theme
 
 
@@ -45,7 +45,7 @@ class ModelSettings(Theme):
     folder: Path | None = None
     """Folder of the exported model; `rejoinder models build` makes those of the package. Not read where `own.name`
     names one."""
-    own: OwnTheme = OwnTheme()
+    own: OwnEncoderTheme = OwnEncoderTheme()
     """A model of your own in its place, by path or by its name on the Hugging Face hub."""
     digest: str = ""
     """The only digest that is loaded; "" takes what the folder says it is, checked against its files."""
@@ -63,7 +63,8 @@ class ModelSettings(Theme):
 
 class BatchSettings(Theme):
     max_tokens: int = Field(default=384, ge=1)
-    """Tokens of a batch, padding included; at least the longest row. 256 to 384 cost a CPU least; a GPU wants more."""
+    """Tokens of a batch, padding included. A longer row of a model of your own is a batch of its own; of ours it is
+    TOO_LONG. 256 to 384 cost a CPU least; a GPU wants more."""
     max_rows: int = Field(default=64, ge=1)
     """Rows of a batch; bounds the latency that many short rows would add."""
     window: int = Field(default=64, ge=1)
@@ -202,7 +203,8 @@ def words_of(tokenizer_file: Path) -> Words:
 
 def brought(settings: ModelSettings, kind: Kind, setting: str) -> ModelSettings:
     """The same with a folder: a model of somebody's own is exported first, which takes minutes once. setting: what
-    these are called where a person writes them. Raises BadSettings where no model is named, FailedPrecondition."""
+    these are called where a person writes them. Raises BadSettings where no model is named, BadFile for an export of
+    another kind, FailedPrecondition."""
     if settings.own.name:
         return settings.model_copy(update={"folder": exported(settings.own, kind, f"{setting}.own.name")})
     if settings.folder is None:
@@ -223,7 +225,7 @@ def load(settings: ModelSettings, batch: BatchSettings, clock: Clock, metrics: M
     return TextModel(
         graph,
         words_of(folder.path / TOKENIZER),
-        folder.facts,
+        _cut(folder.facts, settings.own.max_tokens),
         batch,
         clock,
         partial(observe, metrics),
@@ -231,9 +233,17 @@ def load(settings: ModelSettings, batch: BatchSettings, clock: Clock, metrics: M
     )
 
 
+def _cut(facts: Mapping[str, Any], most: int) -> Mapping[str, Any]:
+    """Facts of a model that was brought with rows of at most so many tokens; ours as they are."""
+    if "layout" not in facts:
+        return facts
+    return {**facts, "layout": {**facts["layout"], "most": min(facts["layout"]["most"], most)}}
+
+
 def observe(metrics: Metrics, report: Report) -> None:
     for wait in report.queue_s:
         metrics["batch_queue_s"].observe(wait)
     metrics["batch_run_s"].observe(report.run_s)
-    metrics["batch_fill"].observe(report.padded_tokens / report.budget)
+    # A row longer than the budget is a batch of its own: full.
+    metrics["batch_fill"].observe(min(1.0, report.padded_tokens / report.budget))
     metrics["batch_padding"].observe(1 - report.tokens / report.padded_tokens)
