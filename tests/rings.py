@@ -39,11 +39,11 @@ def rings() -> tuple[Ring, ...]:
         if path.is_dir() and path.name not in (*OTHER_RINGS, "data") and not path.name.startswith((".", "_"))
     )
     return (
-        Ring("unit", tuple(rooms), 235, workers=2),
-        Ring("contract", ("tests/contracts",), 80),
+        Ring("unit", tuple(rooms), 275, workers=2),
+        Ring("contract", ("tests/contracts",), 75),
         Ring("system", ("tests/system", "tests/hostile"), 425),
-        Ring("chaos", ("tests/chaos",), 370),
-        Ring("cluster", ("tests/cluster",), 90),
+        Ring("chaos", ("tests/chaos",), 250),
+        Ring("cluster", ("tests/cluster",), 105),
     )
 
 

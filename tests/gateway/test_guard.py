@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.metrics import Metrics
-from rejoinder.gateway.guard import Answer, Guard, HttpCall
+from rejoinder.gateway.guard import CROWDED, Answer, Guard, HttpCall
 from rejoinder.runtime.admission import Admission
 from rejoinder.runtime.callers.auth import authenticator
 from rejoinder.runtime.callers.rates import Rates
@@ -47,15 +48,19 @@ class World:
             max_call_s=60.0,
         )
         guard.open()
-        self.guard = guard
         self._route = guard.route("POST /", self._handler, APP, 1_000, anonymous=True)
 
     async def _handler(self, call: HttpCall) -> Answer:
         self.reached += 1
         return Answer({})
 
-    async def sent(self, token: str = "", body: bytes = b"{}", peer: str = "10.0.0.1") -> httpx.Response:
-        transport = httpx.ASGITransport(self._route, client=(peer, 5000))
+    async def sent(
+        self, token: str = "", body: bytes = b"{}", peer: str = "10.0.0.1", state: Any = None
+    ) -> httpx.Response:
+        async def on(scope: Any, receive: Any, send: Any) -> None:
+            await self._route({**scope, "state": state or {}}, receive, send)
+
+        transport = httpx.ASGITransport(on, client=(peer, 5000))
         headers = {"authorization": f"Bearer {token}"} if token else {}
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
             return await client.post("/", content=body, headers=headers)
@@ -103,9 +108,7 @@ async def test_pages_are_limited_by_their_address(tmp_path: Path, first: str) ->
 
 async def test_where_there_are_too_many_connections_the_next_is_told_so_as_openai_tells_it(tmp_path: Path) -> None:
     world = World(tmp_path)
-    world.guard.crowded = lambda: True
-    refused = await world.sent("guessed")
+    refused = await world.sent("guessed", state={CROWDED: True})
     assert (refused.status_code, refused.headers["retry-after"], refused.headers["connection"]) == (503, "1", "close")
     assert refused.json()["error"]["code"] == "unavailable"
-    world.guard.crowded = lambda: False
     assert (await world.sent("app-token")).status_code == 200

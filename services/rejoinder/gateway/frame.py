@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rejoinder.core.errors import RejoinderError
 from rejoinder.gateway.errors import NoRoute, WrongMethod, error_headers, http_status
-from rejoinder.gateway.guard import Guard, Refusal
+from rejoinder.gateway.guard import Guard, Refusal, crowded
 
 _TLS_HEADER = (b"strict-transport-security", b"max-age=31536000")
 
@@ -44,7 +44,7 @@ def framed(
 
     health = (Route("/healthz", alive, methods=["GET"]), Route("/readyz", ready, methods=["GET"]))
     handlers = {404: no_route, 405: wrong_method}
-    return _Headed(Starlette(routes=[*routes, *health], exception_handlers=handlers), guard, headers)
+    return _Headed(Starlette(routes=[*routes, *health], exception_handlers=handlers), headers)
 
 
 def refused(error: RejoinderError, refusal: Refusal) -> Response:
@@ -54,11 +54,10 @@ def refused(error: RejoinderError, refusal: Refusal) -> Response:
 
 
 class _Headed:
-    """Adds what every response carries; where there are too many connections, each is the last of its own."""
+    """Adds what every response carries; one on a connection too many is the last there."""
 
-    def __init__(self, inner: ASGIApp, guard: Guard, headers: Sequence[Header]) -> None:
+    def __init__(self, inner: ASGIApp, headers: Sequence[Header]) -> None:
         self._inner = inner
-        self._guard = guard
         self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +68,7 @@ class _Headed:
                 given = list(message.get("headers", ()))
                 names = {name for name, _ in given}
                 kept = [] if b"cache-control" in names else [(b"cache-control", b"no-store")]
-                last = [(b"connection", b"close")] if self._guard.crowded() and b"connection" not in names else []
+                last = [(b"connection", b"close")] if crowded(scope) and b"connection" not in names else []
                 message = {**message, "headers": [*given, *extra, *kept, *last]}
             await send(message)
 

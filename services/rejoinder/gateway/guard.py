@@ -111,13 +111,16 @@ def nobody(headers: Headers) -> Principal | None:
     return None
 
 
+#: In the state of a connection that is more than there may be.
+CROWDED = "crowded"
+
+
 class _Gone(Exception):
     """The caller has left."""
 
 
 class Guard:
-    """Wraps handlers. owns: whether the process takes requests; everything it turns to is given. crowded: whether there
-    are more connections than there may be, which the server knows that it serves in."""
+    """Wraps handlers. owns: whether the process takes requests; everything it turns to is given."""
 
     def __init__(
         self,
@@ -146,7 +149,6 @@ class Guard:
         self.body_s = body_s
         self.max_call_s = max_call_s
         self.state: RejoinderError | None = Loading("the gateway is starting", retry_after_s=1.0)
-        self.crowded: Callable[[], bool] = lambda: False
 
     def open(self) -> None:
         self.state = None
@@ -226,7 +228,7 @@ class Guarded:
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive, out: _Out, deadline: float) -> None:
         if self._guard.state is not None:
             raise self._guard.state
-        if self._guard.crowded():
+        if crowded(scope):
             raise Unavailable("too many connections", retry_after_s=1.0)
         check_framing(headers, self._guard.head_bytes)
         caller = self._caller(headers)
@@ -403,6 +405,11 @@ def json_object(call: HttpCall, media: tuple[str, ...] = ("application/json",)) 
     if media_of(call.headers) not in media:
         raise UnsupportedMedia(f"content-type must be {' or '.join(media)}", field="content-type")
     return json_of(call.body)
+
+
+def crowded(scope: Scope) -> bool:
+    """Whether it came on a connection that is more than there may be."""
+    return bool(scope.get("state", {}).get(CROWDED))
 
 
 def json_of(data: bytes | str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rejoinder.core.errors import BadSettings
-from rejoinder.gateway.guard import Guard
+from rejoinder.gateway.guard import CROWDED, Guard
 from rejoinder.gateway.settings import HttpTheme
 from rejoinder.runtime.exporter import busy
 from rejoinder.runtime.files import WatchedFiles
@@ -63,7 +63,7 @@ class HttpServer:
         self._guard = guard
         config = uvicorn.Config(
             app,
-            http=_patient(http.head_s, http.stall_s),
+            http=_patient(http.head_s, http.stall_s, http.max_connections),
             ws="none",
             loop="asyncio",
             lifespan="off",
@@ -84,8 +84,6 @@ class HttpServer:
             raise BadSettings("server.tls: certificate, key or roots cannot be read") from None
         self._certificate = _watched(config, tls, failed)
         self._server = _Unsignalled(config)
-        # uvicorn's own limit answers in no shape that clients read, and says nothing of when to come back.
-        guard.crowded = lambda: len(self._server.server_state.connections) > http.max_connections
 
     @property
     def port(self) -> int:
@@ -117,9 +115,9 @@ class _Unsignalled(uvicorn.Server):
         yield
 
 
-def _patient(head_s: float, stall_s: float) -> type[H11Protocol]:
+def _patient(head_s: float, stall_s: float, most: int) -> type[H11Protocol]:
     """The protocol with an end to its patience: uvicorn waits for ever for a request's headers, for the rest of one
-    that was answered before its end, and for a reader that reads no more.
+    that was answered before its end, and for a reader that reads no more. most: connections; those beyond are marked.
     """
 
     class Patient(H11Protocol):
@@ -129,6 +127,9 @@ def _patient(head_s: float, stall_s: float) -> type[H11Protocol]:
         def connection_made(self, transport: Any) -> None:
             super().connection_made(_Joined(transport, self.loop))  # type: ignore[arg-type]
             self._wait()
+            # uvicorn's own limit refuses whoever asks next, in no shape that clients read.
+            if len(self.connections) > most:
+                self.app_state = {**self.app_state, CROWDED: True}
 
         def data_received(self, data: bytes) -> None:
             if self._waiting is None and self._owed:

@@ -42,14 +42,20 @@ async def asked(side: sides.Side, callers: int) -> Tally:
     return tally
 
 
-async def crowded(side: sides.Side, connections: int) -> Tally:
-    """Of two callers, where others hold so many connections."""
+async def crowded(side: sides.Side, connections: int) -> tuple[Tally, list[bool]]:
+    """Of two callers, where others hold so many connections; and whether each of these stays after an answer."""
     host, _, port = side.target.rpartition(":")
-    held = [(await asyncio.open_connection(host, int(port)))[1] for _ in range(connections)]
+    held = [await asyncio.open_connection(host, int(port)) for _ in range(connections)]
     try:
-        return await asked(side, 2)
+        tally, stays = await asked(side, 2), []
+        for reader, writer in held:
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 ")
+            stays.append(b"connection: close" not in head.lower())
+        return tally, stays
     finally:
-        for writer in held:
+        for _, writer in held:
             writer.close()
 
 
@@ -78,8 +84,9 @@ def test_who_finds_no_room_is_told_so_as_openai_tells_it_and_when_to_come_back(t
     few = {"SERVER__MAX_IN_FLIGHT": "1", "HTTP__MAX_CONNECTIONS": "4", "HTTP__HEAD_S": "600"}
     with ExitStack() as stack:
         ours = sides.ours(stack, tmp_path, sides.bare(stack, tmp_path, 0.02), few)
-        tally = asyncio.run(crowded(ours, 5))
+        tally, stays = asyncio.run(crowded(ours, 5))
         assert (tally.good, set(tally.errors)) == (0, {"HTTP 503"})
+        assert stays == [True] * 4 + [False], "who was there before goes on"
         with apart(ours.processes):
             tally = asyncio.run(asked(ours, 3))
     assert tally.good > 0
