@@ -248,15 +248,15 @@ def overload(bench: Bench, side: Side, first: float) -> tuple[list[Row], dict[st
         except saturation.NoPeak as error:
             faults["overload"] = [str(error)]
             return [], more
-        rate, peak = max(tried, key=lambda each: each[1])
-        tally = run(saturation.TIMES * rate).tallies["complete"]
+        peak = max(good for _, good in tried)
+        tally = run(saturation.TIMES * peak).tallies["complete"]
     more["overloaded"] = tally.as_json(bench.seconds)
-    return overload_rows(tally, rate, peak, bench.seconds, bench.deadline_s), more
+    return overload_rows(tally, peak, bench.seconds, bench.deadline_s), more
 
 
-def overload_rows(tally: Tally, rate: float, peak: float, seconds: float, deadline_s: float) -> list[Row]:
-    """rate: where goodput was greatest, and peak: that goodput, both a second."""
-    at, told, understood = f"at 3 × {rate:.0f}/s", Times(), 0
+def overload_rows(tally: Tally, peak: float, seconds: float, deadline_s: float) -> list[Row]:
+    """peak: the greatest goodput, a second."""
+    at, told, understood = f"at 3 × {peak:.0f}/s", Times(), 0
     for reason, times in tally.errors.items():
         if reason.startswith("HTTP "):
             told.merge(times.packed())

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.metadata import version
 
 import numpy as np
 import onnx
@@ -51,7 +52,10 @@ def test_the_folder_holds_what_a_server_loads(export, base_dir):
     verify(export)
     facts = read_facts(export)
     assert facts["base"] == f"sha256:{tree_digest(base_dir)[0]}"
-    graph = onnx.load(export / "model.onnx", load_external_data=False).graph
+    model = onnx.load(export / "model.onnx", load_external_data=False)
+    # The builder would add the commit of the repository around: equal models of other digests.
+    assert model.producer_version == version("onnxruntime-genai")
+    graph = model.graph
     inputs = {i.name: [d.dim_param or d.dim_value for d in i.type.tensor_type.shape.dim] for i in graph.input}
     assert len(facts["lora_inputs"]) == 2 * 7 * 2
     assert all(inputs[name] == shape for name, shape in facts["lora_inputs"].items())

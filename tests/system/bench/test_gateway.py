@@ -111,7 +111,7 @@ def test_goodput_at_three_times_the_peak_is_beside_it_and_refusals_are_counted_b
     for reason in ("HTTP 429", "HTTP 429", "HTTP 503 NO_SHAPE"):
         tally.failed(reason, 0.01)
     tally.failed("DEADLINE_EXCEEDED", 1.0)
-    goodput, admitted, shaped, soon = overload_rows(tally, 50.0, 10.0, 10.0, 1.0)
+    goodput, admitted, shaped, soon = overload_rows(tally, 10.0, 10.0, 1.0)
     assert (goodput.ours, goodput.peer, goodput.met) == (9.0, 10.0, True)
     assert (admitted.ours, admitted.peer) == (90, 92)
     assert (shaped.ours, shaped.peer, shaped.met) == (2, 3, False)

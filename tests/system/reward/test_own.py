@@ -23,7 +23,7 @@ ASKED = [
     Message(Role.ASSISTANT, "Light scatters in the air."),
     Message(Role.USER, "What about an egg?"),
 ]
-ANSWERS = ("Seven minutes in boiling water.", "No.", "list three rivers in france " * 3)
+ANSWERS = ("Seven minutes in boiling water.", "No.", "list three rivers in france " * 2)
 
 
 @pytest.fixture
