@@ -126,7 +126,7 @@ def answers_of(file: Path, topics: Topics) -> list[Answer]:
     """Raises BadFile that names the line."""
     found = []
     for where, number, row in values(file):
-        known = {"file": file.name, "line": number}
+        known: dict[str, Any] = {"file": file.name, "line": number}
         if not isinstance(row, dict):
             raise BadFile(f"{where} is no object", **known)
         for name in ("checkpoint", "topic", "prompt", "answer"):
@@ -141,7 +141,7 @@ def answers_of(file: Path, topics: Topics) -> list[Answer]:
         step = row.get("step")
         if step is not None and not _is_step(step):
             raise BadFile(f"{where}: step must be a finite number", **known)
-        found.append(Answer(*(row[n] for n in ("checkpoint", "topic", "prompt", "answer")), step))
+        found.append(Answer(row["checkpoint"], row["topic"], row["prompt"], row["answer"], step))
     if not found:
         raise BadFile(f"{file.name} holds no answer", file=file.name)
     return found
