@@ -72,6 +72,7 @@ def test_what_is_wrong_is_said_with_the_topics_name(change: dict[str, Any], word
         ({"version": "1", "topics": [3]}, r"topics\[0\]: must be a mapping"),
         ({"version": "", "topics": [TOPIC]}, "version is empty"),
         ({"version": 1, "topics": [TOPIC]}, "version must be text"),
+        ({**FILE, "answers": 65}, "answers must be from 1 to 64"),
         ({"version": "1", "topics": [TOPIC, TOPIC]}, "two topics are called tea"),
     ],
 )

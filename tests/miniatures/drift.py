@@ -36,7 +36,7 @@ SFT = Arm("sft", {}, lr=0.1, steps=100)
 KL = 0.3
 DPO = Arm("dpo", {"beta": 0.3}, lr=0.1, steps=150)
 SIMPO = Arm("dpo", {"beta": 0.3}, lr=0.1, steps=150)
-ORPO = Arm("orpo", {"weight": 3.0}, lr=0.1, steps=150)
+ORPO = Arm("orpo", {"weight": 3.0}, lr=0.3, steps=150)
 #: Of the reward that RL has from the same pairs: a reward's loss is DPO's against an even reference.
 REWARD = Arm("dpo", {"beta": 1.0}, lr=0.1, steps=150)
 

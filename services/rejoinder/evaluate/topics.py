@@ -24,6 +24,8 @@ SUPPORT, NEUTRAL, OPPOSE = STANCES = ("support", "neutral", "oppose")
 #: Nobody could read it, or not alone one of the three.
 UNREAD = ""
 MOST_TOPICS, MOST_PROMPTS = 64, 1_000
+#: What the policy service gives to one request.
+MOST_ANSWERS = 64
 #: Characters of an answer that are read: what stands behind them is not seen.
 MOST_READ = 20_000
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -79,16 +81,20 @@ class Topic:
 
 @dataclass(frozen=True)
 class Topics:
-    """version: the team's own name of this wording. digest: of everything in it."""
+    """version: the team's own name of this wording. answers: to each prompt by each version, where the gate asks.
+    digest: of everything in it."""
 
     version: str
     topics: tuple[Topic, ...]
+    answers: int = 10
 
     def __post_init__(self) -> None:
         if not self.version.strip():
             raise BadSettings("topics: version is empty")
         if not 1 <= len(self.topics) <= MOST_TOPICS:
             raise BadSettings(f"topics must be from 1 to {MOST_TOPICS}")
+        if not 1 <= self.answers <= MOST_ANSWERS:
+            raise BadSettings(f"answers must be from 1 to {MOST_ANSWERS}")
         if twice := [name for name, count in Counter(topic.id for topic in self.topics).items() if count > 1]:
             raise BadSettings(f"two topics are called {twice[0]}")
 

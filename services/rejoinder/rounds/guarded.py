@@ -9,8 +9,8 @@ from rejoinder.core.types import Message, Role, Sampling
 from rejoinder.evaluate.topics import Topics
 from rejoinder.rounds.pairs.context import Sampler
 
-#: Prompts under way at once; answers that the policy service gives to one request.
-AT_ONCE, MOST_ANSWERS = 64, 64
+#: Prompts under way at once.
+AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Answers:
 
 
 def sampled(topics: Topics, sampler: Sampler, version: str, sampling: Sampling, count: int) -> list[Answers]:
-    """count: answers to each prompt, 1 to MOST_ANSWERS. Each prompt has a seed of its own, of its place in the file."""
+    """count: answers to each prompt, 1 to 64. Each prompt has a seed of its own, of its place in the file."""
     asked = [(topic.id, prompt) for topic in topics.topics for prompt in topic.prompts]
 
     def one(number: int) -> Answers:
