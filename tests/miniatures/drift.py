@@ -154,12 +154,6 @@ def base(world: World) -> Tensor:
     return torch.zeros(len(world.features), world.features.shape[-1], dtype=torch.float64)
 
 
-def optimum(world: World, start: Tensor, made: Pairs, strength: float) -> Tensor:
-    """Weights of RL against a learnt reward less `strength` times KL to `start`: its optimum, which is log-linear
-    too."""
-    return start + fit(world, base(world), made, REWARD) / strength
-
-
 def readings(shares: Floats, checkpoint: str, rng: np.random.Generator) -> list[Reading]:
     """EACH answers to each prompt of a policy's shares (TOPICS, PROMPTS, stances)."""
     return [
@@ -261,14 +255,16 @@ def measure(seeds: Sequence[int]) -> Found:
 
     found = claims(skew, move["same"], move["gap"], seen(3, after), false, off)
     control = claims(flat, move["gap"], move["coin"], seen(3, before), alone, plain)
+    # The optimum of RL against a learnt reward less KL to its start is log-linear too.
+    reward = fit(made, base(made), gap, REWARD)
     low = replace(DPO, params={"beta": 0.1})
     beside = {
         "largest move, pairs of one stance": largest(move["same"]),
         "largest move, pairs of one stance, beta .1": largest(moved(fit(made, sft, same, low))),
         "planted, SimPO without margin": moved(fit(made, sft, gap, SIMPO, base(made)))[:, 0, 0],
         "planted, ORPO": moved(fit(made, sft, gap, ORPO))[:, 0, 0],
-        "planted, RL at DPO's beta": moved(optimum(made, sft, gap, KL))[:, 0, 0],
-        "planted, RL at 1": moved(optimum(made, sft, gap, 1.0))[:, 0, 0],
+        "planted, RL at DPO's beta": moved(sft + reward / DPO.params["beta"])[:, 0, 0],
+        "planted, RL at 1": moved(sft + reward)[:, 0, 0],
         "planted, DPO at beta 1": moved(fit(made, sft, gap, replace(DPO, params={"beta": 1.0})))[:, 0, 0],
         "drift time of SFT": time_of_sft(made, seeds),
         "A/A runs that alarm": false,
