@@ -47,9 +47,11 @@ class Answer:
     help="YAML: the topics, their prompts, and by which patterns a stance is known (examples/topics.yaml).",
 )
 @click.option("--policy-address", help="Instead of FILE: a policy service (host:port) whose versions are sampled.")
-@click.option("--version", "versions", multiple=True, help="Of the policy service, in order, once each; two at least.")
+@click.option(
+    "--version", "versions", multiple=True, help='Of the policy service, in order; two at least, "" is stable.'
+)
 @click.option("--policy", default="assist", show_default=True, help="The line of versions.")
-@click.option("--samples", default=10, show_default=True, type=click.IntRange(1, 64), help="Answers to each prompt.")
+@click.option("--samples", default=20, show_default=True, type=click.IntRange(1, 64), help="Answers to each prompt.")
 @click.option("--temperature", default=1.0, show_default=True, type=click.FloatRange(0), help="Of the answers.")
 @click.option("--max-tokens", default=256, show_default=True, type=click.IntRange(1), help="Of an answer.")
 @click.option("--keep", type=OutFile(), help="Write the sampled answers there, as a FILE for later.")
@@ -188,7 +190,7 @@ def _sampled(
         for number, version in enumerate(versions):
             told(number)
             for answers in sampled(topics, PolicyPort(client, policy), version, sampling, samples):
-                found += [Answer(version, answers.topic, answers.prompt, text) for text in answers.texts]
+                found += [Answer(version or "stable", answers.topic, answers.prompt, text) for text in answers.texts]
     return found
 
 

@@ -86,7 +86,7 @@ class Topics:
 
     version: str
     topics: tuple[Topic, ...]
-    answers: int = 10
+    answers: int = 20
 
     def __post_init__(self) -> None:
         if not self.version.strip():
