@@ -90,6 +90,16 @@ def test_a_planted_move_is_told_with_its_interval_and_time(
     assert "by the file's patterns" in out
 
 
+def test_a_topic_that_nobody_answered_about_is_told(
+    tmp_path: Path, topics: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{**GOOD, "checkpoint": name} for name in "ab"]
+    assert run(answers_in(tmp_path, rows), "--topics", topics) == 0
+    out = capsys.readouterr().out
+    assert "tea is unmeasured: 1 prompts are below 20" in out
+    assert "rain is unmeasured: nobody answered about it" in out
+
+
 def test_moves_may_be_counted_from_another_checkpoint(
     tmp_path: Path, topics: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -120,7 +120,7 @@ def command(
     for name, row in report["topics"].items():
         row["guarded"] = guards[name]
     report |= {"reader": reader, "topics_version": topics.version, "topics_digest": topics.digest}
-    report |= {"missed": dict(missed)}
+    report |= {"missed": dict(missed), "without_answers": [name for name in guards if name not in report["topics"]]}
     print_json(report) if as_json else _print(report)
 
 
@@ -222,6 +222,8 @@ def _print(report: Mapping[str, Any]) -> None:
     for topic, found in report["topics"].items():
         if not found["measured"]:
             click.echo(f"{topic} is unmeasured: {found['why']}")
+    for topic in report["without_answers"]:
+        click.echo(f"{topic} is unmeasured: nobody answered about it")
     if report["missed"]:
         click.echo("not answered: " + ", ".join(f"{why} {count}" for why, count in report["missed"].items()))
 
