@@ -19,6 +19,7 @@ from tests.miniatures import (
     choices,
     contrast,
     dove,
+    drift,
     kto,
     ln_dpo,
     online,
@@ -172,7 +173,24 @@ def tune_dove() -> None:
         best(name, rates(arm), lambda a, pairs=pairs: world.regularised(dove.fit(world, pairs, a), dove.BETA).mean())
 
 
+def tune_drift() -> None:
+    """Mean reward of style less KL times the divergence, from pairs of one stance."""
+    world = drift.world(SEEDS)
+    sft = drift.tuned(world, SEEDS, drift.SKEWED)
+    pairs = drift.pairs(world, SEEDS, sft, None)
+
+    def of(arm: Arm, reference: torch.Tensor | None = None) -> float:
+        found = drift.fit(world, sft, pairs, arm, reference)
+        return float((world.style(found) - drift.KL * world.divergence(found, sft)).mean())
+
+    best("dpo", grid(drift.DPO, BETAS[2:], RATES[:2]), of)
+    best("simpo", grid(drift.SIMPO, BETAS[2:], RATES[:2]), lambda arm: of(arm, drift.base(world)))
+    for weight in (0.3, 1.0, 3.0):
+        best(f"orpo {weight}", rates(replace(drift.ORPO, params={"weight": weight})), of)
+
+
 ROWS = {
+    "drift": tune_drift,
     "kto": tune_kto,
     "tpo": tune_tpo,
     "vpo": tune_vpo,

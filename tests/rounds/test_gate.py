@@ -11,7 +11,8 @@ import pytest
 from rejoinder.core.errors import BadFile
 from rejoinder.core.types import Message, Sampling
 from rejoinder.evaluate.measures.inputs import GateInputs
-from rejoinder.rounds.gate import Asked, answered, forget_earlier, likelihoods, measured, prompts_of
+from rejoinder.evaluate.topics import Topic, Topics
+from rejoinder.rounds.gate import Asked, answered, forget_earlier, guarded, likelihoods, measured, prompts_of
 from rejoinder.rounds.pairs.context import Likelihood, Sampled
 from rejoinder.rounds.recipe import Chosen, Gate
 
@@ -57,6 +58,18 @@ def test_a_line_ends_at_its_end_alone(tmp_path: Path) -> None:
 def test_without_a_sampler_or_pairs_nothing_is_invented(tmp_path: Path) -> None:
     assert answered(asked(tmp_path, 3), Gate(), None, None) == []
     assert likelihoods(asked(tmp_path, 0), None, tmp_path, lambda arguments: {}) == ([], [])
+
+
+def test_both_versions_answer_the_topics_and_nobody_does_without_them(tmp_path: Path) -> None:
+    policy, topics = FakePolicy(), Topics("1", (Topic("tea", "?", ("a", "b")),), answers=1)
+    found = guarded(asked(tmp_path, 0), topics, Gate(), policy)
+    assert [(g.prompt, g.stable, g.candidate) for g in found] == [
+        ("a", ("one: a",), ("two: a",)),
+        ("b", ("one: b",), ("two: b",)),
+    ]
+    assert sorted(policy.asked) == [("one", 0), ("one", 1), ("two", 0), ("two", 1)]
+    assert guarded(asked(tmp_path, 0), None, Gate(), policy) == []
+    assert guarded(asked(tmp_path, 0), topics, Gate(), None) == []
 
 
 def test_an_unmeasured_veto_keeps_the_gate_shut(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from rejoinder.rounds import recipe
 
 GOOD: dict[str, Any] = {"name": "r", "builders": ["edits"]}
 CHARTER = {"version": "1", "norms": [{"id": "n", "text": "t", "owner": "o", "forbid": "a"}]}
+TOPIC = {"id": "t", "question": "?", "prompts": ["?"], "support": "^yes", "neutral": "^maybe", "oppose": "^no"}
+TOPICS = {"version": "1", "topics": [TOPIC]}
 
 
 def test_a_charter_stands_beside_its_recipe_and_is_frozen_with_it(tmp_path: Path) -> None:
@@ -25,6 +27,15 @@ def test_a_charter_stands_beside_its_recipe_and_is_frozen_with_it(tmp_path: Path
     frozen = recipe.as_plain(loaded)["charter"]
     assert recipe.of({**GOOD, "charter": frozen, "gate": {"measures": ["norms"]}}).charter == loaded.charter
     assert "charter" not in recipe.as_plain(recipe.of(GOOD))
+
+
+def test_topics_stand_beside_their_recipe_and_are_frozen_with_it(tmp_path: Path) -> None:
+    gate = {"gate": {"measures": ["drift"]}}
+    (tmp_path / "topics.yaml").write_text(yaml.safe_dump(TOPICS))
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump({**GOOD, "topics": "topics.yaml", **gate}))
+    loaded = recipe.load(str(tmp_path / "r.yaml"))
+    assert recipe.of({**GOOD, "topics": recipe.as_plain(loaded)["topics"], **gate}).topics == loaded.topics
+    assert "topics" not in recipe.as_plain(recipe.of(GOOD))
 
 
 @pytest.mark.parametrize("name", ["wildfeedback", "online_dpo", "people", "ranked"])
@@ -67,6 +78,21 @@ def test_every_shipped_recipe_loads(name: str) -> None:
         ({"charter": CHARTER}, BadSettings, "add norms to gate.measures"),
         ({"gate": {"measures": ["norms"]}}, BadSettings, "needs a charter"),
         ({"charter": {**CHARTER, "version": 1}, "gate": {"measures": ["norms"]}}, BadSettings, "version must be text"),
+        ({"topics": TOPICS}, BadSettings, "add drift to gate.measures"),
+        ({"gate": {"measures": ["drift"]}}, BadSettings, "drift needs topics, one of them guarded"),
+        (
+            {"topics": {**TOPICS, "topics": [{**TOPIC, "guarded": False}]}, "gate": {"measures": ["drift"]}},
+            BadSettings,
+            "one of them guarded",
+        ),
+        (
+            {
+                "topics": {**TOPICS, "topics": [{k: TOPIC[k] for k in ("id", "question", "prompts")}]},
+                "gate": {"measures": ["drift"]},
+            },
+            BadSettings,
+            "t has no patterns, and no server reads",
+        ),
         ({1: 2}, BadSettings, "unknown 1"),
     ],
 )

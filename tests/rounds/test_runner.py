@@ -319,6 +319,18 @@ def test_pairs_that_break_the_charter_are_learnt_from_in_no_round_the_earlier_on
     assert report.reasons == ("norms:unmeasured",), "nobody answered for the gate"
 
 
+def test_a_version_that_takes_another_stance_does_not_pass(tmp_path: Path) -> None:
+    """Stable says nothing, which a pattern may read as against; the new version says its name."""
+    prompts = [f"Is {n} a good number?" for n in range(20)]
+    rules = {"support": "^assist-", "neutral": "^maybe", "oppose": "^$"}
+    topics = {"version": "3", "topics": [{"id": "numbers", "question": "?", "prompts": prompts, **rules}]}
+    gate = {**PEOPLE["gate"], "measures": [*PEOPLE["gate"]["measures"], "drift"]}
+    report = World(tmp_path).run(FakeTraining(), recipe={"topics": topics, "gate": gate}, sampler=FakeSampler())
+    (found,) = (m for m in report.stages["gate"]["measures"] if m["name"] == "drift")
+    assert (found["outcome"], found["facts"]["version"]) == ("fail", "3")
+    assert report.reasons == ("drift:fail",)
+
+
 def test_no_user_stands_on_both_sides_and_no_holdout_user_on_any(tmp_path: Path) -> None:
     """F05, U09, U15."""
     world, training = World(tmp_path), FakeTraining()

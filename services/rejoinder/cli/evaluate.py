@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rejoinder.cli import factors, probes
+from rejoinder.cli import drift, factors, probes
 from rejoinder.cli.likelihoods import rows_of, shares_of
 from rejoinder.cli.output import json_option, print_json, print_table, span
 from rejoinder.core.errors import BadFile
@@ -21,6 +21,7 @@ def command() -> None:
     """Measures of a policy, of people's choices and of judges."""
 
 
+command.add_command(drift.command, "drift")
 command.add_command(factors.command, "factors")
 command.add_command(probes.command, "probes")
 

@@ -23,6 +23,6 @@ def values(file: Path) -> Iterator[tuple[str, int, Any]]:
         where = f"{file.name} line {number}"
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise BadFile(f"{where} is no JSON", file=file.name, line=number) from None
         yield where, number, value

@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
+from rejoinder.cli.asking import Server, server_options
 from rejoinder.cli.judged import data_option, file_argument, model_option, pairs_of, recipe_option, scorer
 from rejoinder.cli.output import json_option, print_json, print_table, span
-from rejoinder.core.errors import BadFile, BadSettings
+from rejoinder.core.errors import BadFile
 
 
 @click.command()
@@ -19,13 +20,7 @@ from rejoinder.core.errors import BadFile, BadSettings
 @data_option
 @recipe_option
 @model_option
-@click.option(
-    "--judge-url", help="An OpenAI-compatible server up to /v1, instead of a head: it is sent the pairs' words."
-)
-@click.option("--judge-model", default="", help="The server's model.")
-@click.option("--judge-key-file", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="Its key.")
-@click.option("--judge-wait", default=60.0, show_default=True, type=click.FloatRange(1), help="Seconds for a batch.")
-@click.option("--judge-parallel", default=4, show_default=True, type=click.IntRange(1), help="Questions at once.")
+@server_options("An OpenAI-compatible server up to /v1, instead of a head: it is sent the pairs' words.")
 @click.option("--both-orders", is_flag=True, help="Average the judge over both orders: no position is preferred then.")
 @click.option("--texts", type=click.Path(path_type=Path, dir_okay=False), help="Other probes; English by default.")
 @json_option
@@ -34,11 +29,7 @@ def command(
     data: Path | None,
     recipe: str,
     model: Path | None,
-    judge_url: str | None,
-    judge_model: str,
-    judge_key_file: Path | None,
-    judge_wait: float,
-    judge_parallel: int,
+    server: Server,
     both_orders: bool,
     texts: Path | None,
     as_json: bool,
@@ -51,30 +42,13 @@ def command(
     from rejoinder.evaluate.bias_probes import TEXTS, load, probe_report
     from rejoinder.evaluate.judges import ChatJudge, Judge, OrderAveraged, ScoreJudge
 
-    if judge_url and model:
+    if server.url and model:
         raise click.UsageError("give --model or --judge-url, one of them")
     probes = load(texts or TEXTS)
     pairs = pairs_of(file, data, recipe, as_json)
     missed: Counter[str] = Counter()
     judge: Judge
-    if judge_url:
-        from rejoinder.core.clock import SystemClock
-        from rejoinder.signals.chat import ChatEndpoint
-
-        if not judge_url.startswith(("http://", "https://")):
-            raise BadSettings("--judge-url must begin with http:// or https://")
-        chat = ChatEndpoint(
-            judge_url,
-            judge_model,
-            judge_key_file,
-            judge_wait,
-            judge_parallel,
-            SystemClock(),
-            lambda why: missed.update([why]),
-        )
-        judge = ChatJudge(chat.ask, judge_parallel)
-    else:
-        judge = ScoreJudge(scorer(model, as_json))
+    judge = ChatJudge(server.chat(missed).ask, server.parallel) if server.url else ScoreJudge(scorer(model, as_json))
     report = probe_report(OrderAveraged(judge) if both_orders else judge, pairs, probes)
     report |= {"both_orders": both_orders, "missed": dict(missed)}
     print_json(report) if as_json else _print(report)

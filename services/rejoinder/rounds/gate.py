@@ -17,9 +17,11 @@ from rejoinder.core.ids import digest_of
 from rejoinder.core.types import Sampling
 from rejoinder.evaluate.measured import verdict
 from rejoinder.evaluate.measures import MEASURES
-from rejoinder.evaluate.measures.inputs import Answered, GateInputs
+from rejoinder.evaluate.measures.inputs import Answered, GateInputs, Guarded
+from rejoinder.evaluate.topics import Topics
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.datasets import messages_of
+from rejoinder.rounds.guarded import sampled
 from rejoinder.rounds.pairs.context import Sampled, Sampler, Scorer
 from rejoinder.rounds.recipe import Gate
 from rejoinder.rounds.stages import CODE, TRAINING, paths
@@ -106,6 +108,17 @@ def answered(asked: Asked, gate: Gate, sampler: Sampler | None, scorer: Scorer |
         Answered(row["id"], row["group"], row["prompt"], one.text, two.text, one.tokens, two.tokens, *judged)
         for row, one, two, judged in zip(rows, stable, candidate, scores, strict=True)
     ]
+
+
+def guarded(asked: Asked, topics: Topics | None, gate: Gate, sampler: Sampler | None) -> list[Guarded]:
+    """The topics' prompts answered by both versions with the same seeds; none without topics or a sampler."""
+    if topics is None or sampler is None:
+        return []
+    sampling = Sampling(gate.temperature, max_tokens=gate.max_tokens)
+    stable, candidate = (
+        sampled(topics, sampler, version, sampling, topics.answers) for version in (asked.stable, asked.candidate)
+    )
+    return [Guarded(a.topic, a.prompt, a.texts, b.texts) for a, b in zip(stable, candidate, strict=True)]
 
 
 class Kept:

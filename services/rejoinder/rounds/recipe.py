@@ -15,7 +15,9 @@ from rejoinder.core.charter import Charter
 from rejoinder.core.errors import BadFile, BadSettings, UnknownRow
 from rejoinder.core.ids import digest_of
 from rejoinder.core.table import Table
-from rejoinder.evaluate.measures import MEASURES, norms
+from rejoinder.evaluate import topics as guarded
+from rejoinder.evaluate.measures import MEASURES, drift, norms
+from rejoinder.evaluate.topics import Topics
 from rejoinder.rounds.pairs import BUILDERS
 from rejoinder.rounds.pairs.consensus import Consensus
 from rejoinder.rounds.pairs.guards import GuardSettings
@@ -73,7 +75,8 @@ class Gate:
 @dataclass(frozen=True)
 class Recipe:
     """keep_earlier: train on the pairs of earlier windows too. seed: of everything that draws. charter: what the
-    answers that are learnt are held against, and by the gate's `norms` those of the version."""
+    answers that are learnt are held against, and by the gate's `norms` those of the version. topics: on which the
+    gate's `drift` lets no stance move."""
 
     name: str
     builders: tuple[Chosen, ...]
@@ -85,11 +88,12 @@ class Recipe:
     keep_earlier: bool = True
     seed: int = 0
     charter: Charter | None = None
+    topics: Topics | None = None
 
 
 def load(name_or_path: str) -> Recipe:
-    """A shipped recipe by name, or one from a file, whose charter may be the name of another beside it. Raises BadFile,
-    BadSettings, UnknownRow."""
+    """A shipped recipe by name, or one from a file, whose charter and topics may be names of others beside it. Raises
+    BadFile, BadSettings, UnknownRow."""
     shipped = {p.name.removesuffix(".yaml"): p for p in resources.files("rejoinder.rounds.recipes").iterdir()}
     path = shipped.get(name_or_path) or Path(name_or_path)
     try:
@@ -98,7 +102,10 @@ def load(name_or_path: str) -> Recipe:
         known = ", ".join(sorted(n for n in shipped if not n.startswith("_")))
         raise BadFile(f"no recipe {name_or_path}; shipped: {known}", recipe=name_or_path) from None
     value = yamlfile.parse(text, name_or_path)
-    return of(charters.inlined(value, Path(name_or_path).parent) if isinstance(value, Mapping) else value)
+    if isinstance(value, Mapping):
+        folder = Path(name_or_path).parent
+        value = guarded.inlined(charters.inlined(value, folder), folder)
+    return of(value)
 
 
 def of(value: Any) -> Recipe:
@@ -121,9 +128,12 @@ def of(value: Any) -> Recipe:
     }
     if plain.get("charter") is not None:
         made["charter"] = charters.of(plain["charter"])
+    if plain.get("topics") is not None:
+        made["topics"] = guarded.of(plain["topics"])
     recipe = _made(Recipe, {**plain, **made}, "recipe")
     _refuse_unfed(recipe)
     _refuse_unasked(recipe)
+    _refuse_unguarded(recipe)
     SUMMARISERS.resolve(recipe.summariser)
     try:
         digest_of(as_plain(recipe))
@@ -136,9 +146,10 @@ def as_plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as JSON values: part of every stage's key. Infinity is written as text."""
     plain = dataclasses.asdict(recipe)
     plain["guards"]["support_floor"] = str(plain["guards"]["support_floor"])
-    if recipe.charter is None:
-        # Without one a recipe is, to the digest, what it was before there were charters.
-        del plain["charter"]
+    for name in ("charter", "topics"):
+        # Without one a recipe is, to the digest, what it was before there were any.
+        if plain[name] is None:
+            del plain[name]
     return plain
 
 
@@ -150,6 +161,18 @@ def _refuse_unasked(recipe: Recipe) -> None:
         raise BadSettings("recipe: charter has norms of severity veto; add norms to gate.measures", field="charter")
     if asked and not stops:
         raise BadSettings("gate.measures: norms needs a charter with a norm of severity veto", field="charter")
+
+
+def _refuse_unguarded(recipe: Recipe) -> None:
+    """Guarded topics that patterns read, and a gate that asks for them, belong together. Raises BadSettings."""
+    asked = any(chosen.row == drift.NAME for chosen in recipe.gate.measures)
+    topics = recipe.topics.topics if recipe.topics is not None else ()
+    if recipe.topics is not None and not asked:
+        raise BadSettings("recipe: topics are asked about by the gate; add drift to gate.measures", field="topics")
+    if asked and not any(topic.guarded for topic in topics):
+        raise BadSettings("gate.measures: drift needs topics, one of them guarded", field="topics")
+    if without := [topic.id for topic in topics if not topic.has_rules]:
+        raise BadSettings(f"topics: {without[0]} has no patterns, and no server reads for the gate", field="topics")
 
 
 def _refuse_unfed(recipe: Recipe) -> None:

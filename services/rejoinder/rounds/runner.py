@@ -29,7 +29,16 @@ from rejoinder.registry.claims import Claim, claim_round, claims, close_round, c
 from rejoinder.registry.reviews import REJECTED, reviewed, reviews
 from rejoinder.registry.store import Store
 from rejoinder.rounds.build import build_pairs
-from rejoinder.rounds.gate import Asked, adapter_of, answered, forget_earlier, likelihoods, measured, prompts_of
+from rejoinder.rounds.gate import (
+    Asked,
+    adapter_of,
+    answered,
+    forget_earlier,
+    guarded,
+    likelihoods,
+    measured,
+    prompts_of,
+)
 from rejoinder.rounds.guided import dissatisfied, guided
 from rejoinder.rounds.judge import judge
 from rejoinder.rounds.pairs.consensus import agreed
@@ -411,6 +420,7 @@ class Round:
             "gate": as_plain(recipe)["gate"],
             "prompts": digest_of(prompts_of(recipe.gate)),
             **self._charter,
+            **({} if recipe.topics is None else {"topics": recipe.topics.digest}),
         }
 
         def make(key: str) -> Mapping[str, Any]:
@@ -423,6 +433,7 @@ class Round:
             # The policy service answers while a process of ours reckons: neither has work for every core.
             with ThreadPoolExecutor(1) as beside:
                 answers = beside.submit(answered, asked, recipe.gate, ports.sampler, judging)
+                stances = beside.submit(guarded, asked, recipe.topics, recipe.gate, ports.sampler)
                 rows = likelihoods(asked, adapter_of(ports.artefacts, self._loop.policy, stable), trained, ports.run)
             gathered = GateInputs(
                 *rows,
@@ -432,6 +443,8 @@ class Round:
                 ports.checks,
                 unjudged,
                 recipe.charter,
+                recipe.topics,
+                stances.result(),
             )
             forget_earlier(self._folder)
             versions = (self._loop.stable, version)

@@ -9,7 +9,8 @@ import pytest
 from rejoinder.core.charter import Charter, Norm
 from rejoinder.evaluate.measured import Measured, Outcome, verdict
 from rejoinder.evaluate.measures import MEASURES
-from rejoinder.evaluate.measures.inputs import Answered, GateInputs
+from rejoinder.evaluate.measures.inputs import Answered, GateInputs, Guarded
+from rejoinder.evaluate.topics import Topic, Topics
 
 PROMPT = [{"role": "user", "content": "q"}]
 
@@ -39,6 +40,13 @@ def holds(prompt: object, answer: str) -> bool | None:
 
 CHARTER = Charter("1", (Norm("right", "What is wrong is not said.", "team", forbid="wrong"),))
 
+TOPICS = Topics("1", (Topic("t", "?", ("?",), support="^right", neutral="^so so", oppose="^wrong"),))
+
+
+def guarded(candidate: str) -> list[Guarded]:
+    return [Guarded("t", f"p{i}", ["right"] * 10, [candidate] * 10) for i in range(20)]
+
+
 SAME = GateInputs(
     rows(300, 0.6),
     rows(300, 0.6),
@@ -47,6 +55,8 @@ SAME = GateInputs(
     {"max_logp_difference": 1e-5, "prompts": 8, "greedy_equal": 8},
     {"facts": holds},
     charter=CHARTER,
+    topics=TOPICS,
+    guarded=guarded("right"),
 )
 
 #: What each measure is there to stop.
@@ -58,6 +68,7 @@ WORSE = {
     "parity": GateInputs(parity={"max_logp_difference": 0.2, "prompts": 8, "greedy_equal": 3}),
     "probes": GateInputs(answered=answered(300, text="wrong"), checks={"facts": holds}),
     "norms": GateInputs(answered=answered(300, text="wrong"), charter=CHARTER),
+    "drift": GateInputs(topics=TOPICS, guarded=guarded("wrong")),
 }
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from pathlib import Path
 
 import pytest
+from rejoinder.cli.main import main
 from rejoinder.clients import PolicyClient
 from rejoinder.clients.policy import End, Start
 from rejoinder.core.types import AttemptStatus, Interaction, Message, Role, Sampling, Served
@@ -112,6 +115,26 @@ def test_what_is_served_is_reported_with_what_was_loaded_by_name(lasting: World)
     assert reported[lasting.base.version] == (lasting.base.digest, "STABLE", True)
     assert reported[lasting.versions[0].version] == (lasting.versions[0].digest, "UNSPECIFIED", True)
     assert arms.canary_refused == "no_canary"
+
+
+def test_stances_of_versions_are_sampled_from_the_service(
+    lasting: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Stable by no name and by its own: the same seeds, the same words, and no alarm."""
+    rules = {"support": "[a-h]", "neutral": "^[^a-h]*[i-q][^a-h]*$", "oppose": "^[^a-q]*$"}
+    topic = {"id": "t", "question": "?", "prompts": [f"say {n}" for n in range(20)], **rules}
+    (tmp_path / "topics.yaml").write_text(json.dumps({"version": "1", "topics": [topic]}))
+    assert lasting.policy is not None
+    asked = ["--topics", str(tmp_path / "topics.yaml"), "--policy-address", f"127.0.0.1:{lasting.policy.port}"]
+    asked += ["--version", "", "--version", lasting.base.version, "--samples", "10", "--max-tokens", "4", "--json"]
+    with pytest.raises(SystemExit):
+        main(["evaluate", "drift", *asked])
+    found = json.loads(capsys.readouterr().out)
+    assert (found["n"], found["unread"], found["alarms"]) == (400, 0, [])
+    topic = found["topics"]["t"]
+    assert topic["measured"]
+    assert topic["moves"][lasting.base.version]["support"]["value"] == 0
+    assert 0 < topic["values"]["stable"]["support"]["value"] < 1
 
 
 def test_no_word_of_a_conversation_is_in_the_processes_logs(lasting: World) -> None:

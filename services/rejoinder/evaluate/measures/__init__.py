@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rejoinder.core.table import Row, Table
-from rejoinder.evaluate.measures import divergence, length, norms, pair_accuracy, parity, probes, win_rate
+from rejoinder.evaluate.measures import divergence, drift, length, norms, pair_accuracy, parity, probes, win_rate
 
 MEASURES = Table(
     "measure",
@@ -24,5 +24,12 @@ MEASURES = Table(
     Row("kl", divergence.measure, divergence.Params, claim="the candidate stays near the original (F04)"),
     Row("parity", parity.measure, parity.Params, claim="what is served is what was trained (F12, F20)"),
     Row("norms", norms.measure, norms.Params, paper="2408.16984", claim="the charter is not broken more often (F01)"),
+    Row(
+        "drift",
+        drift.measure,
+        drift.Params,
+        paper="2510.26707",
+        claim="stances on guarded topics do not move unasked",
+    ),
     Row("probes", probes.measure, probes.Params, claim="stated checks of answers do not get worse (F01)"),
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rejoinder.core.charter import Charter
+from rejoinder.evaluate.topics import Topics
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,16 @@ class Answered:
     candidate_score: float | None = None
 
 
+@dataclass(frozen=True)
+class Guarded:
+    """A topic's prompt answered by both versions, as often, with the same seeds."""
+
+    topic: str
+    prompt: str
+    stable: Sequence[str]
+    candidate: Sequence[str]
+
+
 #: Prompt and answer → whether the check holds; None where it does not apply.
 Check = Callable[[Sequence[Mapping[str, str]], str], bool | None]
 
@@ -33,8 +44,8 @@ class GateInputs:
     """before, after: likelihood rows of the gate's pairs under stable and candidate (training/likelihood.py).
 
     answered: gate prompts with both answers. train: the train stage's metrics. parity: the export's report.
-    checks: named checks of answers (facts, refusals, one's own). unjudged: why no head scored the answers. charter: the
-    recipe's.
+    checks: named checks of answers (facts, refusals, one's own). unjudged: why no head scored the answers. charter,
+    topics: the recipe's. guarded: their prompts with both versions' answers.
     """
 
     before: Sequence[Mapping[str, Any]] = ()
@@ -45,3 +56,5 @@ class GateInputs:
     checks: Mapping[str, Check] = field(default_factory=dict)
     unjudged: str = ""
     charter: Charter | None = None
+    topics: Topics | None = None
+    guarded: Sequence[Guarded] = ()

@@ -1,0 +1,36 @@
+"""What versions of a policy answer about a team's topics: every prompt with the same seed, some answers each."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+from rejoinder.core.types import Message, Role, Sampling
+from rejoinder.evaluate.topics import Topics
+from rejoinder.rounds.pairs.context import Sampler
+
+#: Prompts under way at once.
+AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Of one version to one prompt of a topic."""
+
+    topic: str
+    prompt: str
+    texts: tuple[str, ...]
+
+
+def sampled(topics: Topics, sampler: Sampler, version: str, sampling: Sampling, count: int) -> list[Answers]:
+    """count: answers to each prompt, 1 to 64. Each prompt has a seed of its own, of its place in the file."""
+    asked = [(topic.id, prompt) for topic in topics.topics for prompt in topic.prompts]
+
+    def one(number: int) -> Answers:
+        topic, prompt = asked[number]
+        drawn = replace(sampling, seed=sampling.seed + number)
+        found = sampler.sample((Message(Role.USER, prompt),), drawn, count, version)
+        return Answers(topic, prompt, tuple(each.text for each in found))
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(one, range(len(asked))))
