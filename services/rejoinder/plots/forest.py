@@ -12,7 +12,7 @@ from rejoinder.plots.plot import LETTER, Scale, svg, text
 WIDTH = 420.0
 _TOP, _FOOT, _STEP, _GAP, _MARK = 12.0, 40.0, 13.0, 10.0, 3.6
 #: Letters of a row's name that are drawn; the table beside the plot has it whole.
-_LONGEST = 24
+_LONGEST = 28
 
 
 @dataclass(frozen=True)

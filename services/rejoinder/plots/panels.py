@@ -17,7 +17,6 @@ from rejoinder.plots.plot import (
     end_labels,
     margin_for,
     marks,
-    rule,
     svg,
     text,
 )
@@ -30,7 +29,7 @@ _LEFT, _TOP, _FOOT = 44.0, 30.0, 42.0
 class Panel:
     """One plot of a stack. span: its y axis. tick, told: how a value is written at the axis and beside the line.
 
-    rule: a dashed line over the plot. empty: what is said where no series has a point.
+    empty: what is said where no series has a point. named: whether the end of a line says whose it is.
     """
 
     series: Sequence[Series]
@@ -38,8 +37,8 @@ class Panel:
     title: str
     tick: Callable[[float], str]
     told: Callable[[float], str]
-    rule: EndLabel | None = None
     empty: str = ""
+    named: bool = True
 
 
 def stack(
@@ -68,8 +67,6 @@ def stack(
         )
         if not drawn:
             parts.append(text(_LEFT, i * each + _TOP + 16, panel.empty))
-        if panel.rule:
-            parts.append(rule(frame, panel.rule.y, "reference"))
         parts += [[banded_line(frame, s), marks(frame, s)] for s in panel.series]
         parts.append(end_labels(frame, labels))
     told = " ".join(
@@ -80,9 +77,9 @@ def stack(
 
 def _ends(panel: Panel) -> Sequence[EndLabel]:
     """A lone line needs no name: the panel's title has it."""
-    named = len(panel.series) > 1
+    named = panel.named and len(panel.series) > 1
     found = [end_label(s, f"{s.label} " if named else "", panel.told) for s in panel.series]
-    return [end for end in (*found, panel.rule) if end]
+    return [end for end in found if end]
 
 
 def end_label(series: Series, words: str, told: Callable[[float], str] = percent) -> EndLabel | None:

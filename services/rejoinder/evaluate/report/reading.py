@@ -41,7 +41,7 @@ class At:
             return None
         if isinstance(self.value, bool) or not isinstance(self.value, int | float):
             raise self.refuse("a number")
-        if isinstance(self.value, float) and not math.isfinite(self.value) or abs(self.value) > 1e300:
+        if (isinstance(self.value, float) and not math.isfinite(self.value)) or abs(self.value) > 1e300:
             raise self.refuse("a finite number")
         return self.value
 
@@ -53,7 +53,7 @@ class At:
         return int(found)
 
     def text(self) -> str:
-        """"" where it is absent."""
+        """ "" where it is absent."""
         if self.value is None:
             return ""
         if not isinstance(self.value, str):

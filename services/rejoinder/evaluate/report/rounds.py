@@ -86,7 +86,7 @@ def _pairs(at: At) -> dict[str, Any]:
     sides = {name: made["rows"].count() for name, made in at["sets"].items()}
     window = at["window"]["counts"].counts()
     return {
-        "trained_on": at["pairs"].count(),
+        "new": at["pairs"].count(),
         "sides": sides,
         "builders": dict(sorted(builders.items())),
         **{name: found for name, found in others.items() if found},

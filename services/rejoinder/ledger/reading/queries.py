@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from rejoinder.core.audit import is_second
 from rejoinder.core.errors import UnknownRow
-from rejoinder.core.rubric import names
+from rejoinder.core.rubric import names as rubrics
 from rejoinder.core.types import Polarity
 from rejoinder.ledger.intake.joins import WAITING
 from rejoinder.ledger.reading.labels import in_force
@@ -32,7 +32,7 @@ RESAMPLES = 1_000
 #: Microseconds of five minutes, an hour, a day, a week, four weeks; of how many parts a curve over time has at most.
 STEPS = tuple(minutes * 60_000_000 for minutes in (5, 60, 1_440, 10_080, 40_320))
 MOST_STEPS = 48
-PLEASED = set(names(Polarity.SAT))
+PLEASED = set(rubrics(Polarity.SAT))
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,8 @@ def _step(store: Store, tenant: str) -> int:
     """Microseconds of the finest step of time that cuts all answers into few enough parts."""
     at = interactions.c.at
     with store.reading() as connection:
-        first, last = connection.execute(select(func.min(at), func.max(at)).where(interactions.c.tenant == tenant)).one()
+        query = select(func.min(at), func.max(at)).where(interactions.c.tenant == tenant)
+        first, last = connection.execute(query).one()
     return next((s for s in STEPS if ((last or 0) - (first or 0)) // s < MOST_STEPS), STEPS[-1])
 
 
