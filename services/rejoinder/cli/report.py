@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,19 +112,27 @@ def _rounds(store: Store, policy: str) -> dict[str, Any]:
     from rejoinder.registry.claims import claims, reported
     from rejoinder.registry.served import current
 
+    stable = ""
+    with _reading("what is served"), suppress(NotFound):
+        stable = current(store, policy).version
+    with _reading("the rounds' claims"):
+        known = claims(store, policy)
     back = {name.removesuffix(".json") for name in store.names(f"rolled_back/{policy}")}
-    stable, found = "", []
-    try:
-        with suppress(NotFound):
-            stable = current(store, policy).version
-        for claim in claims(store, policy):
-            ended = reported(store, policy, claim.number) if claim.outcome else None
-            rolled_back = bool(ended) and ended["version"] in back
-            found.append(round_of(claim.number, claim.at, ended, rolled_back))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        where = f"round {len(found) + 1}" if found else "the registry"
-        raise BadFile(f"{where} cannot be read: {type(error).__name__}", file=where) from None
+    found = []
+    for claim in known:
+        with _reading(f"round {claim.number}"):
+            ended = reported(store, policy, claim.number) if claim.outcome else {}
+            found.append(round_of(claim.number, claim.at, ended, ended.get("version") in back))
     return {"stable": stable, "policies": store.names("rounds"), "rounds": found}
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Raises BadFile for what is no JSON, or JSON of another shape."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise BadFile(f"{what} cannot be read from the registry: {type(error).__name__}", file=what) from None
 
 
 def _satisfaction(where: Where, tenant: str) -> dict[str, Any]:

@@ -32,10 +32,18 @@ def reliability(said: Sequence[float], right: Sequence[bool], weights: Sequence[
     if not len(p):
         return []
     order = np.argsort(p, kind="stable")
-    parts = min(MOST, max(1, len(p) // LEAST))
-    edges = np.unique(np.searchsorted(p[order], [p[part[0]] for part in np.array_split(order, parts)]))
+    least = len(p) / min(MOST, max(1, len(p) // LEAST))
+    # Where another confidence begins.
+    ends = [*(np.flatnonzero(np.diff(p[order])) + 1), len(p)]
+    cuts, begun = [], 0
+    for end in ends:
+        if end - begun >= least:
+            cuts.append(end)
+            begun = end
     found = []
-    for part in np.split(order, edges[1:]):
+    for part in np.split(order, cuts):
+        if not len(part):
+            continue
         mass = w[part] / w[part].sum()
         share, worth = float(mass @ y[part]), 1.0 / float((mass**2).sum())
         interval = wilson(share * worth, worth)

@@ -37,7 +37,7 @@ figcaption { font-size: .88rem; margin-top: .5rem; }
 .grid.pair svg { max-width: 470px; } .grid:not(.pair) svg { max-width: 400px; }
 .narrow { display: none; }
 .grid.pair.even { align-items: start; } section > h3 { margin-top: 1.5rem; }
-.broad .drawn { max-width: 470px; } .broad figcaption p { margin: 0 0 .6rem; }
+.broad .drawn { max-width: 470px; } .broad figcaption > div { margin: 0 0 .6rem; }
 @media (min-width: 860px) { .broad { display: grid; grid-template-columns: minmax(0, 470px) minmax(0, 1fr);
   gap: 0 28px; align-items: start; } .broad h3 { grid-column: 1 / -1; } }
  .stacked { display: grid; gap: 12px; }

@@ -41,7 +41,13 @@ def calibrated(report: Item) -> Child:
     rows.append(("labels", exact(found["labels"], count(found["labels"]))))
     columns = ("said", "right", "95 %", "labels")
     lines = [
-        (share(b["said"]), share(b["value"]), [share(b["low"]), " – ", share(b["high"])], exact(b["n"])) for b in bins
+        (
+            share(b["said"]),
+            share(b["value"]),
+            [share(b["low"]), "\N{NO-BREAK SPACE}–\N{NO-BREAK SPACE}", share(b["high"])],
+            exact(b["n"]),
+        )
+        for b in bins
     ]
     note = (
         f"{found['version']}, on labels of {found['sheet']}, weighted to the traffic. On the dashed line confidence "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rejoinder.evaluate.report.parts import Item, estimate, exact, figure, missing, share
+from rejoinder.evaluate.report.parts import Item, beside, estimate, exact, figure, missing, share
 from rejoinder.evaluate.report.rounds import kl_of, measure_of
 from rejoinder.plots.document import table
 from rejoinder.plots.forest import Estimated, Line, forest
@@ -27,16 +27,20 @@ def costs(report: Item) -> Child:
     ratios = [(row, (row["train"] or {}).get("length_ratio")) for row in drawn]
     length = Series("length", "s2", [_by_round(row, _plain(v)) for row, v in ratios if v is not None], "square")
     bound = next((m["threshold"] for row in drawn[::-1] if (m := measure_of(row, "kl")) and m["threshold"]), None)
-    panels = [
-        _panel([kl], "KL to the original, nats a token", general, also=0.0),
-        _panel([length], "length, times the original's answers", lambda v: f"× {general(v)}", also=1.0),
-    ]
+    panels = {
+        "KL": _panel([kl], "KL to the original, nats a token", general, also=0.0),
+        "length": _panel([length], "length, times the original's answers", lambda v: f"× {general(v)}", also=1.0),
+    }
     numbers = [row["number"] for row in drawn]
     every = max(1, -(-len(numbers) // 10))
     ticks = [(float(n), str(n)) for n in numbers[::every]]
     span = (numbers[0] - 0.4, numbers[-1] + 0.4)
-    picture = stack("costs", "KL and length by round", panels, span, ticks, "round")
-    note = "Hollow: refused by the gate." + (f" The gate's bound of KL is {general(bound)}." if bound else "")
+    pictures = [
+        stack(f"cost-{name}", f"{name} by round", [panel], span, ticks, "round", (420.0, 230.0))
+        for name, panel in panels.items()
+    ]
+    notes = ("Hollow: refused by the gate." + (f" The gate's bound is {general(bound)}." if bound else ""), "")
+    figures = beside(*map(figure, pictures, notes))
     columns = (
         "round",
         "KL [95 %]",
@@ -51,7 +55,7 @@ def costs(report: Item) -> Child:
         by = {"gate": "gate's users", "train": "train stage"}[found["by"]] if found else ABSENT
         told = (exact(train.get("length_ratio")), exact(train.get("tokens")), estimate(measure_of(row, "length")))
         lines.append((exact(row["number"]), estimate(found), by, *told))
-    return join([figure(picture, note, broad=True), table("KL and length by round", columns, lines)])
+    return join([figures, table("KL and length by round", columns, lines)])
 
 
 def _plain(value: float) -> dict[str, Any]:

@@ -49,7 +49,9 @@ def _picture(place: int, builder: str, rows: Sequence[Item]) -> Child:
             earlier = then.get(cause, 0)
             shown.append(Estimated(earlier, kind="s2", note=f"round {before['number']}: {count(earlier)}", hollow=True))
         lines.append(Line(cause.replace("_", " "), shown, count(value)))
-    note = f"Bars: round {last['number']}." + (f" Rings: round {before['number']}." if before else "")
+    note = f"What became of the evidence that the builder looked at. Bars: round {last['number']}." + (
+        f" Rings: round {before['number']}." if before else ""
+    )
     picture = forest(f"pairs-{place}", f"Pairs of {builder}: built, and dropped by cause", lines, "pairs", bars=True)
     return figure(picture, note, title=builder, broad=True)
 

@@ -53,7 +53,7 @@ def outcome(words: str) -> Safe:
 def figure(picture: Child, *notes: Child, title: str = "", broad: bool = False) -> Safe:
     """broad: over the whole width, the notes beside the picture where there is room."""
     head = el("h3", title) if title else None
-    caption = el("figcaption", [el("p", note) if broad else note for note in notes if note])
+    caption = el("figcaption", [el("div", note) if broad else note for note in notes if note])
     drawn = el("div", picture, class_="drawn") if broad else picture
     return el("figure", head, drawn, caption if any(notes) else None, class_="broad" if broad else None)
 

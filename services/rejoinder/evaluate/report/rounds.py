@@ -13,13 +13,14 @@ OUTCOMES = ("pass", "fail", "unmeasured")
 _OTHER = ("reason", "crossing", "consensus", "charter")
 
 
-def round_of(number: int, began: float, report: Mapping[str, Any] | None, rolled_back: bool) -> dict[str, Any]:
-    """report: of `registry.claims.reported`, None while the round is open. Raises BadFile, naming the field."""
-    at = At(f"round {number}", "", dict(report or {}))
+def round_of(number: int, began: float, report: Mapping[str, Any], rolled_back: bool) -> dict[str, Any]:
+    """number, began: of its claim. report: of `registry.claims.reported`, empty while the round is open. Raises
+    BadFile, naming the field."""
+    at = At(f"round {number}", "", {**report, "number": number, "began": began})
     stages = at["stages"]
     return {
-        "number": number,
-        "began": began,
+        "number": at["number"].count(),
+        "began": at["began"].number(),
         "ended": at["at"].number(),
         "outcome": at["outcome"].text() or "open",
         "version": at["version"].text(),

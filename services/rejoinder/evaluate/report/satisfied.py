@@ -124,7 +124,9 @@ def _table(versions: Sequence[Item]) -> Safe:
 
 def _row(first: Child, row: Item) -> Sequence[Child]:
     known = row["users"] > 0
-    between = join([share(row["low"]), " – ", share(row["high"])]) if known else ABSENT
+    between = (
+        join([share(row["low"]), "\N{NO-BREAK SPACE}–\N{NO-BREAK SPACE}", share(row["high"])]) if known else ABSENT
+    )
     rate = row["replied"] / row["interactions"] if row["interactions"] else None
     counts = [exact(row[n], count(row[n])) for n in ("sat", "dsat", "none")]
     return (
@@ -164,6 +166,7 @@ def reasons(report: Item) -> Child:
         lines.append(Line(name, shares))
     picture = forest("reasons", "Reasons of dissatisfaction", lines, "% of dissatisfied answers", zero=True, unit=100)
     note = "An answer may have several reasons or none. Shares of answers, not of users; no interval is reckoned."
+    versions = versions[-DRAWN:]
     columns = ("reason", *(name_of(v) for v in versions))
     rows = [
         (name, *(exact(v["reasons"].get(name, 0), count(v["reasons"].get(name, 0))) for v in versions))
