@@ -81,6 +81,7 @@ def _gather(
     from rejoinder.core.clock import SystemClock
     from rejoinder.evaluate.report.kinds import load
     from rejoinder.ledger.stores.dialect import where_of
+    from rejoinder.registry.store import open_store
 
     measures = [load(path) for path in files]
     where = where_of(store, password_file) if store else data / "ledger.db"
@@ -91,20 +92,11 @@ def _gather(
         "tenant": tenant,
         "made_at": SystemClock().now(),
         "by": f"rejoinder {version('rejoinder')}",
-        **_rounds(_registry(data, registry), policy),
+        **_rounds(open_store(registry or str(data / "registry"), read_only=True), policy),
         "satisfaction": _satisfaction(where, tenant),
         "calibration": _calibration(audit) if audit else None,
         "measures": measures,
     }
-
-
-def _registry(data: Path, address: str | None) -> Store:
-    """Only to read: a folder is not tried for exclusive creation, which would write into it."""
-    from rejoinder.registry.store import FolderStore, open_store
-
-    if address and "://" in address:
-        return open_store(address)
-    return FolderStore(address or data / "registry")
 
 
 def _rounds(store: Store, policy: str) -> dict[str, Any]:

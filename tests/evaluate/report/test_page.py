@@ -67,7 +67,7 @@ def test_satisfaction_reasons_pairs_and_rewards_are_the_reports() -> None:
     assert pairs["dropped: near_duplicate"] == [7, 7]
     rewards = table(root, "Reward and satisfaction by round")
     assert [v for cell in rewards[0] for v in values(cell)] == pytest.approx(
-        [1, 0.06, 0.8, 0.53, 0.48, 0.58, 0.59, 0.54, 0.64, 0.52, 0.48, 0.56, 100]
+        [1, 0.06, 0.01, 0.11, 0.8, 0.53, 0.48, 0.58, 0.59, 0.54, 0.64, 0.52, 0.48, 0.56, 100]
     )
     assert {row[2].text for row in rewards} == {"unmeasured"}
     assert rewards[1][6].text == "unmeasured", "nobody was served the refused one"

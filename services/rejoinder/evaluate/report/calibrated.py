@@ -16,6 +16,7 @@ def calibrated(report: Item) -> Child:
             "No labels were given: a sheet for a person to fill in is made by",
             "rejoinder signals audit --sample 300 --sheet audit.csv",
             ", and read here with --audit audit.csv.",
+            by=" ",
         )
     bins = found["bins"]
     frame = Frame(Scale(0.0, 1.0, 44.0, 400.0), Scale(0.0, 1.0, 346.0, 30.0))

@@ -21,7 +21,7 @@ DRAWN = 40
 def costs(report: Item) -> Child:
     rows = [row for row in report["rounds"] if kl_of(row) or (row["train"] or {}).get("length_ratio") is not None]
     if not rows:
-        return missing("No round has trained a version.", "rejoinder round run")
+        return missing("No round has trained a version.", "rejoinder round run", ".")
     drawn = rows[-DRAWN:]
     kl = Series("KL", "s1", [_by_round(row, kl_of(row)) for row in drawn if kl_of(row)])
     ratios = [(row, (row["train"] or {}).get("length_ratio")) for row in drawn]
@@ -91,8 +91,8 @@ def parting(report: Item) -> Child:
     """Over-optimisation: what is trained on, what a judge of its own says, and what users say, over one axis of KL."""
     rows = [row for row in report["rounds"] if kl_of(row)]
     if not rows:
-        return missing("No round has measured how far its version went from the original.", "rejoinder round run")
-    x = {row["number"]: kl_of(row)["value"] for row in rows}
+        return missing("No round has measured how far its version went from the original.", "rejoinder round run", ".")
+    x = {row["number"]: found["value"] for row in rows if (found := kl_of(row))}
     satisfied = {v["whole"]["group"]: v["whole"] for v in report["satisfaction"]["versions"] if v["whole"]["users"]}
 
     def line(name: str, kind: str, of: Any, square: bool = False, tags: bool = False) -> Series:
@@ -185,7 +185,7 @@ def _table(rows: Sequence[Item], satisfied: dict[str, Item]) -> Child:
         lines.append(
             (
                 exact(row["number"]),
-                exact(kl_of(row)["value"]),
+                estimate(kl_of(row)),
                 "unmeasured",
                 exact((row["train"] or {}).get("reward_margin")),
                 _or_unmeasured(_win_rate(row)),

@@ -32,7 +32,7 @@ def rounds(report: Item) -> Child:
     if not found:
         others = [name for name in report["policies"] if name != policy]
         rest = f" Rounds stand here of: {', '.join(others)} (--policy)." if others else ""
-        return missing(f"No round of {policy} has begun.", f"rejoinder round run --policy {policy}", rest)
+        return missing(f"No round of {policy} has begun.", f"rejoinder round run --policy {policy}", f".{rest}")
     columns = ("round", "began", "ended", "outcome", "version", "because", "new pairs", "trained on", "KL", "state")
     return table("Rounds; times are UTC", columns, [_round(row, report["stable"]) for row in found])
 
@@ -63,7 +63,7 @@ def _minute(since: float | None) -> str:
 def gates(report: Item) -> Child:
     measured = [row for row in report["rounds"] if row["measures"]]
     if not measured:
-        return missing("No round has come to its gate.", "rejoinder round run")
+        return missing("No round has come to its gate.", "rejoinder round run", ".")
     names = list(dict.fromkeys(measure["name"] for row in measured for measure in row["measures"]))
     drawn = measured[-DRAWN:]
     pictures = [_picture(i, name, drawn) for i, name in enumerate(names)]
@@ -109,9 +109,11 @@ def _line(row: Item, measure: Item) -> Line:
     words = Written(measure["value"], measure["low"], measure["high"])
     note = f"round {row['number']} ({named(row['version'])}): {general_interval(words)}, n {count(measure['n'])}"
     colour = {"pass": "s3", "fail": "s2"}.get(measure["outcome"], "s1")
-    ends = (None, None) if measure["low"] == measure["high"] else (measure["low"], measure["high"])
+    low, high = (None, None) if measure["low"] == measure["high"] else (measure["low"], measure["high"])
     failed = measure["outcome"] == "fail"
-    return Line(f"round {row['number']}", [Estimated(measure["value"], *ends, colour, note, square=failed)], said, kind)
+    return Line(
+        f"round {row['number']}", [Estimated(measure["value"], low, high, colour, note, square=failed)], said, kind
+    )
 
 
 def _never(name: str, rows: Sequence[Item]) -> Safe:

@@ -25,6 +25,7 @@ def judged(report: Item) -> Child:
             "None was given. Each is a file that",
             "rejoinder evaluate ranking|factors|probes … --json > FILE",
             " writes, named on this command's line.",
+            by=" ",
         )
     return join(parts)
 

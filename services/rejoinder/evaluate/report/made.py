@@ -12,12 +12,13 @@ from rejoinder.plots.numerals import count
 
 #: Causes that a plot shows; the table has all.
 DRAWN = 14
+_LEFT_OUT = "left out: "
 
 
 def made(report: Item) -> Child:
     rows = [row for row in report["rounds"] if row["pairs"]]
     if not rows:
-        return missing("No round has built pairs yet.", "rejoinder round plan", " says what one would build.")
+        return missing("No round has built pairs yet.", "rejoinder round plan", " says what one would build.", by=" ")
     builders = list(dict.fromkeys(name for row in rows for name in row["pairs"]["builders"]))
     pictures = [_picture(i, name, rows) for i, name in enumerate(builders)]
     return join(
@@ -32,7 +33,7 @@ def made(report: Item) -> Child:
 def _counts(builder: str, row: Item) -> dict[str, int]:
     """What became of the evidence that one builder looked at: built, then dropped or left out by cause."""
     found = row["pairs"]["builders"].get(builder) or {}
-    left = {f"left out: {cause}": n for cause, n in found.get("left_out", {}).items()}
+    left = {f"{_LEFT_OUT}{cause}": n for cause, n in found.get("left_out", {}).items()}
     dropped = dict(sorted(found.get("dropped", {}).items(), key=lambda item: (-item[1], item[0])))
     return {"built": found.get("built", 0), **dropped, **left}
 
@@ -63,7 +64,8 @@ def _table(builders: Sequence[str], rows: Sequence[Item]) -> Child:
         found = [_counts(builder, row) for row in rows]
         for cause in dict.fromkeys(name for each in found for name in each):
             counts = [exact(each.get(cause, 0), count(each.get(cause, 0))) for each in found]
-            lines.append((builder, "built" if cause == "built" else f"dropped: {cause}", *counts))
+            whole = cause == "built" or cause.startswith(_LEFT_OUT)
+            lines.append((builder, cause if whole else f"dropped: {cause}", *counts))
     return table("Pairs by builder, drops by cause", columns, lines)
 
 

@@ -82,6 +82,6 @@ def _swatch(place: int) -> Safe:
     return el("svg", mark, viewBox="0 0 10 10", aria_hidden="true", xmlns="http://www.w3.org/2000/svg")
 
 
-def missing(words: str, command: str = "", rest: str = "") -> Safe:
+def missing(words: str, made_by: str = "", rest: str = "", *, by: str = " Made by ") -> Safe:
     """What is not there, and the command that makes it."""
-    return el("p", words, [" ", el("code", command)] if command else None, rest, class_="missing")
+    return el("p", words, [by, command(made_by)] if made_by else None, rest, class_="missing")

@@ -22,11 +22,11 @@ def satisfied(report: Item) -> Child:
     found = report["satisfaction"]["versions"]
     judged = [version for version in found if version["whole"]["users"]]
     if not found:
-        return missing("The ledger holds no answer.", "rejoinder import FILE")
+        return missing("The ledger holds no answer.", "rejoinder import FILE", ".")
     if not judged:
         return join(
             [
-                missing("No answer was judged: nobody replied, or no reply was read.", "rejoinder import FILE"),
+                missing("No answer was judged: nobody replied, or no reply was read.", "rejoinder import FILE", "."),
                 _table(found),
             ]
         )
@@ -53,13 +53,13 @@ def _by_version(versions: Sequence[Item]) -> Safe:
             Line(name_of(version), [Estimated(row["satisfaction"], row["low"], row["high"], "s1", note)], _n(row))
         )
     picture = forest("satisfaction", "Satisfaction by version", lines, "satisfied, %, mean over users", unit=100)
-    note = (
+    caption = (
         "In the order in which they first answered. Silence is no label: where fewer reply, the satisfaction of those "
         "who do says less; see the reply rates below. Versions that answered one after the other are no experiment: ",
         command("rejoinder rollout"),
         " makes one.",
     )
-    return figure(picture, note, title="By version")
+    return figure(picture, caption, title="By version")
 
 
 def _n(row: Item) -> str:
@@ -149,7 +149,7 @@ def _steps(versions: Sequence[Item]) -> Safe:
 def reasons(report: Item) -> Child:
     versions = [v for v in report["satisfaction"]["versions"] if v["whole"]["dsat"]]
     if not versions:
-        return missing("No answer was read as dissatisfying.", "rejoinder import FILE")
+        return missing("No answer was read as dissatisfying.", "rejoinder import FILE", ".")
     total = {name: sum(v["reasons"].get(name, 0) for v in versions) for v in versions for name in v["reasons"]}
     names = sorted(total, key=lambda name: (-total[name], name))
     if not names:
