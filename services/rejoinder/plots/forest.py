@@ -12,7 +12,7 @@ from rejoinder.plots.plot import LETTER, Scale, svg, text
 WIDTH = 420.0
 _TOP, _FOOT, _STEP, _GAP, _MARK = 12.0, 40.0, 13.0, 10.0, 3.6
 #: Letters of a row's name that are drawn; the table beside the plot has it whole.
-_LONGEST = 28
+_LONGEST = 27
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def forest(
 ) -> Safe:
     """key: unique on the page. bars: a bar from 0 to each row's first estimate. zero: 0 is on the axis. unit: axis and
     description are written in `unit` times the value (100: percent)."""
-    left = 14 + LETTER * min(_LONGEST, max((len(line.name) for line in lines), default=0)) * 0.92
+    left = 14 + LETTER * min(_LONGEST, max((len(line.name) for line in lines), default=0))
     right = WIDTH - 10 - LETTER * max((len(line.said) for line in lines), default=0)
     x = _scale(lines, mark, left + 6, right - 6, bars or zero)
     heights = [_STEP * max(1, len(line.estimates)) + _GAP for line in lines]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rejoinder.evaluate.report.parts import Item, beside, estimate, exact, figure, missing, share
+from rejoinder.evaluate.report.parts import Item, beside, estimate, exact, figure, missing, share, tabled
 from rejoinder.evaluate.report.rounds import kl_of, measure_of
-from rejoinder.plots.document import table
 from rejoinder.plots.forest import Estimated, Line, forest
 from rejoinder.plots.markup import Child, el, join
 from rejoinder.plots.numerals import ABSENT, count, general, named, percent
@@ -55,7 +54,7 @@ def costs(report: Item) -> Child:
         by = {"gate": "gate's users", "train": "train stage"}[found["by"]] if found else ABSENT
         told = (exact(train.get("length_ratio")), exact(train.get("tokens")), estimate(measure_of(row, "length")))
         lines.append((exact(row["number"]), estimate(found), by, *told))
-    return join([figures, table("KL and length by round", columns, lines)])
+    return join([figures, tabled("KL and length by round", columns, lines)])
 
 
 def _plain(value: float) -> dict[str, Any]:
@@ -93,12 +92,19 @@ def parting(report: Item) -> Child:
     if not rows:
         return missing("No round has measured how far its version went from the original.", "rejoinder round run", ".")
     x = {row["number"]: found["value"] for row in rows if (found := kl_of(row))}
+    far = max(x.values()) or 1.0
     satisfied = {v["whole"]["group"]: v["whole"] for v in report["satisfaction"]["versions"] if v["whole"]["users"]}
 
     def line(name: str, kind: str, of: Any, square: bool = False, tags: bool = False) -> Series:
         found = [(row, value) for row in rows[-DRAWN:] if (value := of(row))]
         found = sorted(found, key=lambda pair: x[pair[0]["number"]])
-        points = [_point(row, x[row["number"]], value, str(row["number"]) if tags else "") for row, value in found]
+        points, tagged = [], -far
+        for row, value in found:
+            at = x[row["number"]]
+            # Room for two digits; the others say their round when pointed at.
+            tag = tags and at - tagged >= 0.06 * far
+            tagged = at if tag else tagged
+            points.append(_point(row, at, value, str(row["number"]) if tag else ""))
         return Series(name, kind, points, "square" if square else "circle")
 
     margin = line("margin", "s1", _margin, tags=True)
@@ -110,8 +116,7 @@ def parting(report: Item) -> Child:
         _panel([wins, ranked], "gate: win rate, pairs ranked right, %", percent, unit=100),
         _panel([users], "users who were served it: satisfied, %", percent, unit=100),
     ]
-    far = max(x.values())
-    span = Scale(min(0.0, *x.values()) - 0.04 * (far or 1.0), 1.08 * (far or 1.0), 0.0, 1.0)
+    span = Scale(min(0.0, *x.values()) - 0.04 * far, 1.08 * far, 0.0, 1.0)
     ticks = [(t, general(t)) for t in span.ticks(4)]
     picture = stack(
         "parting",
@@ -194,7 +199,7 @@ def _table(rows: Sequence[Item], satisfied: dict[str, Item]) -> Child:
                 exact(users["users"], count(users["users"])) if users else ABSENT,
             )
         )
-    return table("Reward and satisfaction by round", columns, lines)
+    return tabled("Reward and satisfaction by round", columns, lines)
 
 
 def _or_unmeasured(found: Item | None) -> Child:
@@ -243,4 +248,4 @@ def wishes(report: Item) -> Child:
         plot = forest("wishes", "Wishes met unasked", lines, "wishes met, %", unit=100)
         note = "Of each round above the stable version (circle), below the round's own (square)."
         picture = figure(plot, note, broad=True)
-    return join([picture, table("Wishes of users of whom no round learns", columns, told)])
+    return join([picture, tabled("Wishes of users of whom no round learns", columns, told)])

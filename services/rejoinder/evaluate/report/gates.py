@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rejoinder.evaluate.report.parts import SIGNS, Item, beside, estimate, exact, figure, missing, outcome
+from rejoinder.evaluate.report.parts import SIGNS, Item, beside, estimate, exact, figure, missing, outcome, tabled
 from rejoinder.evaluate.report.rounds import kl_of
-from rejoinder.plots.document import table
 from rejoinder.plots.forest import Estimated, Line, Mark, forest
 from rejoinder.plots.markup import Child, Safe, el, join
 from rejoinder.plots.numerals import ABSENT, count, general, general_interval, moment, named
@@ -32,9 +31,14 @@ def rounds(report: Item) -> Child:
     if not found:
         others = [name for name in report["policies"] if name != policy]
         rest = f" Rounds stand here of: {', '.join(others)} (--policy)." if others else ""
-        return missing(f"No round of {policy} has begun.", f"rejoinder round run --policy {policy}", f".{rest}")
+        return missing(
+            f"No round of {policy} has begun.",
+            f"rejoinder round run --policy {policy}",
+            f".{rest}",
+            by=" Begin one with ",
+        )
     columns = ("round", "began", "ended", "outcome", "version", "because", "new pairs", "trained on", "KL", "state")
-    return table("Rounds; times are UTC", columns, [_round(row, report["stable"]) for row in found])
+    return tabled("Rounds; times are UTC", columns, [_round(row, report["stable"]) for row in found])
 
 
 def _round(row: Item, stable: str) -> Sequence[Child]:
@@ -73,8 +77,9 @@ def gates(report: Item) -> Child:
     return join(
         [
             beside(*pictures) if any(pictures) else None,
+            el("p", f"Drawn are the latest {DRAWN} rounds.", class_="quiet") if len(measured) > DRAWN else None,
             el("ul", never, class_="never") if never else None,
-            table("Every measure of every gate", columns, rows),
+            tabled("Every measure of every gate", columns, rows),
         ]
     )
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rejoinder.evaluate.report.parts import Item, exact, figure, missing
-from rejoinder.plots.document import table
+from rejoinder.evaluate.report.parts import Item, exact, figure, missing, tabled
 from rejoinder.plots.forest import Estimated, Line, forest
-from rejoinder.plots.markup import Child, el, join
+from rejoinder.plots.markup import Child, join
 from rejoinder.plots.numerals import count
 
 #: Causes that a plot shows; the table has all.
@@ -66,7 +65,7 @@ def _table(builders: Sequence[str], rows: Sequence[Item]) -> Child:
             counts = [exact(each.get(cause, 0), count(each.get(cause, 0))) for each in found]
             whole = cause == "built" or cause.startswith(_LEFT_OUT)
             lines.append((builder, cause if whole else f"dropped: {cause}", *counts))
-    return table("Pairs by builder, drops by cause", columns, lines)
+    return tabled("Pairs by builder, drops by cause", columns, lines)
 
 
 def _sides(rows: Sequence[Item]) -> Child:
@@ -94,5 +93,4 @@ def _sides(rows: Sequence[Item]) -> Child:
         (name, *(exact(found.get(row["number"], 0), count(found.get(row["number"], 0))) for row in rows))
         for name, found in told.items()
     ]
-    whole = table("Sides of the split, reasons of the pairs, counts of the window", columns, lines)
-    return el("details", el("summary", "Sides, reasons and windows as a table"), whole)
+    return tabled("Sides of the split, reasons of the pairs, counts of the window", columns, lines, most=0)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rejoinder.plots.document import table
 from rejoinder.plots.markup import Child, Safe, el, join
 from rejoinder.plots.numerals import ABSENT, general, number, percent
 
 Item = Mapping[str, Any]
 #: Colours of what is drawn beside each other; every second mark is a square, so that colour is not alone.
 COLOURS = ("s1", "s2", "s3", "s4")
+#: Rows that a table shows without being asked.
+UNFOLDED = 24
 SIGNS = {"pass": ("✓", "good"), "fail": ("✗", "bad"), "unmeasured": ("○", "quiet")}
 
 
@@ -60,6 +63,14 @@ def figure(picture: Child, *notes: Child, title: str = "", broad: bool = False) 
 
 def command(words: str) -> Safe:
     return el("code", words)
+
+
+def tabled(name: str, columns: Sequence[str], rows: Sequence[Sequence[Child]], most: int = UNFOLDED) -> Safe:
+    """A table, folded where it has more rows than `most`."""
+    whole = table(name, columns, rows)
+    if len(rows) <= most:
+        return whole
+    return el("details", el("summary", f"{name} as a table, {len(rows)} rows"), whole)
 
 
 def beside(*content: Child) -> Safe:

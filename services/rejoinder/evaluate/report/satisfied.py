@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from rejoinder.evaluate.report.parts import Item, beside, colour, command, exact, figure, key, missing, share
-from rejoinder.plots.document import table
+from rejoinder.evaluate.report.parts import Item, beside, colour, command, exact, figure, key, missing, share, tabled
 from rejoinder.plots.forest import Estimated, Line, forest
 from rejoinder.plots.markup import Child, Safe, el, join
 from rejoinder.plots.numerals import ABSENT, Estimate, count, percent, percent_interval
@@ -119,7 +118,7 @@ def _step(step: float) -> str:
 
 def _table(versions: Sequence[Item]) -> Safe:
     columns = ("version", "satisfied", "95 %", "users", "answers", "replied", "reply rate", "SAT", "DSAT", "no verdict")
-    return table("Satisfaction by version", columns, [_row(el("code", name_of(v)), v["whole"]) for v in versions])
+    return tabled("Satisfaction by version", columns, [_row(el("code", name_of(v)), v["whole"]) for v in versions])
 
 
 def _row(first: Child, row: Item) -> Sequence[Child]:
@@ -140,10 +139,10 @@ def _row(first: Child, row: Item) -> Sequence[Child]:
 
 
 def _steps(versions: Sequence[Item]) -> Safe:
-    """Folded: a table of every point of the plot over time."""
+    """Every point of the plot over time, and those that it leaves out."""
     columns = ("version", "from", "satisfied", "95 %", "users", "answers", "replied", "reply rate", "SAT", "DSAT")
     rows = [(el("code", name_of(v)), *_row(row["group"], row)[:-1]) for v in versions for row in v["over_time"]]
-    return el("details", el("summary", "Every step of time as a table"), table("Satisfaction over time", columns, rows))
+    return tabled("Satisfaction over time", columns, rows, most=0)
 
 
 def reasons(report: Item) -> Child:
@@ -174,4 +173,4 @@ def reasons(report: Item) -> Child:
     ]
     rows.append(("dissatisfied answers", *(exact(v["whole"]["dsat"], count(v["whole"]["dsat"])) for v in versions)))
     drawn_of = key([name_of(v) for v in drawn])
-    return join([figure(picture, drawn_of, note, broad=True), table("Answers by reason", columns, rows)])
+    return join([figure(picture, drawn_of, note, broad=True), tabled("Answers by reason", columns, rows)])
