@@ -91,6 +91,7 @@ def test_each_commands_report_is_known_and_drawn_with_its_figures(tmp_path: Path
     [
         ('{"preferences": [], "gap": 1}', "x.json is of no kind that the page draws .*it has gap, preferences"),
         ("[]", "of no kind"),
+        ('{"probes": {}, "rows": 3}', "of no kind"),
         ("{", "is no JSON"),
         ("[" * 9000, "is no JSON"),
         ('{"summed": 1, "per_token": {}, "by_difficulty": []}', "x.json: summed must be an object"),

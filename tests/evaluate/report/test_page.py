@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 from rejoinder.evaluate.report import page
+from rejoinder.evaluate.report.rounds import round_of
 from rejoinder.plots.document import POLICY
 
 from tests.evaluate.report import reports
@@ -79,6 +80,11 @@ def test_what_no_head_judged_is_said_to_be_unmeasured_with_its_reason() -> None:
     for row in given["rounds"]:
         row["measures"] = [m for m in row["measures"] if m["name"] != "win_rate"]
     assert "gate has no measure win_rate" in words(parsed(page(given)))
+    for number, row in enumerate(given["rounds"][:2], 1):
+        row["measures"] = round_of(0, 0.0, {"stages": reports.stages(number, judged=False)}, False)["measures"]
+    root = parsed(page(given))
+    assert "unmeasured: gate.head names no head." in words(root)
+    assert {row[4].text for row in table(root, "Reward and satisfaction by round")} == {"unmeasured"}
 
 
 def test_a_folder_without_anything_is_told_what_makes_it() -> None:
