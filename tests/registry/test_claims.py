@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from rejoinder.core.errors import ClaimTaken
-from rejoinder.registry.claims import claim_round, claims, close_round, publish_stage, stage_output
+from rejoinder.core.errors import ClaimTaken, NotFound
+from rejoinder.registry.claims import claim_round, claims, close_round, publish_stage, reported, stage_output
 from rejoinder.registry.store import FolderStore
 
 
@@ -58,3 +58,14 @@ def test_the_second_runner_of_a_stage_takes_over_the_first_output(store: FolderS
     assert publish_stage(store, "k", {"digest": "one"}) == {"digest": "one"}
     assert publish_stage(store, "k", {"digest": "two"}) == {"digest": "one"}
     assert stage_output(store, "k") == {"digest": "one"}
+
+
+def test_a_closed_rounds_report_holds_the_outputs_that_are_still_there(store: FolderStore) -> None:
+    claim = claim_round(store, "assist", "loop-a", 1.0)
+    publish_stage(store, "k", {"pairs": 7})
+    facts = {"version": "v", "reasons": ["kl:fail"], "stages": {"pairs": "k", "train": "gone"}}
+    close_round(store, claim, "refused", 2.0, facts)
+    ended = {"outcome": "refused", "at": 2.0, "version": "v", "reasons": ["kl:fail"]}
+    assert reported(store, "assist", 1) == {**ended, "stages": {"pairs": {"pairs": 7}}}
+    with pytest.raises(NotFound):
+        reported(store, "assist", 2)

@@ -79,3 +79,9 @@ def test_a_store_that_overwrites_is_refused_at_start(tmp_path: Path, monkeypatch
 def test_opening_a_folder_leaves_nothing_behind(tmp_path: Path) -> None:
     store = open_store(str(tmp_path / "registry"))
     assert store.names("probes") == []
+
+
+def test_who_only_reads_leaves_no_trace(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "none"), read_only=True)
+    assert store.names("rounds") == []
+    assert not (tmp_path / "none").exists()

@@ -13,10 +13,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from rejoinder.plots.numerals import count, decimal, general, moment, percent, points
+from rejoinder.plots.plot import Scale, spread
 from rejoinder.simulate.report import page
 from rejoinder.simulate.report.headline import as_demanded, rise
-from rejoinder.simulate.report.numerals import count, decimal, general, moment, percent, points
-from rejoinder.simulate.report.plot import Scale, spread
 
 SVG = "{http://www.w3.org/2000/svg}svg"
 

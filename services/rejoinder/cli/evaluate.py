@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from rejoinder.cli import drift, factors, probes
+from rejoinder.cli import report as page
 from rejoinder.cli.likelihoods import rows_of, shares_of
 from rejoinder.cli.output import json_option, print_json, print_table, span
 from rejoinder.core.errors import BadFile
@@ -18,12 +19,13 @@ file_argument = click.Path(path_type=Path, dir_okay=False)
 
 @click.group()
 def command() -> None:
-    """Measures of a policy, of people's choices and of judges."""
+    """Measures of a policy, of people's choices and of judges; a page about your own rounds."""
 
 
 command.add_command(drift.command, "drift")
 command.add_command(factors.command, "factors")
 command.add_command(probes.command, "probes")
+command.add_command(page.command, "report")
 
 
 @command.command()

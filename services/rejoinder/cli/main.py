@@ -30,7 +30,7 @@ COMMANDS = {
     "round": ("rejoinder.cli.round", "Plan a round, run it, compare two"),
     "rollout": ("rejoinder.cli.rollout", "Plan a rollout, start it, look at it, decide"),
     "export": ("rejoinder.cli.export", "Write pairs as JSON Lines for TRL"),
-    "evaluate": ("rejoinder.cli.evaluate", "Measure a policy, what people prefer in answers, and what moves a judge"),
+    "evaluate": ("rejoinder.cli.evaluate", "Measure a policy, choices and judges; a page about your own rounds"),
     "reward": ("rejoinder.cli.reward", "Evaluate the reward head on people's choices"),
     "models": ("rejoinder.cli.models", "Build the embedded models"),
     "triton-repo": ("rejoinder.cli.triton:repo", "Write a model's version into a Triton server's repository"),

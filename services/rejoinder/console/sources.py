@@ -44,11 +44,7 @@ class Files:
 
     def report(self, number: int) -> dict[str, Any]:
         """{"outcome", "at", "version", "reasons", "stages": {name: output}} of a closed round. Raises NotFound."""
-        ended = claims.closed(self.store, self.policy, number)
-        facts = ended["facts"]
-        outputs = {name: claims.stage_output(self.store, key) for name, key in facts.get("stages", {}).items()}
-        stages = {name: output for name, output in outputs.items() if output is not None}
-        return {"outcome": ended["outcome"], "at": ended["at"], **facts, "stages": stages}
+        return claims.reported(self.store, self.policy, number)
 
     def sets(self, number: int, side: str) -> list[Path]:
         """Raises NotFound."""

@@ -8,7 +8,7 @@ import math
 Z95 = 1.959964
 
 
-def wilson(hits: float, n: int) -> dict[str, float]:
+def wilson(hits: float, n: float) -> dict[str, float]:
     """A share of n > 0 and its 95 % interval (Wilson 1927): {value, low, high}."""
     share, extra = hits / n, Z95**2 / n
     middle = (share + extra / 2) / (1 + extra)

@@ -92,6 +92,10 @@ class Ledger:
         rng = np.random.default_rng(self._seed)
         return queries.satisfaction(self.store, tenant, rng, group_by, since, until, leave_out_crossed)
 
+    def versions(self, tenant: str) -> Sequence[queries.VersionRow]:
+        """Satisfaction of every version, over time, and why its users were dissatisfied."""
+        return queries.versions(self.store, tenant, np.random.default_rng(self._seed))
+
     def joining(self, tenant: str | None = None) -> queries.Joining:
         """Join rate, unlinked by cause, parked, orphaned; all tenants when none is named."""
         return queries.joining(self.store, self.settings.rules, tenant)

@@ -43,6 +43,15 @@ def closed(store: Store, policy: str, number: int) -> dict[str, Any]:
     return read_json(store, f"{_folder(policy, number)}/closed.json")
 
 
+def reported(store: Store, policy: str, number: int) -> dict[str, Any]:
+    """{"outcome", "at", "version", "reasons", "stages": {name: output}} of a closed round. Raises NotFound."""
+    ended = closed(store, policy, number)
+    facts = ended["facts"]
+    outputs = {name: stage_output(store, key) for name, key in facts.get("stages", {}).items()}
+    stages = {name: output for name, output in outputs.items() if output is not None}
+    return {"outcome": ended["outcome"], "at": ended["at"], **facts, "stages": stages}
+
+
 def claim_round(store: Store, policy: str, loop_uid: str, now: float) -> Claim:
     """The open claim of this loop, or a new number.
 

@@ -98,10 +98,11 @@ class ObjectStore:
         return sorted(str(name).rstrip("/").rsplit("/", 1)[-1] for name in found)
 
 
-def open_store(address: str) -> Store:
+def open_store(address: str, *, read_only: bool = False) -> Store:
     """A store by address: a path, or an fsspec URL. Raises BadSettings when it cannot create exclusively.
 
     The probe writes one path twice: a store that lets the second pass would let two operators promote at once.
+    read_only: for who writes nothing there, and does not try.
     """
     if "://" not in address:
         store: Store = FolderStore(address)
@@ -110,6 +111,8 @@ def open_store(address: str) -> Store:
 
         filesystem, root = fsspec.core.url_to_fs(address)
         store = ObjectStore(filesystem, root)
+    if read_only:
+        return store
     probe = f"probes/{uuid.uuid4().hex}"
     store.create(probe, b"1")
     try:

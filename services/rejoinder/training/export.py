@@ -150,7 +150,7 @@ def _open_lora_inputs(folder: Path) -> dict[str, tuple[int | str, ...]]:
     kept = [value for value in model.graph.value_info if ".lora_A." not in value.name and "/lora_A/" not in value.name]
     del model.graph.value_info[:]
     model.graph.value_info.extend(kept)
-    # The builder adds the commit of whatever repository it was started in: the same model would have another digest there.
+    # The builder adds the commit of the repository it was started in: the same model would have another digest there.
     model.producer_version = version("onnxruntime-genai")
     (folder / "model.onnx.data").unlink()
     onnx.save_model(model, folder / "model.onnx", save_as_external_data=True, location="model.onnx.data")

@@ -17,6 +17,8 @@ from sqlalchemy import ColumnElement, Connection, func, select
 
 from rejoinder.core.audit import is_second
 from rejoinder.core.errors import UnknownRow
+from rejoinder.core.rubric import names as rubrics
+from rejoinder.core.types import Polarity
 from rejoinder.ledger.intake.joins import WAITING
 from rejoinder.ledger.reading.labels import in_force
 from rejoinder.ledger.settings import Rules
@@ -27,6 +29,10 @@ from rejoinder.ledger.stores.store import Store, find, pages
 GROUPS = ("", "version", "arm", "reason", "extractor", "day", "source")
 PAGE = 2_000
 RESAMPLES = 1_000
+#: Microseconds of five minutes, an hour, a day, a week, four weeks; of how many parts a curve over time has at most.
+STEPS = tuple(minutes * 60_000_000 for minutes in (5, 60, 1_440, 10_080, 40_320))
+MOST_STEPS = 48
+PLEASED = set(rubrics(Polarity.SAT))
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,17 @@ class SatisfactionRow:
     low: float
     high: float
     users: int
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """A version as a whole; by steps of time, whose groups are the times (UTC) at which they begin; step_s: of them,
+    seconds. reasons: why answers dissatisfied, by rubric; one may have several or none."""
+
+    whole: SatisfactionRow
+    over_time: Sequence[SatisfactionRow]
+    step_s: float
+    reasons: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -136,12 +153,11 @@ def satisfaction(
     extractors: set[str] = set()
     spread: list[tuple[str, bool, Mapping[str, str]]] = []
     for row, replied, judged in _judged(store, tenant, since, until, leave_out_crossed):
-        unit = row["user_id"] or row["conversation_id"] or row["interaction_id"]
+        unit = _unit(row)
         by_extractor: dict[str, list[Any]] = defaultdict(list)
         for signal in judged:
             by_extractor[signal["extractor"]].append(signal)
-        # What a second judge says is held against the first one's word, and is none itself.
-        last = judgement(in_force([s for s in judged if not is_second(s["extractor"])]))
+        last = _word(judged)
         polarity = last["polarity"] if last else None
         if group_by == "extractor":
             extractors |= set(by_extractor)
@@ -156,6 +172,54 @@ def satisfaction(
         for name in extractors:
             tallies[name].add(unit, replied, found.get(name))
     return [tallies[name].row(name, rng) for name in sorted(tallies)]
+
+
+def versions(store: Store, tenant: str, rng: np.random.Generator) -> Sequence[VersionRow]:
+    """Every version in the order in which they first answered: the newest last."""
+    step = _step(store, tenant)
+    whole: dict[str, _Tally] = defaultdict(_Tally)
+    parts: dict[str, dict[int, _Tally]] = defaultdict(lambda: defaultdict(_Tally))
+    reasons: dict[str, Counter[str]] = defaultdict(Counter)
+    began: dict[str, int] = {}
+    for row, replied, judged in _judged(store, tenant, None, None, False):
+        version, last = row["version"], _word(judged)
+        began[version] = min(row["at"], began.get(version, row["at"]))
+        polarity = last["polarity"] if last else None
+        for tally in (whole[version], parts[version][row["at"] // step * step]):
+            tally.add(_unit(row), replied, polarity)
+        if polarity == "DSAT":
+            reasons[version].update(_reasons(last) - PLEASED)
+    return [
+        VersionRow(
+            whole[version].row(version, rng),
+            [tally.row(_iso(at), rng) for at, tally in sorted(parts[version].items())],
+            step / 1_000_000,
+            dict(sorted(reasons[version].items())),
+        )
+        for version in sorted(whole, key=lambda name: (began[name], name))
+    ]
+
+
+def _step(store: Store, tenant: str) -> int:
+    """Microseconds of the finest step of time that cuts all answers into few enough parts."""
+    at = interactions.c.at
+    with store.reading() as connection:
+        query = select(func.min(at), func.max(at)).where(interactions.c.tenant == tenant)
+        first, last = connection.execute(query).one()
+    return next((s for s in STEPS if ((last or 0) - (first or 0)) // s < MOST_STEPS), STEPS[-1])
+
+
+def _iso(at: int) -> str:
+    return datetime.fromtimestamp(at / 1_000_000, UTC).strftime("%Y-%m-%dT%H:%MZ")
+
+
+def _unit(row: Mapping[str, Any]) -> str:
+    return row["user_id"] or row["conversation_id"] or row["interaction_id"]
+
+
+def _word(judged: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """What counts of it. What a second judge says is held against the first one's word, and is none itself."""
+    return judgement(in_force([s for s in judged if not is_second(s["extractor"])]))
 
 
 def _group(row: Mapping[str, Any], group_by: str) -> str:

@@ -2,40 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rejoinder.simulate.report.markup import Child, Safe, el
-from rejoinder.simulate.report.numerals import Estimate, count, decimal, general, named, number, percent
-from rejoinder.simulate.report.plot import (
-    EndLabel,
-    Frame,
-    Point,
-    Scale,
-    Series,
-    axes,
-    banded_line,
-    end_labels,
-    margin_for,
-    marks,
-    svg,
-)
-from rejoinder.simulate.report.series import Rows, end_label, last_round, note_of, plain, round_ticks, told_of
-
-_SIZE = (420.0, 340.0)
-_LEFT, _TOP, _FOOT = 44.0, 30.0, 42.0
-
-
-@dataclass(frozen=True)
-class _Panel:
-    """One plot of a stack. span: its y axis. tick, told: how a value is written at the axis and beside the line."""
-
-    series: Sequence[Series]
-    span: tuple[float, float]
-    title: str
-    tick: Callable[[float], str]
-    told: Callable[[float], str]
+from rejoinder.plots.markup import Safe, el
+from rejoinder.plots.numerals import Estimate, count, decimal, general, named, number, percent
+from rejoinder.plots.panels import Panel, stack
+from rejoinder.plots.plot import Point, Scale, Series
+from rejoinder.simulate.report.series import Rows, last_round, note_of, plain, round_ticks
 
 
 def quality(result: Mapping[str, Any]) -> Safe:
@@ -47,11 +21,11 @@ def quality(result: Mapping[str, Any]) -> Safe:
     longest = max((p.y for p in words.points), default=20.0)
     x = (-0.12, max(last_round(rows), 1) + 0.12)
     panels = [
-        _Panel([facts], (int((lowest - 0.03) * 20) / 20, 1.0), "facts right, %", lambda t: general(100 * t), percent),
-        _Panel([words], (0.0, longest * 1.15), "mean words of an answer", general, decimal),
+        Panel([facts], (int((lowest - 0.03) * 20) / 20, 1.0), "facts right, %", lambda t: general(100 * t), percent),
+        Panel([words], (0.0, longest * 1.15), "mean words of an answer", general, decimal),
     ]
     note = "Facts may not be sold for satisfaction, and longer is not better: both stand beside the curve."
-    picture = _stack("quality", "Facts and length by round", panels, x, round_ticks(rows), "round")
+    picture = stack("quality", "Facts and length by round", panels, x, round_ticks(rows), "round")
     return el("figure", picture, el("figcaption", note))
 
 
@@ -80,8 +54,8 @@ def divergence(result: Mapping[str, Any]) -> Safe | None:
     farthest = max(reached) or 1.0
     x = Scale(min(0.0, *reached) - 0.04 * farthest, 1.06 * farthest, 0.0, 1.0)
     panels = [
-        _Panel(heads, (min(rewards) - pad, max(rewards) + 1.5 * pad), "reward, sd", general, general),
-        _Panel([hidden], (0.0, min(1.0, top * 1.3)), "hidden satisfaction, %", lambda t: general(100 * t), percent),
+        Panel(heads, (min(rewards) - pad, max(rewards) + 1.5 * pad), "reward, sd", general, general),
+        Panel([hidden], (0.0, min(1.0, top * 1.3)), "hidden satisfaction, %", lambda t: general(100 * t), percent),
     ]
     note = (
         "Against the distance from the original policy; the small figure is the round. A training reward that climbs "
@@ -90,7 +64,7 @@ def divergence(result: Mapping[str, Any]) -> Safe | None:
     )
     ticks = [(t, general(t)) for t in x.ticks(5)]
     name, under = "Reward and satisfaction against KL", "KL to the original policy"
-    picture = _stack("divergence", name, panels, (x.low, x.high), ticks, under)
+    picture = stack("divergence", name, panels, (x.low, x.high), ticks, under)
     return el("figure", picture, el("figcaption", note))
 
 
@@ -102,41 +76,6 @@ def _fitted(heads: Mapping[str, Any]) -> str:
         if facts
     ]
     return f" Fitted: {', '.join(told)}, none of whom is behind both." if told else ""
-
-
-def _stack(
-    key: str,
-    title: str,
-    panels: Sequence[_Panel],
-    x: tuple[float, float],
-    x_ticks: Sequence[tuple[float, str]],
-    x_title: str,
-) -> Safe:
-    """Panels under each other over one x axis, so that nothing has two scales."""
-    width, height = _SIZE
-    ends = [_ends(panel) for panel in panels]
-    right = width - margin_for(end.text for row in ends for end in row)
-    each = (height - _FOOT) / len(panels)
-    parts: list[Child] = []
-    for i, (panel, labels) in enumerate(zip(panels, ends, strict=True)):
-        last = i == len(panels) - 1
-        floor = (i + 1) * each - (0 if last else 8)
-        frame = Frame(Scale(*x, _LEFT, right), Scale(*panel.span, floor, i * each + _TOP))
-        y_ticks = [(t, panel.tick(t)) for t in frame.y.ticks(4)]
-        parts.append(
-            axes(frame, x_ticks if last else (), y_ticks, y_title=panel.title, x_title=x_title if last else "")
-        )
-        parts += [[banded_line(frame, s), marks(frame, s)] for s in panel.series]
-        parts.append(end_labels(frame, labels))
-    told = " ".join(told_of(panel.series, panel.told) for panel in panels)
-    return svg(key, _SIZE, title, told, *parts)
-
-
-def _ends(panel: _Panel) -> Sequence[EndLabel]:
-    """A lone line needs no name: the panel's title has it."""
-    named = len(panel.series) > 1
-    found = [end_label(s, f"{s.label} " if named else "", panel.told) for s in panel.series]
-    return [end for end in found if end]
 
 
 def _rewards(rows: Rows, head: str) -> Sequence[Point]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rejoinder.simulate.report.markup import Safe, el
-from rejoinder.simulate.report.numerals import Estimate, number, percent
-from rejoinder.simulate.report.plot import (
+from rejoinder.plots.markup import Safe, el
+from rejoinder.plots.numerals import Estimate, number, percent
+from rejoinder.plots.panels import end_label, told_of
+from rejoinder.plots.plot import (
     EndLabel,
     Frame,
     Scale,
@@ -20,7 +21,7 @@ from rejoinder.simulate.report.plot import (
     rule,
     svg,
 )
-from rejoinder.simulate.report.series import Rows, end_label, estimates, last_round, round_ticks, told_of
+from rejoinder.simulate.report.series import Rows, estimates, last_round, round_ticks
 
 _LEFT, _TOP, _FOOT = 44.0, 30.0, 42.0
 #: name in the JSON, label on a wide screen, on a narrow one.

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rejoinder.simulate.report.markup import Safe, el, join
-from rejoinder.simulate.report.numerals import (
+from rejoinder.plots.markup import Safe, el, join
+from rejoinder.plots.numerals import (
     ABSENT,
     Estimate,
     count,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from rejoinder.simulate.report.markup import Safe, el, join
-from rejoinder.simulate.report.numerals import count, moment, named, number
+from rejoinder.plots.markup import Safe, el, join
+from rejoinder.plots.numerals import count, moment, named, number
 
 Item = Mapping[str, Any]
 #: kind of node: what its group says. The order is the tree's: each group hangs under the one before.

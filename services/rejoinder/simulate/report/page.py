@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rejoinder.plots.document import document, section
+from rejoinder.plots.markup import Safe, el, join
+from rejoinder.plots.numerals import count, named, seconds
 from rejoinder.simulate.report.costs import divergence, quality
 from rejoinder.simulate.report.curves import satisfaction
 from rejoinder.simulate.report.headline import summary, tiles
 from rejoinder.simulate.report.lineage import trace
-from rejoinder.simulate.report.markup import Child, Safe, el, join
-from rejoinder.simulate.report.numerals import count, named, seconds
-from rejoinder.simulate.report.style import CSS
 from rejoinder.simulate.report.tables import parity, pushes, rounds, timeline, wishes
 from rejoinder.simulate.report.verdicts import verdicts
 
@@ -33,31 +33,22 @@ def page(result: Mapping[str, Any]) -> str:
     number that is not finite is written as a dash. The text is escaped wherever it came from."""
     control = str(result.get("control") or "")
     name = f"Rejoinder: demonstration, seed {named(result.get('seed'))}" + (f", control {control}" if control else "")
-    body = el(
-        "main",
+    body = [
         el("header", el("h1", name), _warning(control), summary(result), tiles(result)),
-        _section("Satisfaction by round", satisfaction(result)) if result.get("rounds") else None,
-        _section("What it must not cost", el("div", quality(result), divergence(result), class_="grid pair"))
+        section("Satisfaction by round", satisfaction(result)) if result.get("rounds") else None,
+        section("What it must not cost", el("div", quality(result), divergence(result), class_="grid pair"))
         if result.get("rounds")
         else None,
-        _section("Rounds", rounds(result)),
-        _section("What users said they want", wishes(result), _WISHES),
-        _section("Verdicts", verdicts(result), _VERDICTS),
-        _section("Versions pushed past the gate", pushes(result)),
-        _section("Where one answer came from", trace(result)),
-        _section("Parity", parity(result)),
-        _section("Time", timeline(result)),
+        section("Rounds", rounds(result)),
+        section("What users said they want", wishes(result), _WISHES),
+        section("Verdicts", verdicts(result), _VERDICTS),
+        section("Versions pushed past the gate", pushes(result)),
+        section("Where one answer came from", trace(result)),
+        section("Parity", parity(result)),
+        section("Time", timeline(result)),
         _footer(result, control),
-    )
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("meta", name="color-scheme", content="light dark"),
-        el("title", name),
-        el("style", Safe(CSS)),
-    )
-    return "<!DOCTYPE html>\n" + el("html", head, el("body", body), lang="en") + "\n"
+    ]
+    return document(name, body)
 
 
 _VERDICTS = (
@@ -71,12 +62,6 @@ _WISHES = (
     "Turns of users of whom no round learns and whom no gate asks. A rule hears a wish and checks an answer for it; "
     "no judge is configured, so its share is nought; what neither does is unmeasured, and stays out of the rates."
 )
-
-
-def _section(title: str, content: Child, note: str = "") -> Safe | None:
-    if not content:
-        return None
-    return el("section", el("h2", title), el("p", note, class_="quiet") if note else None, content)
 
 
 def _warning(control: str) -> Safe | None:

@@ -1,12 +1,12 @@
-"""From rows of rounds to what a chart draws: points with their notes, labels at the ends, ticks, a description."""
+"""From rows of rounds to what a chart draws: points with their notes, and ticks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from rejoinder.simulate.report.numerals import Estimate, general, named, number, percent, percent_interval
-from rejoinder.simulate.report.plot import EndLabel, Point, Series
+from rejoinder.plots.numerals import Estimate, general, named, number, percent_interval
+from rejoinder.plots.plot import Point
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -31,17 +31,6 @@ def plain(rows: Rows, name: str, told: Callable[[float], str]) -> Sequence[Point
 
 def note_of(row: Mapping[str, Any], *words: str) -> str:
     return f"round {named(row.get('round'))} ({named(row.get('version'))}): {' '.join(words)}"
-
-
-def end_label(series: Series, words: str, told: Callable[[float], str] = percent) -> EndLabel | None:
-    """What the last point that counts came to."""
-    on = [p for p in series.points if not p.hollow] or series.points
-    return EndLabel(on[-1].y, f"{words}{told(on[-1].y)}", series.kind) if on else None
-
-
-def told_of(series: Iterable[Series], told: Callable[[float], str]) -> str:
-    lines = [f"{s.label}: {', '.join(told(p.y) for p in s.points)}." for s in series if s.points]
-    return " ".join(lines)
 
 
 def round_of(row: Mapping[str, Any]) -> float:

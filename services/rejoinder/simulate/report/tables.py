@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from typing import Any
 
-from rejoinder.simulate.report.headline import DEMANDS, as_demanded, verdict_of
-from rejoinder.simulate.report.markup import Child, Safe, el, join
-from rejoinder.simulate.report.numerals import (
+from rejoinder.plots.document import table
+from rejoinder.plots.markup import Child, Safe, el, join
+from rejoinder.plots.numerals import (
     ABSENT,
     Estimate,
     count,
@@ -22,20 +21,10 @@ from rejoinder.simulate.report.numerals import (
     points_interval,
     seconds,
 )
+from rejoinder.simulate.report.headline import DEMANDS, as_demanded, verdict_of
 
 Item = Mapping[str, Any]
 _SIGNS = {"pass": ("✓", "good"), "fail": ("✗", "bad")}
-
-
-def table(name: str, columns: Sequence[str], rows: Sequence[Sequence[Child]], below: Sequence[Child] = ()) -> Safe:
-    """With a caption and a header in every row; it scrolls by itself where the screen is narrow. below: for each row
-    what stands under it in the full width, or None."""
-    head = el("tr", [el("th", column, scope="col") for column in columns])
-    lines = [el("tr", el("th", row[0], scope="row"), [el("td", cell) for cell in row[1:]]) for row in rows]
-    under = [el("tr", el("td", more, colspan=str(len(columns))), class_="below") if more else None for more in below]
-    body = [part for pair in zip_longest(lines, under) for part in pair]
-    whole = el("table", el("caption", name), el("thead", head), el("tbody", body))
-    return el("div", whole, class_="scroll", role="region", aria_label=name, tabindex="0")
 
 
 def rounds(result: Item) -> Safe | None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rejoinder.simulate.report.headline import verdict_of
-from rejoinder.simulate.report.markup import Safe, el, join
-from rejoinder.simulate.report.numerals import (
+from rejoinder.plots.markup import Safe, el, join
+from rejoinder.plots.numerals import (
     ABSENT,
     MINUS,
     Estimate,
@@ -19,7 +18,7 @@ from rejoinder.simulate.report.numerals import (
     points_interval,
     seconds,
 )
-from rejoinder.simulate.report.plot import (
+from rejoinder.plots.plot import (
     EndLabel,
     Frame,
     Point,
@@ -35,6 +34,7 @@ from rejoinder.simulate.report.plot import (
     svg,
     upright,
 )
+from rejoinder.simulate.report.headline import verdict_of
 
 Item = Mapping[str, Any]
 _WIDTH, _LEFT = 340.0, 40.0

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rejoinder.simulate.report.markup import Child, Safe, el, join
+from rejoinder.plots.markup import Child, Safe, el, join
 
 # A label's line height, and the width to allow a letter of the charts' text (style.py: 12px, bold).
 LINE, LETTER = 14.0, 7.0

@@ -36,6 +36,19 @@ figcaption { font-size: .88rem; margin-top: .5rem; }
 .grid.pair { grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); }
 .grid.pair svg { max-width: 470px; } .grid:not(.pair) svg { max-width: 400px; }
 .narrow { display: none; }
+.grid.pair.even { align-items: start; } section > h3 { margin-top: 1.5rem; }
+.broad .drawn { max-width: 470px; } .broad figcaption > div { margin: 0 0 .6rem; }
+@media (min-width: 860px) { .broad { display: grid; grid-template-columns: minmax(0, 470px) minmax(0, 1fr);
+  gap: 0 28px; align-items: start; } .broad h3 { grid-column: 1 / -1; } }
+ .stacked { display: grid; gap: 12px; }
+.key { list-style: none; margin: .4rem 0 0; padding: 0; display: flex; flex-wrap: wrap; gap: 2px 18px;
+  font-size: .84rem; } .key li { overflow-wrap: anywhere; }
+figure .key svg { display: inline-block; width: 10px; height: 10px; margin: 0; }
+.missing { background: var(--card); border: 1px dashed var(--ref); border-radius: 8px; padding: .7rem .9rem; margin: 0;
+  color: var(--quiet); }
+.never { margin: .6rem 0; padding-left: 1.2rem; color: var(--quiet); }
+section > * + .scroll, section > * + .grid, section > * + details, section > * + figure { margin-top: 12px; }
+.scroll:focus-visible, summary:focus-visible { outline: 2px solid var(--s1); outline-offset: 2px; }
 svg text { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif;
   fill: var(--quiet); font-variant-numeric: tabular-nums; }
 svg .axis-title { fill: var(--ink); } svg .tag { font-size: 10px; }
@@ -51,6 +64,8 @@ svg .hint { opacity: 0; } svg .hint:hover { opacity: 1; }
 svg .hollow { fill: var(--card); stroke: var(--c); stroke-width: 1.8; }
 svg .reference { stroke: var(--ref); stroke-width: 1.2; stroke-dasharray: 5 4; }
 svg .zero { stroke: var(--ink); stroke-width: 1.2; } svg .decision { stroke: var(--ink); stroke-width: 1.4; }
+svg .allowed { fill: var(--good); fill-opacity: .08; }
+svg .good { fill: var(--good); } svg .bad { fill: var(--bad); font-weight: 600; }
 svg .leader { fill: none; stroke: var(--ref); stroke-width: .8; } svg .bar { fill: var(--s1); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .86rem; font-variant-numeric: tabular-nums; }
