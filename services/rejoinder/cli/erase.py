@@ -13,8 +13,10 @@ from rejoinder.cli.ledger import process_settings, settings_option
 from rejoinder.cli.output import json_option, print_json, print_table
 from rejoinder.cli.replay import beside
 from rejoinder.cli.supervisor import address_of
+from rejoinder.clients.ledger import Erased
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import FailedPrecondition, NotFound
+from rejoinder.ledger.erasure.erase import Ticket
 from rejoinder.ledger.settings import LedgerProcess
 
 
@@ -37,6 +39,7 @@ def command(
     if verify:
         _verify(tenant, user, process_settings(settings) or _process_of(data), as_json)
         return
+    made: Erased | Ticket
     address = address_of(data, "ledger", address)
     if address:
         from rejoinder.clients.connection import Connection

@@ -103,8 +103,9 @@ def open_store(address: str) -> Store:
 
     The probe writes one path twice: a store that lets the second pass would let two operators promote at once.
     """
+    store: FolderStore | ObjectStore
     if "://" not in address:
-        store: Store = FolderStore(address)
+        store = FolderStore(address)
     else:
         import fsspec
 
