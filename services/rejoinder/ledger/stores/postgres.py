@@ -193,7 +193,7 @@ class PostgresDatabase:
             for name in sorted(names):
                 size = connection.execute(text("SELECT pg_total_relation_size(to_regclass(:n))"), {"n": name}).scalar()
                 if size is None:
-                    # Retention has dropped that day since it was listed, and its bytes with it.
+                    # Dropped since it was listed, and its bytes with it.
                     continue
                 fits = size <= self._where.rewrite_bytes
                 large |= set() if fits else {name}
