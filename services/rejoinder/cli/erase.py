@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,11 +14,13 @@ from rejoinder.cli.ledger import process_settings, settings_option
 from rejoinder.cli.output import json_option, print_json, print_table
 from rejoinder.cli.replay import beside
 from rejoinder.cli.supervisor import address_of
-from rejoinder.clients.ledger import Erased
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import FailedPrecondition, NotFound
-from rejoinder.ledger.erasure.erase import Ticket
 from rejoinder.ledger.settings import LedgerProcess
+
+if TYPE_CHECKING:
+    from rejoinder.clients.ledger import Erased
+    from rejoinder.ledger.erasure.erase import Ticket
 
 
 @click.command()
