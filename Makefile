@@ -55,7 +55,7 @@ lock: ## Resolve requirements/*.in anew, with hashes
 	  case $$f in dev|litellm|infinity) with=;; triton) with=--no-deps;; *) with="-c dev.txt";; esac; \
 	  uv pip compile -q --generate-hashes --python-version 3.11 --universal $$f.in -o $$f.txt $$with; done
 
-check: .venv/.ready ## Format, lint, import walls, protos, generated files (under two minutes)
+check: .venv/.ready ## Format, lint, import walls, protos, generated files, types (under two minutes)
 	@mkdir -p build
 	@.venv/bin/ruff format --check -q services operators tests loadtests examples
 	@.venv/bin/ruff check -q services operators tests loadtests examples
@@ -63,6 +63,7 @@ check: .venv/.ready ## Format, lint, import walls, protos, generated files (unde
 	@$(PY) tests/breaking.py
 	@.venv/bin/lint-imports --config .importlinter --no-cache >build/imports.txt || { cat build/imports.txt; exit 1; }
 	@$(PY) tests/generated.py
+	@.venv/bin/mypy >build/types.txt || { cat build/types.txt; echo "types do not hold: CONTRIBUTING.md, Types hold"; exit 1; }
 
 reviewable: gen check ## Regenerate everything and fail on a difference
 	@git diff --exit-code --stat

@@ -29,6 +29,7 @@ from rejoinder.runtime.serve import run
 from rejoinder.runtime.server import Chassis, Room
 from rejoinder.stream.follower import FollowerLog
 from rejoinder.stream.opening import kafka_log
+from rejoinder.stream.port import Log
 
 from rejoinder_operator.decide.backends import KINDS
 from rejoinder_operator.decide.jobs import Pods
@@ -128,14 +129,16 @@ class _Source:
         self._token, self._tls = token_in(source.token_file), source.tls
         self.ledger = LedgerClient(self._at(source.ledger))
         self._replicas = Resolved(replicas, lambda address: PolicyClient(self._at(address, tries=1)))
-        self._open: list[FollowerLog | LogOwnerClient | KafkaOwner] = []
+        self._open: list[Log | LogOwnerClient | KafkaOwner] = []
 
     def acts(self, policy: str) -> Acts:
         """Topic and replicas of a policy; a log of its own each, since a producer has one transactional id."""
         source = self._source
+        log: Log
+        owner: KafkaOwner | LogOwnerClient
         if source.log == "kafka":
             log = kafka_log(source.kafka.model_dump(), "rejoinder-operator", only=("arms",))
-            owner: KafkaOwner | LogOwnerClient = KafkaOwner(log, policy)
+            owner = KafkaOwner(log, policy)
         else:
             owner = LogOwnerClient(self._at(source.owner))
             log = FollowerLog(str(source.log_file), owner)

@@ -1,5 +1,6 @@
 import pytest
-from rejoinder.core.turntext import Budget, layout
+from rejoinder.core.errors import BadFile
+from rejoinder.core.turntext import Budget, layout, marks
 
 
 def test_only_words_of_the_follow_up_have_type_one():
@@ -21,3 +22,12 @@ def test_the_longest_row_is_the_budget_and_three(size):
     row = layout(range(size), range(size), cls=1, sep=2, budget=Budget())
     assert len(row.ids) == len(row.types) <= 131
     assert sum(row.types) == len(row.at) == min(size, 80)
+
+
+def test_a_tokenizer_without_our_layouts_marks_is_refused_before_a_row_is_made():
+    class Words(dict):
+        token_to_id = dict.get
+
+    assert marks(Words({"[CLS]": 101, "[SEP]": 102})) == (101, 102)
+    with pytest.raises(BadFile, match="CLS"):
+        marks(Words({"<s>": 0, "[SEP]": 102}))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rejoinder.clients import ledger as client
 from rejoinder.clients.reward import Head, Scores
-from rejoinder.core.errors import WindowExpired
+from rejoinder.core.errors import BadEncoding, WindowExpired
 from rejoinder.core.types import Feedback, FollowUp, Interaction, Message, Polarity, Role, Signal
 from rejoinder.ledger.reading.cut import Cut
 from rejoinder.ledger.reading.windows import Evidence, Leaving
@@ -23,9 +24,10 @@ PIECE = client.WindowEvidence("f1", "t", SAID, ANSWER, READ, None, ("f0",))
 class FakeLedger:
     """A ledger service with one piece of evidence that expires. owns: what it was asked."""
 
-    def __init__(self, *, expired: bool = False) -> None:
+    def __init__(self, *, expired: bool = False, piece: client.WindowEvidence = PIECE) -> None:
         self.asked: list[tuple[Any, ...]] = []
         self._expired = expired
+        self._piece = piece
 
     def cut(self) -> str:
         return CUT.to_json()
@@ -34,7 +36,7 @@ class FakeLedger:
         self.asked.append(asked)
         if self._expired:
             raise WindowExpired("the ledger begins after the earlier cut")
-        return client.Window("digest", 12.5, {"evidence": 1, "rolled_back": 2}, 3, (PIECE,))
+        return client.Window("digest", 12.5, {"evidence": 1, "rolled_back": 2}, 3, (self._piece,))
 
 
 class FakeReward:
@@ -93,3 +95,10 @@ def test_an_expired_window_is_the_rounds_own_error() -> None:
     port = WindowPort(FakeLedger(expired=True))  # type: ignore[arg-type]
     with pytest.raises(WindowExpired):
         port.window("loop", 4, "assist", CUT)
+
+
+@pytest.mark.parametrize("left_out", ["feedback", "interaction"])
+def test_a_piece_without_its_feedback_or_its_answer_is_refused_where_it_comes_in(left_out: str) -> None:
+    port = WindowPort(FakeLedger(piece=replace(PIECE, **{left_out: None})))
+    with pytest.raises(BadEncoding, match="lacks"):
+        port.window("p", 1, "p", CUT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from rejoinder.clients.ledger import Evidence as Numbered
 from rejoinder.core.audit import is_second, sampled, sees
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.types import ArmKind, Feedback, FollowUp, Interaction, Polarity, Rating, Served, Signal
@@ -12,7 +13,7 @@ from rejoinder.signals.extractors import EXTRACTORS
 from rejoinder.signals.extractors.evidence import Evidence, Ports
 from rejoinder.signals.second import Auditor
 from rejoinder.signals.settings import AuditTheme, JudgeEndpoint, ReadTheme, SignalsSettings
-from rejoinder.signals.worker import Extractor, Numbered, signals_of
+from rejoinder.signals.worker import Extractor, signals_of
 
 LEXICON = Extractor(EXTRACTORS["audit-lexicon"], EXTRACTORS["audit-lexicon"].with_params(), Ports())
 RATINGS = Extractor(EXTRACTORS["ratings"], EXTRACTORS["ratings"].with_params(), Ports())

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from rejoinder.clients.ledger import Evidence as Numbered
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import BadEncoding, PermissionDenied, RejoinderError, Unavailable, UnknownEnum
 from rejoinder.core.types import EvidenceReference, Feedback, Interaction, Regenerate
 from rejoinder.signals.extractors import EXTRACTORS
 from rejoinder.signals.extractors.evidence import Ports
 from rejoinder.signals.step import SignalStep, shared_worker, slot_of
-from rejoinder.signals.worker import Extractor, Numbered, reader_of
+from rejoinder.signals.worker import Extractor, reader_of
 from rejoinder.stream.consumer import StopFlag
 from rejoinder.stream.headers import event_of, record_of
 from rejoinder.stream.memory import MemoryLog

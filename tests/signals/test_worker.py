@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from rejoinder.clients.ledger import Evidence as Numbered
 from rejoinder.core.errors import LogUnavailable
 from rejoinder.core.rubric import UNKNOWN_LANGUAGE
 from rejoinder.core.types import Feedback, FollowUp, Interaction, Rating, Reason, Regenerate, Signal
 from rejoinder.signals.extractors import EXTRACTORS
 from rejoinder.signals.extractors.evidence import Ports
-from rejoinder.signals.worker import Extractor, Numbered, SignalWorker, reader_of, unread
+from rejoinder.signals.worker import Extractor, SignalWorker, reader_of, unread
 
 
 class FakeLedger:

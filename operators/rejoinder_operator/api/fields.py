@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
 
 GROUP, VERSION = "rejoinder.dev", "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
@@ -19,7 +20,7 @@ MANAGER = "rejoinder-operator"
 
 RULES = "x-kubernetes-validations"
 #: A field whose inside the schema leaves open.
-OPEN = {"x-kubernetes-preserve-unknown-fields": True}
+OPEN: JsonDict = {"x-kubernetes-preserve-unknown-fields": True}
 
 
 def rule(cel: str, message: str) -> dict[str, str]:

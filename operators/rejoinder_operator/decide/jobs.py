@@ -106,7 +106,7 @@ def job(
 
 def _pod(spec: RoundSpec, stage: str, train: Mapping[str, str], pods: Pods) -> dict[str, Any]:
     external = stage == "train" and spec.training.image is not None
-    mounts = [{"name": "work", "mountPath": WORK}, {"name": "tmp", "mountPath": "/tmp"}]
+    mounts: list[dict[str, Any]] = [{"name": "work", "mountPath": WORK}, {"name": "tmp", "mountPath": "/tmp"}]
     volumes: list[dict[str, Any]] = [
         {"name": "work", "persistentVolumeClaim": {"claimName": spec.volume.claim_name}},
         {"name": "tmp", "emptyDir": {"sizeLimit": "2Gi"}},

@@ -47,10 +47,9 @@ def due(trigger: Trigger, evidence: Evidence | None, last_at: float | None, made
         return Due("", scheduled, "the ledger was not asked, or does not answer")
     if trigger.min_evidence is not None and evidence.pending >= trigger.min_evidence:
         return Due("Evidence", None, f"{evidence.pending} pieces of evidence wait, {trigger.min_evidence} are enough")
-    low = trigger.satisfaction_below
-    known = low is not None and evidence.satisfaction is not None and evidence.users >= low.min_users
-    if known and evidence.satisfaction < float(low.value):
-        said = f"satisfaction is {evidence.satisfaction:.3f} over {evidence.users} users, below {low.value}"
+    low, found = trigger.satisfaction_below, evidence.satisfaction
+    if low is not None and found is not None and evidence.users >= low.min_users and found < float(low.value):
+        said = f"satisfaction is {found:.3f} over {evidence.users} users, below {low.value}"
         return Due("Satisfaction", None, said)
     return Due("", scheduled, "no trigger holds")
 

@@ -18,8 +18,8 @@ from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import Aborted, NotFound
 from rejoinder.core.keyfile import kept_key
 from rejoinder.core.metrics import Metrics
-from rejoinder.core.types import Feedback, Interaction, RoundEvent, Signal
-from rejoinder.feedback.ingest import Ingest, ItemResult
+from rejoinder.core.types import RoundEvent, Signal
+from rejoinder.feedback.ingest import Event, Ingest, ItemResult
 from rejoinder.feedback.redact import Redactor
 from rejoinder.feedback.settings import LimitSettings
 from rejoinder.ledger.book import Ledger
@@ -95,7 +95,7 @@ class DataFolder:
             raise
         self._ingest = Ingest(self.log, LimitSettings(), kept.dedupe_s, clock, Metrics(), redactor)
 
-    def record(self, topic: str, events: Sequence[Interaction | Feedback]) -> list[ItemResult]:
+    def record(self, topic: str, events: Sequence[Event]) -> list[ItemResult]:
         """Takes events under the rules of the ingest service; durable on return."""
         items = [(event.event_id, event) for event in events]
         return asyncio.run(self._ingest.record(topic, items, Call.local()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,6 +17,10 @@ from rejoinder.cli.supervisor import address_of
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.errors import FailedPrecondition, NotFound
 from rejoinder.ledger.settings import LedgerProcess
+
+if TYPE_CHECKING:
+    from rejoinder.clients.ledger import Erased
+    from rejoinder.ledger.erasure.erase import Ticket
 
 
 @click.command()
@@ -37,6 +42,7 @@ def command(
     if verify:
         _verify(tenant, user, process_settings(settings) or _process_of(data), as_json)
         return
+    made: Erased | Ticket
     address = address_of(data, "ledger", address)
     if address:
         from rejoinder.clients.connection import Connection

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from rejoinder.cli.datafolder import DataFolder, erasure_key
 from rejoinder.cli.supervisor import addresses
@@ -17,6 +17,7 @@ from rejoinder.core.types import RoundEvent
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.embedded import folder_of
 from rejoinder.registry.store import open_store
+from rejoinder.rounds.plan import Previews
 from rejoinder.rounds.runner import Loop, Ports, Windows
 
 #: Answers that a round asks for at once: the services batch what comes together.
@@ -34,8 +35,12 @@ class Wanted:
     checks: Mapping[str, Callable[..., bool | None]] = field(default_factory=dict)
 
 
+class FolderWindows(Windows, Previews, Protocol):
+    """What a round needs of the ledger, and what a dry run does."""
+
+
 @contextmanager
-def windows_of(data: Path) -> Iterator[tuple[Windows, Callable[[RoundEvent], None]]]:
+def windows_of(data: Path) -> Iterator[tuple[FolderWindows, Callable[[RoundEvent], None]]]:
     """The ledger's windows, and where a round's events are recorded."""
     running = addresses(data)
     if "ledger" not in running:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
@@ -180,12 +180,11 @@ def show(rollout: Rollout, as_json: bool) -> None:
         click.echo(f"verdict: {rollout.verdict.lower()} ({', '.join(rollout.reasons)}); difference {span}")
         click.echo(_evidence(rollout))
     if rollout.vetoes:
-        columns = ("veto", "stable", "canary", "users", "E", "fires at", "")
-        print_table("Vetoes (mean harm)", columns, [_veto(veto) for veto in rollout.vetoes])
+        titles = ("veto", "stable", "canary", "users", "E", "fires at", "")
+        print_table("Vetoes (mean harm)", titles, [_veto(veto) for veto in rollout.vetoes])
     if rollout.norms:
-        columns = ("norm", "", "stable broke", "canary broke")
         title = f"Charter {rollout.charter_version}, {rollout.charter[:12]} (answers of those it applied to)"
-        print_table(title, columns, [_norm(norm) for norm in rollout.norms])
+        print_table(title, ("norm", "", "stable broke", "canary broke"), [_norm(norm) for norm in rollout.norms])
     if rollout.judged_needed or rollout.expected_at:
         at = rollout.expected_at
         _say_needed(rollout.judged_needed, None if at is None else _iso(at))
@@ -276,10 +275,22 @@ def _engine(data: Path, address: str | None) -> Iterator[RolloutClient]:
         yield client
 
 
+class Satisfied(Protocol):
+    """What a row of satisfaction says, of the ledger in process or by RPC."""
+
+    @property
+    def users(self) -> int: ...
+
+    @property
+    def satisfaction(self) -> float: ...
+
+
 def _recent(data: Path, tenant: str, address: str | None, now: float) -> dict[str, float]:
     """Judged users a day over the last days that had any, and how satisfied they were."""
     since = now - RECENT_DAYS * DAY_S
     found = address_of(data, "ledger", address)
+    all_rows: Sequence[Satisfied]
+    days: Sequence[Satisfied]
     if found:
         from rejoinder.clients.connection import Connection
         from rejoinder.clients.ledger import LedgerClient

@@ -23,10 +23,17 @@ _BEGIN = Rpc("/rejoinder.v1.FeedbackService/BeginEpoch", feedback_pb2.BeginEpoch
 class RecordToAppend(Protocol):
     """A record as `stream.port.NewRecord` has it."""
 
-    topic: str
-    key: bytes
-    value: bytes
-    headers: Sequence[tuple[str, bytes]]
+    @property
+    def topic(self) -> str: ...
+
+    @property
+    def key(self) -> bytes: ...
+
+    @property
+    def value(self) -> bytes: ...
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
 
 
 @dataclass(frozen=True)

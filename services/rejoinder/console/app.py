@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib import resources
 
@@ -86,7 +87,7 @@ def app(guard: Guard, desk: Desk, pages: Pages) -> ASGIApp:
     return framed(routes, guard, _HEADERS, refusal, missing, misused)
 
 
-def _static():  # type: ignore[no-untyped-def]
+def _static() -> Callable[[Request], Awaitable[Response]]:
     """The files beside this one, read once: a name is looked up among them and leads nowhere else."""
     folder = resources.files("rejoinder.console") / "static"
     kinds = {file.name: _MEDIA.get(file.name.rpartition(".")[2]) for file in folder.iterdir()}

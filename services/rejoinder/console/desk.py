@@ -127,7 +127,8 @@ class Desk:
             TOKEN.set(call.headers["authorization"].partition(" ")[2])
             return self._at_tenant(Visit(call.caller, "", call, query, _first(every), every))
         self._check_origin(call.headers, acts)
-        name, fresh = cookie_in(call.headers.get("cookie", ""), self._cookie), ()
+        name = cookie_in(call.headers.get("cookie", ""), self._cookie)
+        fresh: tuple[str, ...] = ()
         # What htmx loads by itself is nobody's presence.
         caller = self._caller(name, "hx-request" not in call.headers)
         if acts and not self._sessions.is_form_token(name, _first(every).get("form", "")):

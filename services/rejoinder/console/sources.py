@@ -20,6 +20,7 @@ from rejoinder.console.settings import ConsoleSettings, PolicyTheme, SourceTheme
 from rejoinder.core.errors import NotFound
 from rejoinder.gateway.guard import TRACE
 from rejoinder.registry import claims, described, reviews
+from rejoinder.registry.reviews import Review
 from rejoinder.registry.store import Store, open_store
 
 #: The visitor's bearer token, "" where nobody signs in.
@@ -56,10 +57,10 @@ class Files:
         """A round's pair sets in figures. Raises NotFound."""
         return described.described(self.sets(number, "pairs"))
 
-    def reviews(self) -> dict[str, reviews.Review]:
+    def reviews(self) -> dict[str, Review]:
         return reviews.reviews(self.store, self.policy)
 
-    def review(self, review: reviews.Review) -> None:
+    def review(self, review: Review) -> None:
         reviews.record(self.store, self.policy, review)
 
 

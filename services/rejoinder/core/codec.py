@@ -20,6 +20,7 @@ from rejoinder.core.ids import digest_of_text
 from rejoinder.v1 import common_pb2, events_pb2
 
 T = TypeVar("T")
+E = TypeVar("E", bound=StrEnum)
 
 #: Each dataclass and its message.
 MESSAGES: dict[type, type[ProtoMessage]] = {
@@ -59,7 +60,7 @@ def enum_to_number(descriptor: Any, value: StrEnum) -> int:
     return descriptor.values_by_name[enum_prefix(descriptor) + value.value].number
 
 
-def enum_from_number(descriptor: Any, cls: type[StrEnum], number: int, field: str) -> StrEnum:
+def enum_from_number(descriptor: Any, cls: type[E], number: int, field: str) -> E:
     known = descriptor.values_by_number.get(number)
     if known is None:
         raise UnknownEnum(field, number)

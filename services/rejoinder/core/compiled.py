@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import cache
 from json.encoder import encode_basestring as _text
 from math import isfinite
-from typing import Any
+from typing import Any, ParamSpec, TypeGuard, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -61,12 +61,27 @@ def micros(seconds: float) -> int:
     return round(seconds * 1_000_000)
 
 
-@cache
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def kept(make: Callable[P, R]) -> Callable[P, R]:
+    """`functools.cache` of what is made of classes and descriptors alone, with the types of its parameters."""
+    # typeshed asks for Hashable, which it takes a class of dataclasses not to be.
+    return cache(make)  # type: ignore[return-value]
+
+
+def is_part(hint: Any) -> TypeGuard[type[Any]]:
+    """Whether a field holds a dataclass of its own."""
+    return dataclasses.is_dataclass(hint)
+
+
+@kept
 def enum_prefix(descriptor: Any) -> str:
     return str(descriptor.values[0].name.removesuffix("UNSPECIFIED"))
 
 
-@cache
+@kept
 def reader(cls: type, descriptor: Any) -> Callable[[Message], Any]:
     """message → dataclass. Raises UnknownEnum, BadEncoding."""
     known: dict[str, Any] = {"cls": cls, "new": object.__new__, "seconds": _seconds, "unknown": _unknown}
@@ -85,7 +100,7 @@ def _read(cls: type, name: str, hint: Any, descriptor: Any, known: dict[str, Any
         return "read_kind(m)"
     field = descriptor.fields_by_name[name]
     if field.is_repeated:
-        if not dataclasses.is_dataclass(hint := typing.get_args(hint)[0]):
+        if not is_part(hint := typing.get_args(hint)[0]):
             return f"tuple(m.{name})"
         known[f"read_{name}"] = reader(hint, field.message_type)
         return f"tuple([read_{name}(each) for each in m.{name}])"
@@ -111,7 +126,7 @@ def _kind_reader(descriptor: Any) -> Callable[[Message], Any]:
     return read_kind
 
 
-@cache
+@kept
 def writer(cls: type, descriptor: Any) -> Callable[[Any, Message], None]:
     """(dataclass, empty message): fills the message."""
     known: dict[str, Any] = {"stamp": _stamp}
@@ -128,7 +143,7 @@ def _write(cls: type, name: str, hint: Any, descriptor: Any, known: dict[str, An
         return ["if v.kind is not None: write_kind(v.kind, m)"]
     field = descriptor.fields_by_name[name]
     if field.is_repeated:
-        if not dataclasses.is_dataclass(hint := typing.get_args(hint)[0]):
+        if not is_part(hint := typing.get_args(hint)[0]):
             return [f"if v.{name}: m.{name}.extend(v.{name})"]
         known[f"write_{name}"] = writer(hint, field.message_type)
         return [f"for each in v.{name}: write_{name}(each, m.{name}.add())"]
@@ -160,7 +175,7 @@ def _kind_writer(descriptor: Any) -> Callable[[Any, Message], None]:
     return write_kind
 
 
-@cache
+@kept
 def plainer(cls: type) -> Callable[[Any], dict[str, Any]]:
     """dataclass → the JSON object of its canonical form."""
     known: dict[str, Any] = {"micros": micros}
@@ -184,11 +199,11 @@ def _plain_value(name: str, hint: Any, known: dict[str, Any]) -> str:
     if name in _TIMES:
         return f"micros({value})"
     if typing.get_origin(hint) is tuple:
-        if not dataclasses.is_dataclass(inner := typing.get_args(hint)[0]):
+        if not is_part(inner := typing.get_args(hint)[0]):
             return f"list({value})"
         known[f"plain_{name}"] = plainer(inner)
         return f"[plain_{name}(each) for each in {value}]"
-    if dataclasses.is_dataclass(hint):
+    if is_part(hint):
         known[f"plain_{name}"] = plainer(hint)
         return f"plain_{name}({value})"
     if isinstance(hint, type) and issubclass(hint, StrEnum):
@@ -196,7 +211,7 @@ def _plain_value(name: str, hint: Any, known: dict[str, Any]) -> str:
     return f"{value}.hex()" if hint is bytes else value
 
 
-@cache
+@kept
 def teller(cls: type) -> Callable[[Any], str]:
     """dataclass → the text of its canonical form: that of `plainer`, as JSON with sorted keys and no spaces."""
     known: dict[str, Any] = {

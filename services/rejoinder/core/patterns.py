@@ -18,6 +18,7 @@ import threading
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rejoinder.core.errors import BadSettings
 
@@ -225,7 +226,7 @@ class Patterns:
         nodes = [_Reader(pattern).node() for pattern in patterns]
         _places(nodes)
         #: One step a place: ("set", class, next), ("either", next, next, …), ("assert", sign, next), ("found", number).
-        self._steps: list[tuple] = []  # type: ignore[type-arg]
+        self._steps: list[tuple[Any, ...]] = []
         self._sets: dict[str, int] = {}
         self._starts = {}
         for number, node in enumerate(nodes):

@@ -65,7 +65,8 @@ def places(trace: TracebackType | None) -> str:
 
 def causes(error: BaseException) -> str:
     """An exception and those it came from as `Type(places)`, outermost first, joined by `<-`."""
-    out, seen = [], set()
+    out: list[str] = []
+    seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen and len(out) < _CAUSES:
         seen.add(id(current))

@@ -11,6 +11,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
+
+from rejoinder.core.errors import BadFile
+
+
+class Marked(Protocol):
+    """What of a tokenizer knows its special tokens."""
+
+    def token_to_id(self, token: str) -> int | None: ...
+
+
+def marks(tokenizer: Marked) -> tuple[int, int]:
+    """The ids of [CLS] and [SEP]. Raises as `both`."""
+    return both(tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]"))
+
+
+def both(cls: int | None, sep: int | None) -> tuple[int, int]:
+    """Raises BadFile where one is not there: the tokenizer is of a model that our layout is not for."""
+    if cls is None or sep is None:
+        raise BadFile("the tokenizer has no [CLS] or no [SEP]", field="tokenizer")
+    return cls, sep
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,19 +132,19 @@ def _values(fakers: Mapping[str, Any], rng: random.Random) -> dict[tuple[str, st
         ("phone", "in no plan"): lambda: phone("en_US", True, False),
     }
     for kind in ("visa", "mastercard", "amex", "discover", "jcb16", "diners"):
-        out["card", f"{kind}, plain"] = lambda kind=kind: card(kind, "")
-        out["card", f"{kind}, spaces"] = lambda kind=kind: card(kind, " ")
+        out["card", f"{kind}, plain"] = partial(card, kind, "")
+        out["card", f"{kind}, spaces"] = partial(card, kind, " ")
     out["card", "visa, hyphens"] = lambda: card("visa", "-")
     out["card", "visa, with its month"] = lambda: f"{card('visa', ' ')} {us.credit_card_expire()}"
     for locale in ("en_GB", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pl_PL"):
         plain = fakers[locale].iban
-        out["iban", f"{locale[-2:]}, plain"] = lambda plain=plain: plain()
-        out["iban", f"{locale[-2:]}, groups"] = lambda plain=plain: " ".join(_groups(plain()))
+        out["iban", f"{locale[-2:]}, plain"] = plain
+        out["iban", f"{locale[-2:]}, groups"] = partial(_grouped, plain)
     out["iban", "lower case"] = lambda: fakers["de_DE"].iban().lower()
     for locale in LOCALES:
-        out["phone", f"{locale[-2:]}, international"] = lambda locale=locale: phone(locale, False)
+        out["phone", f"{locale[-2:]}, international"] = partial(phone, locale, False)
     for locale in LOCALES[: len(REGIONS)]:
-        out["phone", f"{locale[-2:]}, national"] = lambda locale=locale: phone(locale, True)
+        out["phone", f"{locale[-2:]}, national"] = partial(phone, locale, True)
     return out
 
 
@@ -187,6 +188,10 @@ def _look_alikes(faker: Any, rng: random.Random) -> dict[tuple[str, str], Callab
 
 def _groups(account: str) -> list[str]:
     return [account[at : at + 4] for at in range(0, len(account), 4)]
+
+
+def _grouped(account: Callable[[], str]) -> str:
+    return " ".join(_groups(account()))
 
 
 def scored(found_by: Find, set_: Iterable[Sample]) -> dict[str, Any]:

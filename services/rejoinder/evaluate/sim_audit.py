@@ -87,9 +87,9 @@ def cell(world: Judges, schedule: tuple[float, ...], runs: int, seed: list[int])
         hits = fires(sample, world.sees)
         canaries = np.cumsum(sample.a, 1)
         first = canaries[np.arange(len(hits)), hits.argmax(1)]
-        parts["fired"].append(hits.any(1))
-        parts["mirror"].append(fires(sample, world.sees, -1.0).any(1))
-        parts["plain"].append(fires(sample, 1.0).any(1))
+        parts["fired"].append(np.any(hits, 1))
+        parts["mirror"].append(np.any(fires(sample, world.sees, -1.0), 1))
+        parts["plain"].append(np.any(fires(sample, 1.0), 1))
         parts["at"].append(np.where(hits.any(1), first, canaries[:, -1]))
     found = {name: float(np.concatenate(each).mean()) for name, each in parts.items()}
     return {

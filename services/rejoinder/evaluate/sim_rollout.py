@@ -72,9 +72,10 @@ def harm(users: Users, world: World, vetoes: int = 0, rng: np.random.Generator |
     quiet = 1 - (1 - world.base) * 0.5
     dsat = log_worse(bets(1 - users.dsat, users.a, users.w, quiet, MARGIN))
     others = []
-    for _ in range(vetoes if rng is not None else 0):
-        bad = (rng.random(users.a.shape) < VETO_RATE).astype(float)
-        others.append(log_worse(bets(1 - bad, users.a, users.w, 1 - VETO_RATE, MARGIN)))
+    if rng is not None:
+        for _ in range(vetoes):
+            bad = (rng.random(users.a.shape) < VETO_RATE).astype(float)
+            others.append(log_worse(bets(1 - bad, users.a, users.w, 1 - VETO_RATE, MARGIN)))
     threshold = math.log(1 / ALPHA)
     out = np.zeros(users.a.shape, dtype=bool)
     rows = np.maximum.reduce([part.max(1) for parts in (judged, dsat, *others) for part in parts]) >= threshold

@@ -172,17 +172,17 @@ class Ingest:
         """Items over a limit as refused ones, and what is owed for the others. given: the items as they came, with the
         stamps of our own services."""
         ours = "internal" in call.roles
-        places = [
-            place
+        asked = {
+            place: item
             for place, item in enumerate(prepared)
             if not isinstance(item, ItemResult) and not (ours and given[place].accepted_at is not None)
-        ]
-        out = list(prepared)
+        }
+        places, out = list(asked), list(prepared)
         if not places:
             return out, None
         bill = None
         try:
-            admitted = quotas.admit([out[place] for place in places], call.principal, self._clock.monotonic())
+            admitted = quotas.admit(list(asked.values()), call.principal, self._clock.monotonic())
             limits, bill = admitted.refused, _Bill(places, admitted)
         except Quota as error:
             if len(places) == sum(not isinstance(item, ItemResult) for item in prepared):

@@ -190,8 +190,10 @@ def quotas_of(theme: QuotaTheme, principals: Path | None = None, processes: int 
     """
     if principals is not None and theme.tenants:
         named = [caller.tenants for caller in read_principals(principals).values()]
-        known = None if None in named else sorted(set().union(*named))
-        for tenant in theme.tenants if known is not None else ():
+        listed = [tenants for tenants in named if tenants is not None]
+        known = sorted({tenant for tenants in listed for tenant in tenants})
+        # Who may name every tenant is not listed.
+        for tenant in theme.tenants if len(listed) == len(named) else ():
             if tenant not in known:
                 raise BadSettings(f"quota.tenants: no caller may name {tenant!r}; known: {', '.join(known)}")
     rates = (theme.tenant, theme.principal, theme.user, *theme.tenants.values())

@@ -10,12 +10,11 @@ import dataclasses
 import math
 import typing
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any, cast
 
 from google.protobuf.message import Message as ProtoMessage
 
-from rejoinder.core.compiled import fields, made
+from rejoinder.core.compiled import fields, is_part, kept, made
 from rejoinder.core.errors import EmptyField, InvalidArgument, TooLong
 from rejoinder.core.ids import MAX_NAME_BYTES, check_name
 from rejoinder.core.types import (
@@ -63,7 +62,7 @@ def check_parts(message: ProtoMessage, limits: LimitSettings) -> None:
             raise TooLong(f"{inside}.{last}" if inside else last, count, limits.max_parts, "items")
 
 
-@cache
+@kept
 def _repeated_of(descriptor: Any) -> Sequence[tuple[str, str]]:
     """Those of `_REPEATED` that a message has."""
     known = descriptor.fields_by_name
@@ -81,7 +80,7 @@ def check_event(event: Interaction | Feedback, limits: LimitSettings, now: float
         _check_interaction(event)
 
 
-@cache
+@kept
 def _plainly_good(cls: type) -> Callable[[Any, int, int, float], bool]:
     """(value, characters of a short name, bytes of a text, latest time) → True when `_check_values` would find nothing
     at fault, told by one expression over all fields: what nearly every event is. False says nothing."""
@@ -93,10 +92,10 @@ def _plainly_good(cls: type) -> Callable[[Any, int, int, float], bool]:
         if isinstance(hint, tuple):
             known[f"good_{name}"] = {type(None): _nothing, **{each: _plainly_good(each) for each in hint}}
             tests.append(f"good_{name}[type({value})]({value}, short, text, latest)")
-        elif dataclasses.is_dataclass(hint):
+        elif is_part(hint):
             known[f"good_{name}"] = _plainly_good(hint)
             tests.append(f"({value} is None or good_{name}({value}, short, text, latest))")
-        elif kind is tuple and dataclasses.is_dataclass(inner := typing.get_args(hint)[0]):
+        elif kind is tuple and is_part(inner := typing.get_args(hint)[0]):
             known[f"good_{name}"] = _plainly_good(inner)
             tests.append(f"all([good_{name}(each, short, text, latest) for each in {value}])")
         elif kind is tuple:
@@ -187,8 +186,8 @@ def _check_feedback(event: Feedback) -> None:
 def _check_rating(rating: Rating) -> None:
     if rating.number is None and not rating.category:
         raise EmptyField("rating.value")
-    scaled = rating.number is not None and (rating.scale_min, rating.scale_max) != (0.0, 0.0)
-    if scaled and not rating.scale_min <= rating.number <= rating.scale_max:
+    scaled = (rating.scale_min, rating.scale_max) != (0.0, 0.0)
+    if scaled and rating.number is not None and not rating.scale_min <= rating.number <= rating.scale_max:
         raise InvalidArgument("rating.number lies outside its scale", field="rating.number")
     if rating.category and rating.categories and rating.category not in rating.categories:
         raise InvalidArgument("rating.category is none of its categories", field="rating.category")

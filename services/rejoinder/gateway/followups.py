@@ -137,7 +137,8 @@ class FollowUps:
                 self._bytes -= self._waiting.popleft()[1]
 
     def _batch(self) -> list[Feedback]:
-        batch, size = [], 0
+        batch: list[Feedback] = []
+        size = 0
         for event, bytes_ in self._waiting:
             if batch and (len(batch) == _AT_ONCE or size + bytes_ > _REQUEST_BYTES):
                 break

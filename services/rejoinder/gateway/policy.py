@@ -247,10 +247,10 @@ async def _merged(choices: Sequence[_Choice]) -> AsyncIterator[tuple[int, Part]]
         while coming:
             done, _ = await asyncio.wait(coming, return_when=asyncio.FIRST_COMPLETED)
             for one in done:
-                index, part = coming.pop(one), one.result()
-                if part is not None:
+                index, came = coming.pop(one), one.result()
+                if came is not None:
                     coming[asyncio.ensure_future(anext(choices[index].parts, None))] = index
-                    yield index, part
+                    yield index, came
     finally:
         for one in coming:
             one.cancel()

@@ -4,6 +4,7 @@ engine. Answers go over HTTP.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import NoReturn
 
 from rejoinder.core.errors import FailedPrecondition, NotFound
@@ -23,7 +24,9 @@ class ArmsService(policy_pb2_grpc.PolicyServiceServicer):
         self._known = known
         self._assignments = assignments
 
-    async def Generate(self, request: policy_pb2.GenerateRequest, call: Call):  # type: ignore[no-untyped-def]
+    async def Generate(
+        self, request: policy_pb2.GenerateRequest, call: Call
+    ) -> AsyncIterator[policy_pb2.GenerateResponse]:
         _elsewhere()
         yield policy_pb2.GenerateResponse()
 

@@ -132,19 +132,12 @@ class Ledger:
             try:
                 self._keep_days()
                 self.store.shrink()
-                if self._snapshot_due:
-                    self._write_snapshot()
+                if self._snapshot_due and self._snapshots is not None:
+                    _write(self._snapshots)
                     self._snapshot_due = False
             except Aborted:
                 self._keep_again = self.clock.monotonic() + KEEP_AGAIN_S
                 raise
-
-    def _write_snapshot(self) -> None:
-        try:
-            self._snapshots.write()
-        except OSError as error:
-            # A full disk must not end the projector: erasures go by it.
-            raise Aborted(f"no snapshot could be written ({type(error).__name__}); it is tried again") from None
 
     def _keep_days(self) -> None:
         today = rows.micros(self.clock.now()) // DAY
@@ -201,3 +194,11 @@ class Ledger:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def _write(snapshots: snapshot.SnapshotStore) -> None:
+    try:
+        snapshots.write()
+    except OSError as error:
+        # A full disk must not end the projector: erasures go by it.
+        raise Aborted(f"no snapshot could be written ({type(error).__name__}); it is tried again") from None

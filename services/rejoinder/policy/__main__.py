@@ -72,7 +72,8 @@ async def build(settings: PolicySettings, chassis: Chassis) -> Room:
     async def generating(stop: asyncio.Event) -> None:
         """Ends the process with the engine: a replica that cannot answer must not look well."""
         ended, stopping = asyncio.wrap_future(engine.ended), asyncio.create_task(stop.wait())
-        await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[None] | asyncio.Task[bool]] = {ended, stopping}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if ended.done():
             ended.result()

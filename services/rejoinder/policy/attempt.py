@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 from rejoinder.core.clock import Clock
 from rejoinder.core.ids import uuid7
 from rejoinder.core.types import AttemptStatus, Interaction, Served
 from rejoinder.runtime.backends.rows import Answer
+
+
+class _Times(TypedDict):
+    accepted_at: float
+    latency: float
+    time_to_first_token: float | None
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ class Attempt:
         response = "".join(self._heard)
         return replace(self._interaction, response=response, status=status, failure_reason=reason, **self._times())
 
-    def _times(self) -> dict[str, float | None]:
+    def _times(self) -> _Times:
         """accepted_at: this service answers for the record from here on, however long its way to the log is."""
         latency = self._clock.monotonic() - self._began
         return {"accepted_at": self._clock.now(), "latency": latency, "time_to_first_token": self.first}

@@ -61,8 +61,12 @@ def write(
     accepted_at: float,
 ) -> DataSet:
     """Writes a set; the folder appears whole or not at all. accepted_at: of the latest evidence in it, seconds."""
-    rows = [{"digest": _row_digest(salt, pair), "pair": {**_plain(pair), "accepted_at": accepted_at}} for pair in pairs]
-    made = DataSet(name, len(rows), _set_digest([row["digest"] for row in rows]), dict(counts), dict(made_of))
+    digests = [_row_digest(salt, pair) for pair in pairs]
+    rows = [
+        {"digest": digest, "pair": {**_plain(pair), "accepted_at": accepted_at}}
+        for digest, pair in zip(digests, pairs, strict=True)
+    ]
+    made = DataSet(name, len(rows), _set_digest(digests), dict(counts), dict(made_of))
     aside = folder.with_name(f".{folder.name}.aside")
     aside.mkdir(parents=True, exist_ok=True)
     _put(aside / ROWS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))

@@ -104,8 +104,9 @@ def open_store(address: str, *, read_only: bool = False) -> Store:
     The probe writes one path twice: a store that lets the second pass would let two operators promote at once.
     read_only: for who writes nothing there, and does not try.
     """
+    store: FolderStore | ObjectStore
     if "://" not in address:
-        store: Store = FolderStore(address)
+        store = FolderStore(address)
     else:
         import fsspec
 

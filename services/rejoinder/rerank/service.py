@@ -16,6 +16,8 @@ class RerankService(rerank_pb2_grpc.RerankServiceServicer):
 
     async def Rerank(self, request: rerank_pb2.RerankRequest, call: Call) -> rerank_pb2.RerankResponse:
         logged = await self._reranker.rerank(ask_of(request, call))
+        assert logged.ranking is not None
+        assert logged.served is not None
         return rerank_pb2.RerankResponse(
             interaction_id=logged.interaction_id,
             attempt_id=logged.attempt_id,

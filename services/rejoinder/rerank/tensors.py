@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from rejoinder.core.errors import BadEncoding, InvalidArgument
 from rejoinder.rerank.rankers import Ranker
@@ -85,7 +86,8 @@ def _request(ranker: str, texts: Mapping[str, list[str]], said: Mapping[str, Val
     ids = texts.get("ids") or [str(at) for at in range(len(candidates))]
     if len(ids) != len(candidates):
         raise BadEncoding("ids are not as many as candidates", field="ids")
-    fields = dict(said)
+    # Each of the type that `_PARAMETERS` says.
+    fields: dict[str, Any] = dict(said)
     consent = fields.pop("consent", None)
     if consent is not None and consent not in _CONSENTS:
         raise InvalidArgument(f"consent is one of {', '.join(_CONSENTS)}", field="consent")

@@ -56,7 +56,7 @@ class AssignmentCounter:
         self._counts[drawn.weight] = (n + 1, canary + (drawn.arm is ArmKind.CANARY))
         while len(self._places) > self._most:
             self._share /= 2
-            self._places = {known for known in self._places if known < self._share}
+            self._places -= {known for known in self._places if known >= self._share}
         return True
 
     def drawn(self) -> Drawn:

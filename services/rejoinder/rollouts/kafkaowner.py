@@ -50,16 +50,17 @@ class KafkaOwner:
         After a step that was not answered the id is taken again, unless a table on the topic that is not ours says that
         a successor was there meanwhile: then it is left to it.
         """
-        if self._transaction is None:
+        transaction = self._transaction
+        if transaction is None:
             self._check(epoch)
-            self._hold(transactional_id)
+            transaction = self._hold(transactional_id)
             try:
                 self._check(epoch)
             except RejoinderError:
                 self.close()
                 raise
         try:
-            taken = self._transaction.step(records)
+            taken = transaction.step(records)
         except LogUnavailable:
             self._doubtful = tuple(record.value for record in records)
             self.close()
@@ -73,9 +74,10 @@ class KafkaOwner:
             self._transaction.close()
         self._transaction = None
 
-    def _hold(self, transactional_id: str) -> None:
+    def _hold(self, transactional_id: str) -> Transaction:
         self.close()
-        self._transaction = self._log.transaction(transactional_id)
+        self._transaction = taken = self._log.transaction(transactional_id)
+        return taken
 
     def _check(self, epoch: int) -> None:
         """Raises Fenced for a table behind what is known that we did not send, whatever its term is."""

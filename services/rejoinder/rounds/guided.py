@@ -18,7 +18,7 @@ from rejoinder.evaluate.checkers import voiced
 from rejoinder.evaluate.guided import Guided, met, shares
 from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.rounds.gate import AT_ONCE
-from rejoinder.rounds.pairs.context import Sampler
+from rejoinder.rounds.pairs.context import Sampler, present
 from rejoinder.rounds.pairs.split import unit_of
 from rejoinder.rounds.recipe import Gate
 
@@ -50,7 +50,7 @@ def guided(
 
     def answer(version: str, number: int) -> str:
         sampling = Sampling(gate.temperature, max_tokens=gate.max_tokens, seed=number)
-        return sampler.sample(asked[number].interaction.messages, sampling, 1, version)[0].text
+        return present(sampler).sample(asked[number].interaction.messages, sampling, 1, version)[0].text
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         # One version after the other: the services batch what comes together, and a batch is of one version.
@@ -62,4 +62,6 @@ def guided(
 
 
 def _said(turn: Evidence) -> str:
+    """Of one that `dissatisfied` gave."""
+    assert isinstance(turn.feedback.kind, FollowUp | Comment)
     return turn.feedback.kind.text

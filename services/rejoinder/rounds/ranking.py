@@ -67,7 +67,7 @@ def compare(
     report: dict[str, Any] = {"trained_on": len(cut.sides["pairs"]), "measured_on": len(before), "arms": {}}
     for arm in arms(train):
         told(arm.name)
-        pairs = cut.sides["pairs"]
+        pairs: Sequence[Preference] = cut.sides["pairs"]
         pairs = exchanged(pairs, np.random.default_rng(seed)) if arm.shuffled else pairs
         name = arm.name.replace(", ", "-")
         file, out = write(work / f"{name}.jsonl", pairs), work / name

@@ -123,15 +123,15 @@ class Round:
         self._ports = ports
         self._stages = Stages(ports.store, ports.told)
         self._done: dict[str, Done] = {}
-        self._claim: Claim | None = None
+        #: From `run` on.
+        self._claim: Claim
         self._read: dict[str, list[str]] = {}
         self._turns: list[Evidence] = []
 
     def run(self) -> Report:
         """Raises ClaimTaken while another loop's round of this policy is open; else ends with a report."""
         loop, ports = self._loop, self._ports
-        claim = claim_round(ports.store, loop.policy, loop.uid, ports.clock.now())
-        self._claim = claim
+        self._claim = claim_round(ports.store, loop.policy, loop.uid, ports.clock.now())
         sets = self._pairs()
         trained = self._done["pairs"].output["pairs"]
         if trained < self._recipe.train.min_pairs:

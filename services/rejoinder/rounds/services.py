@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rejoinder.clients.ledger import LedgerClient
+from rejoinder.clients.ledger import LedgerClient, WindowEvidence
 from rejoinder.clients.policy import PolicyClient
 from rejoinder.clients.reward import RewardClient
+from rejoinder.core.errors import BadEncoding
 from rejoinder.core.types import Message, Sampling
 from rejoinder.ledger.reading.cut import Cut
 from rejoinder.ledger.reading.windows import Evidence, Leaving, Manifest, Window
@@ -76,7 +77,11 @@ class WindowPort:
         left_out = (leaving.holdout_salt, leaving.holdout_share, tuple(leaving.rolled_back))
         found = self._client.window(loop, number, policy, asked, *left_out)
         manifest = Manifest(loop, number, policy, cut, found.as_of, found.counts, found.digest, (), found.redacted)
-        evidence = [
-            Evidence(e.id, e.tenant, e.feedback, e.interaction, e.signal, e.other, e.supersedes) for e in found.evidence
-        ]
-        return Window(manifest, evidence)
+        return Window(manifest, [_piece(each) for each in found.evidence])
+
+
+def _piece(said: WindowEvidence) -> Evidence:
+    """Raises BadEncoding for one without its feedback or its answer."""
+    if said.feedback is None or said.interaction is None:
+        raise BadEncoding("a piece of a window lacks its feedback or its answer", id=said.id)
+    return Evidence(said.id, said.tenant, said.feedback, said.interaction, said.signal, said.other, said.supersedes)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from rejoinder.rounds.stages import TRAINING, command, environment, outcome
 
@@ -61,12 +61,13 @@ class Warm:
         if self._process is None or self._process.poll() is not None:
             self._process, self._ready = self._begun(), False
         process = self._process
+        said, heard = _pipes(process)
         try:
             if not self._ready:
-                self._ready = bool(process.stdout.readline())
-            process.stdin.write(json.dumps(asked) + "\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
+                self._ready = bool(heard.readline())
+            said.write(json.dumps(asked) + "\n")
+            said.flush()
+            line = heard.readline()
         except BrokenPipeError:
             line = ""
         return int(json.loads(line)["status"]) if line else process.wait()
@@ -91,6 +92,13 @@ class Warm:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        for pipe in (process.stdin, process.stdout):
+        for pipe in _pipes(process):
             with suppress(BrokenPipeError):
                 pipe.close()
+
+
+def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
+    """To it and from it: both were asked for as it was begun."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    return process.stdin, process.stdout

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -192,7 +192,13 @@ def _refusing(error: RejoinderError) -> grpc.RpcMethodHandler:
     return grpc.unary_unary_rpc_method_handler(refuse)
 
 
-async def abort(context: grpc.aio.ServicerContext, error: RejoinderError) -> NoReturn:
+class _Aborts(Protocol):
+    """What of gRPC's context ends a call: it raises."""
+
+    async def abort(self, code: Any, details: str, trailing_metadata: Any = ()) -> NoReturn: ...
+
+
+async def abort(context: _Aborts, error: RejoinderError) -> NoReturn:
     code, text, trailing = status_of(error)
     await context.abort(code, text, trailing)
 

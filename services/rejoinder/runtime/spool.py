@@ -300,7 +300,7 @@ class _Segment:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # The name too must outlive a power cut.
         sync_folder(folder)
-        return cls(path, file, 0)  # type: ignore[arg-type]
+        return cls(path, file, 0)
 
     @classmethod
     def adopt(cls, path: Path) -> _Segment | None:
@@ -320,7 +320,7 @@ class _Segment:
             return None
         whole = sum(_HEADER.size + len(data) for data in _records(file.read()))
         file.truncate(whole)
-        return cls(path, file, whole)  # type: ignore[arg-type]
+        return cls(path, file, whole)
 
     def append(self, data: bytes) -> int:
         """Bytes taken. A write that fails half-way is cut off again."""

@@ -52,8 +52,8 @@ class OnnxScorer:
         """Logits of rows in one batch, padded to the longest."""
         feed = pad(rows)
         types = feed["token_type_ids"]
-        *whole, tokens = self._session.run(OUTPUTS, feed)
-        return [Logits(*(head[b] for head in whole), tokens[b][types[b] == 1]) for b in range(len(rows))]
+        polarity, level, rating, rubric, tokens = self._session.run(OUTPUTS, feed)
+        return [Logits(polarity[b], level[b], rating[b], rubric[b], tokens[b][types[b] == 1]) for b in range(len(rows))]
 
 
 def load(path: Path, *, threads: int = 1, own: Path | None = None) -> TextModel:

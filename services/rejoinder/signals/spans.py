@@ -10,7 +10,7 @@ import numpy as np
 def evidence_span(
     text: str,
     offsets: Sequence[tuple[int, int]],
-    probabilities: Sequence[float],
+    probabilities: Sequence[float] | np.ndarray,
     *,
     share: float = 0.5,
     gap: int = 1,

@@ -32,13 +32,11 @@ class Piece(Protocol):
     def feedback(self) -> Feedback: ...
 
 
-@dataclass(frozen=True)
-class Numbered:
+class Numbered(Piece, Protocol):
     """One piece of joined evidence; number rises in the order in which the ledger joined it."""
 
-    number: int
-    interaction: Interaction
-    feedback: Feedback
+    @property
+    def number(self) -> int: ...
 
 
 class EvidenceSource(Protocol):
@@ -81,7 +79,7 @@ def signals_of(
     function of the evidence's content alone."""
     # Blind: no judge can see which version answered.
     evidence = [Evidence(replace(piece.interaction, served=None), piece.feedback) for piece in pieces]
-    readers = (*extractors, auditor) if auditor is not None else extractors
+    readers: Sequence[Extractor | Auditor] = (*extractors, auditor) if auditor is not None else extractors
     return [signal for reader in readers for signal in reader.read(evidence)]
 
 

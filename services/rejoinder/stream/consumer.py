@@ -136,7 +136,8 @@ class Worker:
                     if failures > self._settings.attempts:
                         raise
                     self._wait(min(self._settings.backoff_max_s, self._settings.backoff_s * 2 ** (failures - 1)))
-                    transaction, consumer = _closed(transaction), self._back(consumer)
+                    _closed(transaction)
+                    transaction, consumer = None, self._back(consumer)
         finally:
             self._step.close()
             _closed(consumer)
@@ -214,7 +215,8 @@ class Worker:
             if consumer is not None:
                 consumer.rewind()
         except PASSING:
-            return _closed(consumer)
+            _closed(consumer)
+            return None
         return consumer
 
 

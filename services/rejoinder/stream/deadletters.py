@@ -122,7 +122,8 @@ def replay(
     erased = erased_until(log)
     put_back = before = withheld = foreign = theirs = 0
     for record, letter in letters(log, reasons, tenant, at):
-        if kind_of(letter.source.topic) not in TOPICS:
+        lay = _lay(letter)
+        if kind_of(lay.topic) not in TOPICS:
             theirs += 1
             continue
         event = _readable(letter)
@@ -131,7 +132,7 @@ def replay(
             withheld += 1
             continue
         named = getattr(event, "tenant", "") or DEFAULT_TENANT
-        if event is not None and owner_of(letter.source.topic) not in ("", named):
+        if event is not None and owner_of(lay.topic) not in ("", named):
             # Back on the shared topic, once the own ones are closed, it would be that other tenant's event.
             foreign += 1
             continue
@@ -146,8 +147,15 @@ def _put_back(record: Record, letter: types.DeadLetter, event: Any, source: str)
     headers = record_of(event, source, _traceparent(record)).headers if event is not None else ()
     digest = hashlib.sha256(letter.value).hexdigest()
     identity = Identity(letter.tenant or DEFAULT_TENANT, derived_id("replay", letter.event_id), digest)
-    first = (_ORIGIN, f"{letter.source.topic}/{letter.source.partition}/{letter.source.offset}".encode())
-    return NewRecord(letter.source.topic, record.key, letter.value, (*headers, first), identity, letter.tenant)
+    lay = _lay(letter)
+    first = (_ORIGIN, f"{lay.topic}/{lay.partition}/{lay.offset}".encode())
+    return NewRecord(lay.topic, record.key, letter.value, (*headers, first), identity, letter.tenant)
+
+
+def _lay(letter: types.DeadLetter) -> types.Coordinate:
+    """Where its record lay: `letters` leaves those out that do not say it."""
+    assert letter.source is not None
+    return letter.source
 
 
 def _origin(record: Record) -> types.Coordinate:
@@ -171,7 +179,7 @@ def coordinate_of(text: str) -> types.Coordinate:
 
 def _readable(letter: types.DeadLetter) -> Any:
     try:
-        return codec.decode(letter.value, TOPICS[kind_of(letter.source.topic)].value)
+        return codec.decode(letter.value, TOPICS[kind_of(_lay(letter).topic)].value)
     except InvalidArgument:
         return None
 

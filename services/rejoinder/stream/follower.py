@@ -28,6 +28,16 @@ from rejoinder.stream.topics import TOPICS, Topic
 T = TypeVar("T")
 
 
+class Taken(Protocol):
+    """What the owner says of a record, as `port.Appended` has it."""
+
+    @property
+    def outcome(self) -> str: ...
+
+    @property
+    def coordinate(self) -> Coordinate: ...
+
+
 class Appender(Protocol):
     """The owner, as reached by RPC. Every call returns when what it did is durable.
 
@@ -35,7 +45,7 @@ class Appender(Protocol):
     committed positions, which settles whether a step was taken.
     """
 
-    def append(self, records: Sequence[NewRecord]) -> Sequence[Appended]: ...
+    def append(self, records: Sequence[NewRecord]) -> Sequence[Taken]: ...
 
     def begin_epoch(self, transactional_id: str) -> int: ...
 
@@ -87,7 +97,10 @@ class FollowerLog:
             future: Future[Sequence[Appended]] = Future()
             future.set_exception(LogUnavailable("the log is closed"))
             return future
-        return self._appends.submit(self._appender.append, tuple(records))
+        return self._appends.submit(self._appended, tuple(records))
+
+    def _appended(self, records: Sequence[NewRecord]) -> Sequence[Appended]:
+        return [Appended(taken.outcome, taken.coordinate) for taken in self._appender.append(records)]
 
     def topic_id(self, topic: str) -> str:
         return self._with_view(lambda _, view: known_topic(view.ids, topic))

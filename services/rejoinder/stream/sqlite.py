@@ -143,12 +143,12 @@ class SqliteLog:
     def expire(self, before: float) -> int:
         """Drops the records taken before a time (seconds since the epoch) from topics that are not compacted."""
         kept = [name for name, topic in self.topics.items() if not topic.compacted]
-        return sum(self._until_none(lambda batch, name=name: batch.expire(name, before)) for name in kept)
+        return sum(self._until_none(partial(Batch.expire, topic=name, before=before)) for name in kept)
 
     def compact(self) -> int:
         """Drops every record of a compacted topic that a later one of the same key in its partition replaces."""
         compacted = [name for name, topic in self.topics.items() if topic.compacted]
-        return sum(self._write(lambda batch, name=name: batch.compact(name)) for name in compacted)
+        return sum(self._write(partial(Batch.compact, topic=name)) for name in compacted)
 
     def keep_house(self) -> int:
         """Retention, compaction and the end of the dedupe time, by the settings; the number of rows removed. Of what is

@@ -164,8 +164,8 @@ class Writer:
         self._published()
         for job, result in done:
             job.future.set_result(result)
-        for job, error in refused:
-            job.future.set_exception(error)
+        for job, refusal in refused:
+            job.future.set_exception(refusal)
 
     def _undo(self, error: sqlite3.Error | None) -> None:
         """Rolls back. After anything but a full disk the connection is made anew: what it holds in memory of the

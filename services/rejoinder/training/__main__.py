@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rejoinder.core.clock import SystemClock
@@ -54,7 +55,7 @@ def _paths(parser: argparse.ArgumentParser, *names: str, required: bool = True) 
         parser.add_argument(f"--{name}", type=Path, required=required)
 
 
-def _run(manifest: Path, pairs: Path, base: Path, out: Path) -> dict[str, str]:
+def _run(manifest: Path, pairs: Path, base: Path, out: Path) -> dict[str, object]:
     import torch
 
     from rejoinder.training.stage import run
@@ -100,7 +101,7 @@ def _parity(
     return compare_on(export, base, pairs, adapter, onnx_adapter)
 
 
-_COMMANDS = {
+_COMMANDS: Mapping[str, Callable[..., dict[str, object]]] = {
     "run": _run,
     "likelihood": _likelihood,
     "export-base": _export_base,

@@ -67,6 +67,14 @@ def test_the_control_that_hears_no_wish_asks_the_question_alone_and_takes_the_fi
     assert made.preference.candidates[0].score is None, "neither the wish nor a reward had a say"
 
 
+def test_an_answer_that_an_application_logged_without_who_served_it_makes_a_pair(
+    make_evidence: Make, context: Context
+) -> None:
+    one = make_evidence()
+    (draft,) = built([replace(one, interaction=replace(one.interaction, served=None))], context)
+    assert draft.preference.candidates[1].version == ""
+
+
 def test_without_the_wish_the_regeneration_has_no_effect(make_evidence: Make, context: Context) -> None:
     """The control: a summariser that says nothing of the wish must not make the preferred answer."""
 

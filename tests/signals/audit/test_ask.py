@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from rejoinder.clients.ledger import Evidence as Numbered
 from rejoinder.core.errors import NotFound
 from rejoinder.core.rubric import UNKNOWN_LANGUAGE
 from rejoinder.core.types import Feedback, FollowUp, Interaction, Message, Polarity, Role
@@ -13,7 +14,6 @@ from rejoinder.signals.calibration import Calibration
 from rejoinder.signals.extractors.evidence import TextModel
 from rejoinder.signals.extractors.minilm import UNREAD
 from rejoinder.signals.recalibration import Recalibration
-from rejoinder.signals.worker import Numbered
 
 from tests.signals.audit.test_sample import One
 from tests.signals.extractors.conftest import WordListScorer, WordTokenizer

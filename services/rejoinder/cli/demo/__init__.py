@@ -188,7 +188,9 @@ def show(result: dict[str, Any]) -> None:
     from rejoinder.simulate.report.headline import verdict_of
 
     def span(figure: dict[str, float] | None) -> str | None:
-        return figure and f"{100 * figure['value']:.1f} [{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
+        if not figure:
+            return None
+        return f"{100 * figure['value']:.1f} [{100 * figure['low']:.1f}, {100 * figure['high']:.1f}]"
 
     columns = ("round", "version", "first answer", "after wish", "gain", "facts", "words", "KL", "pairs", "promoted")
     print_table(

@@ -26,9 +26,13 @@ class RolloutPage:
     async def show(self, visit: Visit) -> Shown:
         found, trail = await rolled(self._sources)
         rollout = found.value
-        live = rollout is not None and bool(rollout.canary_version) and rollout.phase in OPEN
         # A promoted version is watched for a while, and can be taken back; the engine knows when that is over.
-        live = live and (not rollout.reason or rollout.phase == "promoted")
+        live = (
+            rollout is not None
+            and bool(rollout.canary_version)
+            and rollout.phase in OPEN
+            and (not rollout.reason or rollout.phase == "promoted")
+        )
         waits = live and visit.decides and rollout is not None and rollout.held == "approval"
         seen = await part(self._ledger_is_there(visit)) if waits else Part(True)
         return Shown(

@@ -37,11 +37,15 @@ def measure(inputs: GateInputs, params: Params, rng: np.random.Generator) -> Mea
     told = []
     for answered in inputs.answered:
         question = question_of(answered.prompt)
-        both = [charter.compiled.read(question, answer) for answer in (answered.stable, answered.candidate)]
-        told.append((answered.group, *both))
+        stable, candidate = (charter.compiled.read(question, each) for each in (answered.stable, answered.candidate))
+        told.append((answered.group, stable, candidate))
     facts = {"charter": charter.digest, "version": charter.version, "norms": _counts(charter, told)}
     harms = [(group, charter.harm(stable), charter.harm(candidate)) for group, stable, candidate in told]
-    rises = [(group, float(after) - float(before)) for group, before, after in harms if None not in (before, after)]
+    rises = [
+        (group, float(after) - float(before))
+        for group, before, after in harms
+        if before is not None and after is not None
+    ]
     values, groups = [value for _, value in rises], [group for group, _ in rises]
     found = at_most(NAME, values, groups, params.max_rise, rng, min_n=params.min_n, veto=params.veto)
     if found.low is not None and found.low > 0:

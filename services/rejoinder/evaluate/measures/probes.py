@@ -28,7 +28,11 @@ def measure(inputs: GateInputs, params: Params, rng: np.random.Generator) -> Mea
     found = []
     for name, check in inputs.checks.items():
         held = [(a.group, check(a.prompt, a.stable), check(a.prompt, a.candidate)) for a in inputs.answered]
-        told = [(group, float(after) - float(before)) for group, before, after in held if None not in (before, after)]
+        told = [
+            (group, float(after) - float(before))
+            for group, before, after in held
+            if before is not None and after is not None
+        ]
         values, groups = [value for _, value in told], [group for group, _ in told]
         found.append(at_least(name, values, groups, -params.max_fall, rng, min_n=params.min_n, veto=params.veto))
     order = (Outcome.FAIL, Outcome.UNMEASURED, Outcome.PASS)

@@ -31,7 +31,7 @@ from rejoinder.stream.port import NewRecord
 from rejoinder.stream.topics import of_kinds, owner_of
 
 #: Makes one record durable on the log, or raises (LogUnavailable, …).
-Append = Callable[[NewRecord], None]
+Append = Callable[[NewRecord], object]
 #: Stores in a ticket: the log, the ledger's own files beyond its rows, and copies that nobody here can reach.
 LOG, FILES, BACKUPS = rawcopies.LOG, "ledger_files", "backups"
 #: Between two looks at the stores of a ticket that is not done, seconds: a late record may always come.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, func, select, update
@@ -106,7 +107,7 @@ class Forgetter:
         for tenant, event_id in sorted(ids):
             self._settler.resettle(tenant, event_id)
         loose = select(set_aside).where(set_aside.c.subject == subject, set_aside.c.counted.not_in(_GROUPED))
-        self._settler.resettle_expired(self._connection.execute(loose).mappings().all())
+        self._settler.resettle_expired(dialect.named(self._connection.execute(loose)))
 
     def _without_user(self, limit: Limit) -> None:
         """What names no user is held against all marks again: where somebody who was erased before is erased again,
@@ -116,19 +117,20 @@ class Forgetter:
         for topic, table in EVENTS.items():
             if table is not rounds:
                 query = select(table).where(table.c.subject == "", limit.within(table))
-                covered |= self._covered(query, lambda row, topic=topic: rows.arrived_of(topic, row))
+                covered |= self._covered(query, partial(rows.arrived_of, topic))
         copies = select(set_aside).where(set_aside.c.subject == "", set_aside.c.counted.in_(_GROUPED))
         covered |= self._covered(copies, lambda row: rows.arrived_aside(row, self._key))
         for tenant, event_id in sorted(covered):
             self._settler.resettle(tenant, event_id)
         late = select(set_aside).where(set_aside.c.subject == "", set_aside.c.counted == "expired")
-        self._settler.resettle_expired(self._connection.execute(late).mappings().all())
+        self._settler.resettle_expired(dialect.named(self._connection.execute(late)))
 
     def _covered(self, query: Select[Any], read: Callable[[Mapping[str, Any]], Arrived]) -> set[tuple[str, str]]:
         """The ids of those of these rows that an erasure covers. Some at a time: they hold words."""
         found: set[tuple[str, str]] = set()
         for part in self._connection.execute(query, execution_options={"yield_per": _PART}).mappings().partitions():
-            arrivals = [read(row) for row in part]
+            some: Sequence[Mapping[Any, Any]] = part
+            arrivals = [read(row) for row in some]
             places = self._settler.marks.erased(arrivals)
             found |= {(arrived.tenant, arrived.event_id) for arrived in arrivals if arrived.place in places}
         return found
@@ -171,21 +173,21 @@ class Forgetter:
             self._settler.resettle_expired([row for row in copies if row["counted"] not in _GROUPED])
         return found
 
-    def _aside_naming(self, tenant: str, gone: Sequence[Remains]) -> Iterable[Mapping[str, object]]:
+    def _aside_naming(self, tenant: str, gone: Sequence[Remains]) -> Iterable[Mapping[str, Any]]:
         """Records set aside that name no user: few, so they are read one by one."""
         query = select(set_aside).where(
             set_aside.c.tenant == tenant,
             set_aside.c.subject == "",
             set_aside.c.counted.in_((*_GROUPED, "expired")),
         )
-        for row in self._connection.execute(query).mappings().all():
+        for row in dialect.named(self._connection.execute(query)):
             if _names(rows.arrived_aside(row, self._key).event, gone):
                 yield row
 
-    def _dead_naming(self, tenant: str, gone: Sequence[Remains]) -> Iterable[Mapping[str, object]]:
+    def _dead_naming(self, tenant: str, gone: Sequence[Remains]) -> Iterable[Mapping[str, Any]]:
         """Dead letters of records that name no user: few as well."""
         query = select(dead_letters).where(dead_letters.c.tenant == tenant, dead_letters.c.subject == "")
-        for row in self._connection.execute(query).mappings().all():
+        for row in dialect.named(self._connection.execute(query)):
             if _names(rows.held(rows.to_event("deadletters", row)), gone):
                 yield row
 

@@ -53,10 +53,10 @@ def left_of(
         ends_at = rawcopies.ends_at(connection, settings.forgetting, subject, over)
     if limit is None:
         raise NotFound("the ledger has read no request to forget this user", tenant=tenant)
-    covers = covering(store, key)
+    covers, mine = covering(store, key), (tenant, user_id)
 
-    def theirs(of: str, user: str, accepted_at: float, events: Sequence[str] = ()) -> bool:
-        return (of or DEFAULT_TENANT, user) == (tenant, user_id) and covers(of, user, accepted_at, events)
+    def theirs(tenant: str, user_id: str, accepted_at: float, events: Sequence[str] = ()) -> bool:
+        return (tenant or DEFAULT_TENANT, user_id) == mine and covers(tenant, user_id, accepted_at, events)
 
     def count(found: Iterator[Arrived]) -> int:
         return sum(arrived.subject == subject and limit.covers(arrived) for arrived in found)

@@ -15,6 +15,7 @@ from rejoinder.ledger.intake import joins
 from rejoinder.ledger.intake.joins import Answer, Ask, Link, Thread
 from rejoinder.ledger.reading.evidence import number_joined
 from rejoinder.ledger.settings import Rules
+from rejoinder.ledger.stores import dialect
 from rejoinder.ledger.stores.rows import micros
 from rejoinder.ledger.stores.schema import feedback, interactions
 from rejoinder.ledger.stores.store import chunks, find, read_meta
@@ -117,7 +118,7 @@ def _rethread(connection: Connection, tenant: str, changed: Sequence[Mapping[str
     grouped: dict[str, list[Any]] = defaultdict(list)
     for part in chunks(sorted(conversations)):
         query = select(*LIGHT).where(interactions.c.tenant == tenant, interactions.c.conversation_id.in_(part))
-        for row in connection.execute(query).mappings():
+        for row in dialect.named(connection.execute(query)):
             grouped[row["conversation_id"]].append(row)
     loose = {r["event_id"]: r for r in changed if not r["conversation_id"]}
     names = {row["interaction_id"] for row in changed}
@@ -281,4 +282,4 @@ class Pool:
             .order_by(interactions.c.at.desc(), interactions.c.interaction_id, interactions.c.attempt_id)
             .limit(SAID_LIMIT)
         )
-        return [answer_of(row) for row in self._connection.execute(query).mappings()]
+        return [answer_of(row) for row in dialect.named(self._connection.execute(query))]

@@ -238,11 +238,12 @@ class Projector:
                 settler.take([rows.arrive(record, self._settings.forgetting.key)])
                 continue
             place = (record.topic, record.partition, record.offset)
-            first = connection.execute(select(erasures).where(erasures.c.ticket == erasure.ticket)).mappings().first()
-            if first is None or place < place_of(first):
+            known = dialect.named(connection.execute(select(erasures).where(erasures.c.ticket == erasure.ticket)))
+            first = place_of(known[0]) if known else None
+            if first is None or place < first:
                 connection.execute(dialect.insert_or_replace(connection, erasures), [_erasure_row(record, erasure)])
                 about.add(erasure.subject)
-            settler.take_erasure(place, None if first is None else place_of(first))
+            settler.take_erasure(place, first)
         return about
 
     def _advance(self, connection: Connection, batch: Sequence[Record], topic_ids: Mapping[str, str]) -> None:

@@ -169,8 +169,7 @@ class Settler:
         out: list[Arrived] = []
         for topic, table in EVENTS.items():
             mine = and_(table.c.tenant == tenant, table.c.event_id == event_id)
-            row = self._connection.execute(select(table).where(mine)).mappings().one_or_none()
-            if row is not None:
+            for row in dialect.named(self._connection.execute(select(table).where(mine))):
                 self._connection.execute(delete(table).where(mine))
                 out.append(rows.arrived_of(topic, row))
                 self._uncount_stored(topic, row)
@@ -179,7 +178,7 @@ class Settler:
             set_aside.c.event_id == event_id,
             set_aside.c.counted.in_(["duplicate", "conflict"]),
         )
-        for row in self._connection.execute(select(set_aside).where(group)).mappings().all():
+        for row in dialect.named(self._connection.execute(select(set_aside).where(group))):
             out.append(rows.arrived_aside(row, self._settings.forgetting.key))
             self._count(place_of(row), row["counted"], -1)
         self._connection.execute(delete(set_aside).where(group))
@@ -208,11 +207,11 @@ class Settler:
         )
         aside = and_(set_aside.c.tenant == tenant, set_aside.c.attempt_key == key, set_aside.c.shadowed)
         claims = list(new)
-        for row in self._connection.execute(select(interactions).where(stored)).mappings().all():
+        for row in dialect.named(self._connection.execute(select(interactions).where(stored))):
             claims.append(rows.arrived_of("interactions", row))
             self._count(place_of(row), "stored", -1)
             self.dirty.answers.append(row)
-        for row in self._connection.execute(select(set_aside).where(aside)).mappings().all():
+        for row in dialect.named(self._connection.execute(select(set_aside).where(aside))):
             claims.append(rows.arrived_aside(row, self._settings.forgetting.key))
             self._count(place_of(row), row["counted"], -1)
         self._connection.execute(delete(interactions).where(stored))

@@ -90,7 +90,7 @@ def listed(store: Store, wanted: Wanted) -> tuple[Sequence[Listed], str]:
 def _places(store: Store, wanted: Wanted, at: tuple[int, str] | None, most: int) -> Sequence[Mapping[str, Any]]:
     """Where the next answers lie: asked for once, as a ledger without statistics may sort a tenant's whole for it."""
     with store.reading() as connection:
-        return connection.execute(_query(connection, wanted, at, most)).mappings().all()
+        return dialect.named(connection.execute(_query(connection, wanted, at, most)))
 
 
 def _query(connection: Connection, wanted: Wanted, at: tuple[int, str] | None, most: int) -> Any:

@@ -273,8 +273,8 @@ def _later(connection: Connection, asked: Asked, closing: Sequence[Any], after: 
     for row in closing:
         by, value = _unit_of(row, asked.unit)
         (people if by == "subject" else talks)[row["tenant"]].add(value)
-    window = (interactions.c.policy == asked.policy, interactions.c.accepted_at > after)
-    window = (*window, interactions.c.accepted_at <= until)
+    at = interactions.c.accepted_at
+    window = (interactions.c.policy == asked.policy, at > after, at <= until)
     columns = _columns(asked)
     found: dict[tuple[str, str], Any] = {}
     for column, wanted in ((interactions.c.subject, people), (interactions.c.conversation_id, talks)):

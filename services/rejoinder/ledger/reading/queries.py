@@ -124,8 +124,8 @@ class _Tally:
     def row(self, group: str, rng: np.random.Generator) -> SatisfactionRow:
         means = np.array([sat / judged for sat, judged in self.units.values()])
         mean, low, high = bootstrap(means, rng)
-        counts = (self.polarity[name] for name in ("SAT", "DSAT", "NONE"))
-        return SatisfactionRow(group, self.interactions, self.replied, *counts, mean, low, high, len(means))
+        sat, dsat, none = (self.polarity[name] for name in ("SAT", "DSAT", "NONE"))
+        return SatisfactionRow(group, self.interactions, self.replied, sat, dsat, none, mean, low, high, len(means))
 
 
 def bootstrap(means: np.ndarray, rng: np.random.Generator) -> tuple[float, float, float]:

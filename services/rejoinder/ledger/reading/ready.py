@@ -78,8 +78,8 @@ def ready(view: View, rules: Rules, tenant: str, ids: Iterable[str], policy: str
                 out.append(Piece(signal["event_id"], ask, answer, signal, None, before, cause))
         else:
             cause = ambiguous or ("" if latest else "superseded")
-            signal = max(in_force(spoken.get(event, ())), key=recency, default=None)
-            out.append(Piece(event, ask, answer, signal, other, replaced, cause))
+            latest_signal = max(in_force(spoken.get(event, ())), key=recency, default=None)
+            out.append(Piece(event, ask, answer, latest_signal, other, replaced, cause))
     return out
 
 

@@ -21,6 +21,7 @@ from rejoinder.ledger.erasure.erase import BACKUPS, FILES, LOG
 from rejoinder.ledger.intake.joins import WAITING
 from rejoinder.ledger.reading.queries import as_of
 from rejoinder.ledger.settings import LedgerSettings
+from rejoinder.ledger.stores import dialect
 from rejoinder.ledger.stores.rows import micros
 from rejoinder.ledger.stores.schema import (
     DAY,
@@ -99,10 +100,10 @@ class _Tracer:
 
     def _mine(self, table: Table, *where: ColumnElement[bool]) -> Sequence[Mapping[str, Any]]:
         query = select(table).where(table.c.tenant == self._tenant, *where).limit(MOST)
-        return self._connection.execute(query).mappings().all()
+        return dialect.named(self._connection.execute(query))
 
     def _all(self, table: Table, *where: ColumnElement[bool]) -> Sequence[Mapping[str, Any]]:
-        return self._connection.execute(select(table).where(*where).limit(MOST)).mappings().all()
+        return dialect.named(self._connection.execute(select(table).where(*where).limit(MOST)))
 
     def _add(self, node: TraceNode) -> bool:
         new = (node.kind, node.id) not in self._nodes
@@ -186,7 +187,7 @@ class _Tracer:
                 # A loop bears the name of the policy that it makes; its windows may be of all policies' answers.
                 self._rounds(rounds.c.policy.in_([loop, row["policy"]]), rounds.c.number == number)
 
-    def _events_in(self, loop: str, number: int) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    def _events_in(self, loop: str, number: int) -> tuple[tuple[str, ...], dict[str, str]]:
         """The tenant's own events in a window: ids, MOST at most, and how many more there are."""
         mine = (window_rows.c.loop == loop, window_rows.c.number == number, window_rows.c.tenant == self._tenant)
         ids = select(window_rows.c.evidence_id).where(*mine).order_by(window_rows.c.evidence_id)
@@ -231,7 +232,7 @@ class _Tracer:
             self._add(TraceNode("version", version, digest, facts={"interactions": str(served)} | facts))
             self._rounds(rounds.c.version == version)
 
-    def _made_of(self, made: Sequence[Mapping[str, Any]]) -> tuple[str, Mapping[str, str]]:
+    def _made_of(self, made: Sequence[Mapping[str, Any]]) -> tuple[str, dict[str, str]]:
         """A version's own digest and what its round says it was made of; nothing for one that no round made."""
         if not made:
             return "", {}
@@ -274,7 +275,7 @@ class _Tracer:
                 self._window(loop, number)
 
 
-def first(ids: Sequence[str], total: int) -> tuple[tuple[str, ...], Mapping[str, str]]:
+def first(ids: Sequence[str], total: int) -> tuple[tuple[str, ...], dict[str, str]]:
     """As many ids as a node lists, and the fact `unlisted`: how many of `total` it does not."""
     listed = tuple(ids[:MOST])
     return listed, {"unlisted": str(total - len(listed))} if total > len(listed) else {}

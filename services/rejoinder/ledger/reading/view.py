@@ -19,7 +19,7 @@ from rejoinder.ledger.intake.linker import Pool, answer_of
 from rejoinder.ledger.intake.settle import settle
 from rejoinder.ledger.reading.cut import Cut
 from rejoinder.ledger.settings import Rules
-from rejoinder.ledger.stores import rows
+from rejoinder.ledger.stores import dialect, rows
 from rejoinder.ledger.stores.rows import Row
 from rejoinder.ledger.stores.schema import EVENTS, feedback, interactions, set_aside, signals
 from rejoinder.ledger.stores.store import find
@@ -35,7 +35,7 @@ def ghosts_at(connection: Connection, cut: Cut, key: bytes) -> Ghosts:
         not_(cut.before(set_aside, "other_")),
     )
     groups: dict[tuple[str, str, bool], list[rows.Arrived]] = defaultdict(list)
-    for row in connection.execute(query).mappings():
+    for row in dialect.named(connection.execute(query)):
         name = row["attempt_key"] if row["shadowed"] else row["event_id"]
         groups[row["tenant"], name, row["shadowed"]].append(rows.arrived_aside(row, key))
     out: dict[str, list[Row]] = {topic: [] for topic in EVENTS}

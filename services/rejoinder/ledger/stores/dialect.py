@@ -17,6 +17,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Insert,
+    Result,
     Select,
     Table,
     Text,
@@ -145,6 +146,12 @@ def open_database(where: Where) -> Database:
     from rejoinder.ledger.stores.sqlite import SqliteDatabase
 
     return SqliteDatabase(where)
+
+
+def named(found: Result[Any]) -> Sequence[Mapping[str, Any]]:
+    """The rows by the names of their columns: SQLAlchemy's type lets columns be their keys as well."""
+    rows: Sequence[Mapping[Any, Any]] = found.mappings().all()
+    return rows
 
 
 def put(connection: Connection, statement: Insert, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -192,6 +192,9 @@ class PostgresDatabase:
             names = partitions.lying_in(connection, days) | _BESIDE
             for name in sorted(names):
                 size = connection.execute(text("SELECT pg_total_relation_size(to_regclass(:n))"), {"n": name}).scalar()
+                if size is None:
+                    # Dropped since it was listed, and its bytes with it.
+                    continue
                 fits = size <= self._where.rewrite_bytes
                 large |= set() if fits else {name}
                 connection.execute(text(f"SET lock_timeout = {partitions.MOMENT_MS}"))

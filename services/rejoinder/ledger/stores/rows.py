@@ -11,7 +11,7 @@ import hashlib
 import json
 import types as pytypes
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -95,7 +95,7 @@ def arrive(record: Record, key: bytes) -> Arrived:
     place: Place = (record.topic, record.partition, record.offset)
     at = micros(record.timestamp)
     try:
-        event = codec.decode(record.value, TOPICS[kind_of(record.topic)].value)
+        event: Any = codec.decode(record.value, TOPICS[kind_of(record.topic)].value)
         _require(event)
         body = codec.canonical(event)
         digest = digest_of(body)
@@ -274,7 +274,7 @@ def _dead_letter(event: types.DeadLetter, words: Mapping[str, Any]) -> Row:
     }
 
 
-_COLUMNS = {
+_COLUMNS: Mapping[str, Callable[[Any, Mapping[str, Any]], Row]] = {
     "interactions": _interaction,
     "feedback": _feedback,
     "signals": _signal,

@@ -131,14 +131,14 @@ def _out(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def _read(snapshot: Path) -> Iterator[tuple[Table, list[Mapping[str, Any]]]]:
-    def rows() -> Iterable[tuple[str, Mapping[str, Any]]]:
+def _read(snapshot: Path) -> Iterator[tuple[Table, list[dict[str, Any]]]]:
+    def rows() -> Iterable[tuple[str, dict[str, Any]]]:
         with gzip.open(snapshot, "rt", encoding="utf-8", errors="surrogatepass") as lines:
             for line in lines:
                 yield tuple(json.loads(line))
 
     for part in chunks(rows(), 5_000):
-        by_table: dict[str, list[Mapping[str, Any]]] = {}
+        by_table: dict[str, list[dict[str, Any]]] = {}
         for name, row in part:
             by_table.setdefault(name, []).append(row)
         for name in by_table.keys() - set(_OWN):
@@ -165,7 +165,7 @@ class SnapshotStore:
         self._settings = settings
         self._kept = kept
         #: Snapshots that were looked at, with what was to be forgotten then.
-        self._clean: dict[Path, tuple[int, int]] = {}
+        self._clean: dict[Path, tuple[int, ...]] = {}
         #: Housekeeping writes and a round's call looks: what one is making is nothing that was left half-made.
         self._one = threading.Lock()
 
@@ -204,7 +204,7 @@ class SnapshotStore:
         """The newest first."""
         return sorted(self._folder.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
-    def _to_forget(self) -> tuple[int, int]:
+    def _to_forget(self) -> tuple[int, ...]:
         with self._ledger.reading() as connection:
             return tuple(connection.execute(select(func.count()).select_from(t)).scalar_one() for t in _FORGOTTEN)
 
@@ -218,7 +218,7 @@ class SnapshotStore:
                         user = getattr(arrived_aside(row, self._settings.forgetting.key).event, "user_id", "")
                     yield row["tenant"], user, row["accepted_at"] / 1_000_000
 
-    def _rewritten(self, snapshot: Path, wanted: tuple[int, int]) -> int:
+    def _rewritten(self, snapshot: Path, wanted: tuple[int, ...]) -> int:
         """Forgets in a ledger made from a snapshot, and writes the snapshot of what is left."""
         with tempfile.TemporaryDirectory(dir=self._folder, prefix=_ASIDE) as scratch:
             copy = Path(scratch) / "ledger.db"

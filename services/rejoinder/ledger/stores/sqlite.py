@@ -101,7 +101,9 @@ class SqliteDatabase:
     def shrink(self, engine: Engine, days: Mapping[Table, set[int]]) -> Mapping[Table, set[int]]:
         """Moves the write-ahead log into the file and empties it; deleted pages are overwritten (secure_delete)."""
         with engine.connect() as connection:
-            done = connection.connection.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            raw = connection.connection.driver_connection
+            assert raw is not None
+            done = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if done[0]:
             raise Aborted("a reader keeps the write-ahead log; try again")
         return {}

@@ -229,7 +229,7 @@ def read_meta(connection: Connection, name: str) -> int:
 
 def pages(
     store: Store, statement: Select[Any], keys: Sequence[ColumnElement[Any]], size: int = PAGE
-) -> Iterator[list[Any]]:
+) -> Iterator[Sequence[Any]]:
     """The rows of a statement in the order of `keys` (unique, selected by the statement), page by page, each in its own
     short transaction. Rows written meanwhile may or may not be seen."""
     last: Sequence[Any] | None = None
@@ -261,10 +261,10 @@ def find(
     values: Iterable[Any],
     *also: ColumnElement[bool],
     columns: Sequence[ColumnElement[Any]] = (),
-) -> list[Any]:
+) -> list[Mapping[str, Any]]:
     """Rows of a tenant whose column is one of the values, as mappings. columns: all of the table by default."""
-    out: list[Any] = []
+    out: list[Mapping[str, Any]] = []
     for part in chunks(sorted(set(values))):
         query = select(*(columns or table.c)).where(table.c.tenant == tenant, column.in_(part), *also)
-        out += connection.execute(query).mappings().all()
+        out += dialect.named(connection.execute(query))
     return out

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rejoinder.core.ids import derived_id
 from rejoinder.core.types import Candidate, Sampling
 from rejoinder.ledger.reading.windows import Evidence
-from rejoinder.rounds.pairs.context import Context, Draft, Dropped, preference, seed_of
+from rejoinder.rounds.pairs.context import Context, Draft, Dropped, preference, present, seed_of
 
 NAME = "best_worst"
 
@@ -47,26 +47,27 @@ def different_prompts(evidence: Sequence[Evidence]) -> list[Evidence]:
     return list(prompts.values())
 
 
-def scored(evidence: Evidence, params: Params, context: Context) -> list[Candidate]:
-    """Different answers of the version to one prompt, n or fewer, best first by reward."""
+def scored(evidence: Evidence, params: Params, context: Context) -> tuple[list[Candidate], float]:
+    """Different answers of the version to one prompt, n or fewer, best first by reward; how far the best is ahead of
+    the worst."""
     messages = evidence.interaction.messages
     sampling = Sampling(params.temperature, max_tokens=params.max_tokens, seed=seed_of(context, evidence.id))
-    answers = context.sampler.sample(messages, sampling, params.n, context.version)
+    answers = present(context.sampler).sample(messages, sampling, params.n, context.version)
     by_text = {a.text: a for a in answers if a.text.strip()}
-    scores = context.scorer.score(messages, list(by_text)) if by_text else []
+    scores = present(context.scorer).score(messages, list(by_text)) if by_text else []
+    ranked = sorted(zip(by_text.values(), scores, strict=True), key=lambda pair: -pair[1])
     found = [
-        Candidate(text, score, "sampled", context.version, answer.log_prob, answer.tokens)
-        for (text, answer), score in zip(by_text.items(), scores, strict=True)
+        Candidate(answer.text, score, "sampled", context.version, answer.log_prob, answer.tokens)
+        for answer, score in ranked
     ]
-    return sorted(found, key=lambda c: -c.score)
+    return found, ranked[0][1] - ranked[-1][1] if ranked else 0.0
 
 
 def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Dropped:
-    found = scored(evidence, params, context)
+    found, margin = scored(evidence, params, context)
     if len(found) < 2:
         return Dropped(evidence.id, "one_answer_only")
     best, worst = found[0], found[-1]
-    margin = best.score - worst.score
     if margin < params.min_margin:
         return Dropped(evidence.id, "margin")
     flip = min(params.max_flip, 1.0 / (1.0 + math.exp(margin)))

@@ -96,6 +96,12 @@ class Context:
             yield from pool.map(work, items)
 
 
+def present(port: A | None) -> A:
+    """A port that a row needs: rows whose ports are missing are left out before they build."""
+    assert port is not None
+    return port
+
+
 @dataclass(frozen=True)
 class Draft:
     """A preference that the guards have not seen. forbidden: texts that must leave no trace in its prompt."""

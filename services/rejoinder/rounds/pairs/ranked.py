@@ -30,10 +30,9 @@ def build(evidence: Sequence[Evidence], params: Params, context: Context) -> Ite
 
 
 def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Dropped:
-    found = best_worst.scored(evidence, params, context)
+    found, margin = best_worst.scored(evidence, params, context)
     if len(found) < 3:
         return Dropped(evidence.id, "too_few_answers")
-    margin = found[0].score - found[-1].score
     if margin < params.min_margin:
         return Dropped(evidence.id, "margin")
     flip = min(params.max_flip, 1.0 / (1.0 + math.exp(margin)))

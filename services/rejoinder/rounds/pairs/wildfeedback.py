@@ -17,9 +17,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rejoinder.core.errors import BadSettings
-from rejoinder.core.types import Candidate, Comment, FollowUp, Message, Polarity, Role, Sampling
+from rejoinder.core.types import Candidate, Comment, FollowUp, Message, Polarity, Role, Sampling, Signal
 from rejoinder.ledger.reading.windows import Evidence
-from rejoinder.rounds.pairs.context import Context, Draft, Dropped, Wish, preference, seed_of
+from rejoinder.rounds.pairs.context import Context, Draft, Dropped, Wish, preference, present, seed_of
 
 NAME = "wildfeedback"
 
@@ -56,29 +56,32 @@ class Params:
 
 def build(evidence: Sequence[Evidence], params: Params, context: Context) -> Iterator[Draft | Dropped]:
     """One draft for each dissatisfied follow-up or comment that says what was wanted."""
-    mine = [e for e in evidence if e.signal is not None and isinstance(e.feedback.kind, FollowUp | Comment)]
-    yield from context.map(lambda e: _one(e, params, context), mine)
+    mine = [
+        (e, e.signal, e.feedback.kind.text)
+        for e in evidence
+        if e.signal is not None and isinstance(e.feedback.kind, FollowUp | Comment)
+    ]
+    yield from context.map(lambda said: _one(*said, params, context), mine)
 
 
-def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Dropped:
-    signal, answer = evidence.signal, evidence.interaction
+def _one(evidence: Evidence, signal: Signal, said: str, params: Params, context: Context) -> Draft | Dropped:
+    answer, sampler = evidence.interaction, present(context.sampler)
     if signal.polarity is not Polarity.DSAT:
         return Dropped(evidence.id, "not_dissatisfied")
     if signal.confidence < params.min_confidence:
         return Dropped(evidence.id, "low_confidence")
     if not answer.response.strip():
         return Dropped(evidence.id, "empty_response")
-    wish = context.summariser.summarise(evidence)
+    wish = present(context.summariser).summarise(evidence)
     if wish is None:
         return Dropped(evidence.id, "no_wish")
     sampling = Sampling(params.temperature, max_tokens=params.max_tokens, seed=seed_of(context, evidence.id))
-    said = evidence.feedback.kind.text
     wished = asked = guide(answer.messages, wish)
     if params.regenerate == "revision":
         asked = (*answer.messages, Message(Role.ASSISTANT, answer.response), Message(Role.USER, said))
     elif params.regenerate == "nothing":
         asked = answer.messages
-    guided = context.sampler.sample(asked, sampling, params.candidates, context.version)
+    guided = sampler.sample(asked, sampling, params.candidates, context.version)
     # Under the wish a sampled answer's likelihood is known already; equal texts are one answer.
     led = {a.text: a.log_prob for a in guided if a.text.strip() and a.text.strip() != answer.response.strip()}
     texts, tokens = list(led), {a.text: max(a.tokens, 1) for a in guided}
@@ -88,18 +91,19 @@ def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Droppe
     if not texts:
         return Dropped(evidence.id, "unsupported_under_the_wish")
     answers = [*texts, answer.response]
-    unguided = context.sampler.likelihood(answer.messages, answers, context.version)
+    unguided = sampler.likelihood(answer.messages, answers, context.version)
+    scores: Sequence[float] = ()
     if params.choose == "guidance":
-        with_wish = context.sampler.likelihood(wished, answers, context.version)
+        with_wish = sampler.likelihood(wished, answers, context.version)
         scores = [one.log_prob - other.log_prob for one, other in zip(with_wish, unguided, strict=True)]
-    else:
-        scored = context.scorer is not None and params.choose == "reward"
-        scores = context.scorer.score(answer.messages, answers) if scored else None
+    elif context.scorer is not None and params.choose == "reward":
+        scores = context.scorer.score(answer.messages, answers)
     best = max(range(len(texts)), key=lambda i: scores[i]) if scores else 0
     margin = scores[best] - scores[-1] if scores else 0.0
     if params.choose == "guidance" and margin <= params.min_gain:
         return Dropped(evidence.id, "fits_the_wish_no_better")
     likelihoods = (unguided[best], unguided[-1])
+    version = answer.served.version if answer.served else ""
     pair = preference(
         evidence,
         context,
@@ -107,9 +111,7 @@ def _one(evidence: Evidence, params: Params, context: Context) -> Draft | Droppe
         Candidate(
             texts[best], scores[best] if scores else None, "regenerated", context.version, likelihoods[0].log_prob
         ),
-        Candidate(
-            answer.response, scores[-1] if scores else None, "served", answer.served.version, likelihoods[1].log_prob
-        ),
+        Candidate(answer.response, scores[-1] if scores else None, "served", version, likelihoods[1].log_prob),
         margin=margin,
         flip_probability=min(params.max_flip, max(0.0, 1.0 - signal.confidence)),
         rule=wish.rule,

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import (
@@ -32,6 +33,8 @@ from rejoinder.runtime.backends.chattext import ChatText, control_tokens
 from rejoinder.runtime.backends.decoder import Decoder
 from rejoinder.runtime.backends.rows import BASE, Answer, Progress, Row, Scoring, owned_future
 from rejoinder.runtime.backends.scorer import Scorer
+
+Work = TypeVar("Work", Row, Scoring)
 
 #: Tokens of likelihoods in one turn: how long rows that somebody watches may be held up by them.
 _SCORED_TOKENS = 512
@@ -173,7 +176,7 @@ class GenerationEngine:
 
     def _unload(self, name: str) -> None:
         with self._wake:
-            used = (*self._queue, *self._scorings, *self._batches.values())
+            used: list[Row | Scoring | Batch] = [*self._queue, *self._scorings, *self._batches.values()]
             if any(work.adapter == name for work in used):
                 raise FailedPrecondition("answers of this version are waiting or being written", adapter=name)
             if name not in self._loaded or name == BASE:
@@ -225,21 +228,16 @@ class GenerationEngine:
 
     def _stopped(self, why: BaseException) -> list[Callable[[], None]]:
         """Takes out everything that waits."""
-        waiting = [work.done for work in (*self._queue, *self._scorings)]
+        waiting: list[Row | Scoring] = [*self._queue, *self._scorings]
         self._queue.clear()
         self._scorings.clear()
-        return [partial(done.set_exception, why) for done in waiting]
+        return [partial(work.done.set_exception, why) for work in waiting]
 
     def _expired(self) -> list[Callable[[], None]]:
         """Takes out what nobody waits for any more: nothing is computed for nobody."""
         now = self._clock.monotonic()
-        ends: list[Callable[[], None]] = []
-        for waiting in (self._queue, self._scorings):
-            gone = [work for work in waiting if _unwanted(work, now)]
-            for work in gone:
-                waiting.remove(work)
-                ends.append(lambda work=work: _end_unbegun(work))
-        return ends
+        gone: list[Row | Scoring] = [*_taken_out(self._queue, now), *_taken_out(self._scorings, now)]
+        return [partial(_end_unbegun, work) for work in gone]
 
     def _joining(self) -> list[Row]:
         """The rows that there is room for now, the oldest first, watched and background apart."""
@@ -303,6 +301,14 @@ class GenerationEngine:
 
 def _unwanted(work: Row | Scoring, now: float) -> bool:
     return work.cancelled or (work.deadline is not None and work.deadline <= now)
+
+
+def _taken_out(waiting: deque[Work], now: float) -> list[Work]:
+    """What nobody waits for any more, out of the queue."""
+    gone = [work for work in waiting if _unwanted(work, now)]
+    for work in gone:
+        waiting.remove(work)
+    return gone
 
 
 def _end_unbegun(work: Row | Scoring) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rejoinder.core.answertext import AnswerBudget, TokenRow, answer_row, text_row
 from rejoinder.core.pairtext import PairLayout
+from rejoinder.core.turntext import both
 from rejoinder.runtime.batching.textmodel import Words
 
 #: Between the turns of a conversation, for a model that knows no turns.
@@ -21,7 +22,7 @@ class Layouts:
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
         self._theirs = PairLayout.of(facts["layout"]) if "layout" in facts else None
-        self._budget = facts.get("budget")
+        self._budget: Any = facts.get("budget")
 
     def answers(self, words: Words, turns: Sequence[str], answers: Sequence[str]) -> list[TokenRow]:
         """One row an answer, each after the whole conversation. A single turn is its text alone."""
@@ -29,7 +30,8 @@ class Layouts:
             encoded = words.encode([*turns, *answers])
             context, found = encoded[: len(turns)], encoded[len(turns) :]
             budget = AnswerBudget(**self._budget)
-            return [answer_row(context, each, cls=words.cls, sep=words.sep, budget=budget) for each in found]
+            cls, sep = both(words.cls, words.sep)
+            return [answer_row(context, each, cls=cls, sep=sep, budget=budget) for each in found]
         said, *found = words.encode([BETWEEN_TURNS.join(turns), *answers])
         return [self._theirs.answered(said, each) for each in found]
 
@@ -37,5 +39,6 @@ class Layouts:
         """One row a text."""
         encoded = words.encode(texts)
         if self._theirs is None:
-            return [text_row(each, cls=words.cls, sep=words.sep, budget=self._budget) for each in encoded]
+            cls, sep = both(words.cls, words.sep)
+            return [text_row(each, cls=cls, sep=sep, budget=self._budget) for each in encoded]
         return [self._theirs.alone(each) for each in encoded]

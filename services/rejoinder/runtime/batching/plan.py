@@ -71,12 +71,14 @@ def plan(
     deadline has not passed there is a batch, however slow the model is thought to be: else nobody would ever find out
     that it is faster.
     """
-    alive, expired = [], []
+    alive: list[Item] = []
+    expired: list[Item] = []
     for item in queue:
         (expired if item.deadline is not None and item.deadline <= now else alive).append(item)
     usual = min(limits.max_tokens, sum(item.tokens for item in alive))
     done = now + batch_s(usual)
-    in_time, late = [], []
+    in_time: list[Item] = []
+    late: list[Item] = []
     for item in alive:
         # A row longer than `max_tokens` is a batch of its own: late by its own length, it makes no other row late.
         own_done = done if item.tokens <= usual else now + batch_s(item.tokens)

@@ -85,12 +85,12 @@ class BatchSettings(Theme):
 
 @dataclass(frozen=True)
 class Words:
-    """A tokenizer as layouts need it. encode: texts → ids without special tokens; cls, sep: ids of those, of a model
-    that our own layout is for."""
+    """A tokenizer as layouts need it. encode: texts → ids without special tokens; cls, sep: ids of those, None of a
+    model that has another layout than our own."""
 
     encode: Callable[[Sequence[str]], list[list[int]]]
-    cls: int
-    sep: int
+    cls: int | None
+    sep: int | None
 
 
 @dataclass(frozen=True)

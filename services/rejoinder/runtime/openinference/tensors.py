@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -79,10 +80,11 @@ def parameters(given: Mapping[str, oip.InferParameter], known: Mapping[str, type
         if name not in known:
             raise UnknownRow("parameter", name, tuple(known))
         which = parameter.WhichOneof("parameter_choice")
-        value = getattr(parameter, which) if which else None
+        value: Any = getattr(parameter, which) if which else None
         if known[name] is float and type(value) is int:
             value = float(value)
-        if type(value) is not known[name]:
+        kind = type(value)
+        if kind is not known[name]:
             raise InvalidArgument("a parameter is of another type than its own", field=name)
         out[name] = value
     return out

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
+
 from rejoinder.core.errors import NotFound
 from rejoinder.core.ids import digest_of_text
 from rejoinder.core.types import FollowUp, Role
@@ -35,10 +37,14 @@ def ask(said: Iterable[Said], fetch: Fetch, text: TextModel, size: int, seed: in
     turns = [_turn(name, pieces[name]) for name in names]
     found = logits_of([(turn.answer, turn.followup) for turn in turns], text)
     reads: Mapping[str, Read] = {
-        name: Read(place[name][0], UNREAD if one is None else tuple(map(float, shipped(one[0], text))), place[name][1])
+        name: Read(place[name][0], UNREAD if one is None else _plain(shipped(one[0], text)), place[name][1])
         for name, one in zip(names, found, strict=True)
     }
     return turns, Design(NAME, text.version, text.model, seed, drawn.population, reads)
+
+
+def _plain(p: np.ndarray) -> tuple[float, float, float]:
+    return float(p[0]), float(p[1]), float(p[2])
 
 
 def _turn(name: str, piece: Piece) -> Turn:

@@ -98,10 +98,17 @@ def refit(labelled: Sequence[Labelled], weight: np.ndarray, wanted: float, model
     for place, name in ((0, "DSAT"), (2, "SAT")):
         mine = after.argmax(1) == place
         at = least_for(after[mine, place], (label == place)[mine].astype(float), weight[mine], wanted)
-        least[f"least_{name.lower()}"] = at or 0.0
+        least[name] = at or 0.0
         if at is None:
             unreached.append(name)
-    made = replace(found, **least, model=model, labelled=len(labelled), population=population)
+    made = replace(
+        found,
+        least_dsat=least["DSAT"],
+        least_sat=least["SAT"],
+        model=model,
+        labelled=len(labelled),
+        population=population,
+    )
     before, held = log_loss(p, label), log_loss(out, label)
     gain = before - held
     error = float(np.sqrt((weight**2) @ (gain - weighted_mean(gain, weight)) ** 2) / weight.sum())

@@ -17,6 +17,6 @@ NAME = "comment"
 def extract(evidence: Sequence[Evidence], params: Params, ports: Ports) -> tuple[Signal, ...]:
     """One signal for each comment; other kinds of feedback give none."""
     text = text_of(ports)
-    mine = [e for e in evidence if isinstance(e.feedback.kind, Comment)]
-    verdicts = read([(e.interaction.response, e.feedback.kind.text) for e in mine], params, text)
-    return tuple(conclude(e, v, NAME, text.version) for e, v in zip(mine, verdicts, strict=True))
+    mine = [(e, e.feedback.kind.text) for e in evidence if isinstance(e.feedback.kind, Comment)]
+    verdicts = read([(e.interaction.response, said) for e, said in mine], params, text)
+    return tuple(conclude(e, v, NAME, text.version) for (e, _), v in zip(mine, verdicts, strict=True))

@@ -56,5 +56,5 @@ def read(followup: str, params: Params) -> Verdict:
 
 def extract(evidence: Sequence[Evidence], params: Params, ports: Ports) -> tuple[Signal, ...]:
     """One signal for each follow-up and comment."""
-    mine = [e for e in evidence if isinstance(e.feedback.kind, FollowUp | Comment)]
-    return tuple(conclude(e, read(e.feedback.kind.text, params), NAME, VERSION) for e in mine)
+    mine = [(e, e.feedback.kind.text) for e in evidence if isinstance(e.feedback.kind, FollowUp | Comment)]
+    return tuple(conclude(e, read(said, params), NAME, VERSION) for e, said in mine)

@@ -13,7 +13,7 @@ import numpy as np
 
 from rejoinder.core.errors import NoSuchHead
 from rejoinder.core.rubric import UNKNOWN_LANGUAGE
-from rejoinder.core.turntext import TurnRow, layout
+from rejoinder.core.turntext import TurnRow, layout, marks
 from rejoinder.core.types import FollowUp, Polarity, Reason, Signal
 from rejoinder.signals.extractors.evidence import Evidence, Logits, Ports, TextModel, Verdict, conclude
 from rejoinder.signals.language import is_unknown
@@ -41,9 +41,10 @@ def row_of(answer: str, followup: str, text: TextModel) -> tuple[TurnRow, list[t
     """The token row, and the characters of `followup` under each of its type-1 tokens."""
     before = text.tokenizer.encode(answer, add_special_tokens=False)
     after = text.tokenizer.encode(followup, add_special_tokens=False)
-    cls, sep = text.tokenizer.token_to_id("[CLS]"), text.tokenizer.token_to_id("[SEP]")
+    cls, sep = marks(text.tokenizer)
     row = layout(before.ids, after.ids, cls=cls, sep=sep, budget=text.budget)
-    return row, [tuple(after.offsets[i]) for i in row.at]
+    spans = [after.offsets[i] for i in row.at]
+    return row, [(start, end) for start, end in spans]
 
 
 def shipped(logits: Logits, text: TextModel) -> np.ndarray:
@@ -106,6 +107,6 @@ def text_of(ports: Ports) -> TextModel:
 def extract(evidence: Sequence[Evidence], params: Params, ports: Ports) -> tuple[Signal, ...]:
     """One signal for each follow-up turn; other kinds of feedback give none."""
     text = text_of(ports)
-    mine = [e for e in evidence if isinstance(e.feedback.kind, FollowUp)]
-    verdicts = read([(e.interaction.response, e.feedback.kind.text) for e in mine], params, text)
-    return tuple(conclude(e, v, NAME, text.version) for e, v in zip(mine, verdicts, strict=True))
+    mine = [(e, e.feedback.kind.text) for e in evidence if isinstance(e.feedback.kind, FollowUp)]
+    verdicts = read([(e.interaction.response, said) for e, said in mine], params, text)
+    return tuple(conclude(e, v, NAME, text.version) for (e, _), v in zip(mine, verdicts, strict=True))

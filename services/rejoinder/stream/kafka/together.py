@@ -114,7 +114,7 @@ class Hand:
         linger_s = self._producer._accumulator.config["linger_ms"] / 1000
         older = self._woken.get(node)
         waits = older is not None and not older.drained and not older.attempts and older.final_state is None
-        if waits and batch.created - older.created < linger_s:
+        if waits and older is not None and batch.created - older.created < linger_s:
             return False
         self._woken[node] = batch
         return True

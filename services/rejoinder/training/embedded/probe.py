@@ -18,7 +18,7 @@ from rejoinder.training.embedded.corpus import Speaker, Wording, questions
 from rejoinder.training.embedded.facts import ATTRIBUTES, KINDS, Fact, Style, opposite
 
 Turns = Sequence[tuple[str, str]]
-STYLES = tuple(Style(*poles) for poles in product(*ATTRIBUTES.values()))
+STYLES = tuple(Style.of(poles) for poles in product(*ATTRIBUTES.values()))
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional as F
 
-from rejoinder.core.turntext import Budget, TurnRow, layout
+from rejoinder.core.turntext import Budget, TurnRow, layout, marks
 from rejoinder.training.extractor.model import SignalEncoder
 from rejoinder.training.extractor.text import LABELS, Turn, Written, answers_of, compose
 
@@ -82,7 +82,7 @@ class Encoder:
     def row(self, turn: Turn) -> tuple[TurnRow, list[tuple[int, int]]]:
         answer = self.tokenizer.encode(turn.answer, add_special_tokens=False)
         follow = self.tokenizer.encode(turn.followup, add_special_tokens=False)
-        cls, sep = self.tokenizer.token_to_id("[CLS]"), self.tokenizer.token_to_id("[SEP]")
+        cls, sep = marks(self.tokenizer)
         row = layout(answer.ids, follow.ids, cls=cls, sep=sep, budget=self.budget)
         return row, [follow.offsets[i] for i in row.at]
 

@@ -47,7 +47,9 @@ class LowRank(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.base(x)
-        return y if self.A is None else y + F.linear(F.linear(x, self.A), self.B) * self.scale
+        if self.A is None or self.B is None:
+            return y
+        return y + F.linear(F.linear(x, self.A), self.B) * self.scale
 
     def merge(self) -> None:
         """Adds the update to the frozen weight and forgets it."""
@@ -59,8 +61,8 @@ class LowRank(nn.Module):
 class Layer(nn.Module):
     def __init__(self, rank: int, scale: float) -> None:
         super().__init__()
-        for name in ("query", "key", "value", "mix"):
-            setattr(self, name, LowRank(WIDTH, WIDTH, rank, scale))
+        self.query, self.key = LowRank(WIDTH, WIDTH, rank, scale), LowRank(WIDTH, WIDTH, rank, scale)
+        self.value, self.mix = LowRank(WIDTH, WIDTH, rank, scale), LowRank(WIDTH, WIDTH, rank, scale)
         self.up, self.down = LowRank(WIDTH, INNER, rank, scale), LowRank(INNER, WIDTH, rank, scale)
         self.norm1, self.norm2 = nn.LayerNorm(WIDTH, eps=1e-12), nn.LayerNorm(WIDTH, eps=1e-12)
         self.drop = nn.Dropout(0.1)

@@ -32,14 +32,14 @@ def fit_command(arguments: argparse.Namespace) -> None:
     states = States(model.eval(), [row for pair in rows for row in (pair.a, pair.b)])
 
     def told(epoch: int, loss: float) -> None:
-        margin = fit.margins(model, states, check)
+        margin = fit.margins(model, states, check.tolist())
         facts = {"epoch": epoch, "loss": loss, "held_out_accuracy": _accuracy(margin, pref[check])}
         print(json.dumps({**facts, "cpu_s": time.process_time() - started}), flush=True)
 
     fit.train(model, states, pref, list(learn), params, told)
     sep = package.separator(base)
     lexicon = fit.logistic(fit.presence([rows[i] for i in learn], sep), pref[learn], params.lexical_c)
-    parts = fit.parts(fit.margins(model, states, check), lexicon, [rows[i] for i in check], sep)
+    parts = fit.parts(fit.margins(model, states, check.tolist()), lexicon, [rows[i] for i in check], sep)
     weights = fit.logistic(parts, pref[check], 1.0)
     with torch.no_grad():
         model.lexicon.copy_(torch.tensor(lexicon))

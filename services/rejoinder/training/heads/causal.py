@@ -131,7 +131,8 @@ def _end(source: Path) -> list[int]:
     mark = "0123456789"
     talk = [{"role": "user", "content": "a"}, {"role": "assistant", "content": mark}]
     text = tokenizer.apply_chat_template(talk, tokenize=False)
-    found: list[int] = tokenizer.encode(text.rpartition(mark)[2], add_special_tokens=False)
+    # With tokenize=False one conversation is one text.
+    found: list[int] = tokenizer.encode(str(text).rpartition(mark)[2], add_special_tokens=False)
     if not found:
         raise BadFile("the chat template sets nothing after an answer", field="chat_template")
     return found

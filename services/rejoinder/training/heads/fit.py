@@ -86,7 +86,7 @@ def margins(model: RewardEncoder, states: States, which: Sequence[int]) -> np.nd
     scores = np.zeros(len(rows))
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         for part in batches(states.sizes[rows], 8000):
-            scores[part] = model.upper(*states.padded(rows[part])).numpy()
+            scores[part] = model.upper(*states.padded(rows[part].tolist())).numpy()
     return scores[0::2] - scores[1::2]
 
 

@@ -122,7 +122,8 @@ def log_length(types: Tensor) -> Tensor:
     return torch.log1p(types.sum(-1).to(torch.float32))
 
 
-def _fused(layer: Layer, rank: int) -> FusedLayer:
+def _fused(layer: nn.Module, rank: int) -> FusedLayer:
+    assert isinstance(layer, Layer)
     fused = FusedLayer(rank, layer.query.scale)
     fused.load_state_dict(layer.state_dict())
     return fused

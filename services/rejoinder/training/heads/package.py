@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -62,7 +63,7 @@ def reward_model(small: Path) -> RewardEncoder:
 def export(out: Path, small: Path) -> None:
     """Writes out/bt-v1 (from the small files in `small`) and out/minilm. Takes seconds."""
     base = base_folder()
-    facts = {"budget": asdict(AnswerBudget()), "made_from": made_from(small)}
+    facts: dict[str, Any] = {"budget": asdict(AnswerBudget()), "made_from": made_from(small)}
     _write(out / "bt-v1", reward_model(small), "score", facts, small / CARD)
     facts = {"budget": TEXT_TOKENS, "made_from": made_from(None)}
     _write(out / "minilm", TextEncoder(base_weights(base)).eval(), "embedding", facts, base / "README.md")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rejoinder.core.answertext import AnswerBudget, TokenRow, answer_row
+from rejoinder.core.turntext import marks
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def tokenised(records: Sequence[dict[str, Any]], tokenizer_file: Path, budget: A
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    cls, sep = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    cls, sep = marks(tokenizer)
     rows = []
     for record in records:
         texts = [*(m["text"] for m in record["messages"]), record["a"], record["b"]]

@@ -304,7 +304,7 @@ def _table(
     if keys:
         rules.append(sa.PrimaryKeyConstraint(*keys, *([day] if day and partitioned else [])))
     by = f"RANGE ({day})" if day else f"HASH ({', '.join(hashed)})" if hashed else None
-    options = {"postgresql_partition_by": by} if by else {}
+    options: dict[str, Any] = {"postgresql_partition_by": by} if by else {}
     op.create_table(name, *columns, *rules, sqlite_autoincrement=name == "joined", **options)
     if partitioned and day:
         op.execute(f"CREATE TABLE {name}_other PARTITION OF {name} DEFAULT")

@@ -5,6 +5,8 @@ Filled from the interactions, so no owner may write meanwhile (`ALONE`).
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from rejoinder.ledger.stores.texts import Name
@@ -17,13 +19,14 @@ SHARES = 8
 
 def upgrade() -> None:
     partitioned = op.get_context().dialect.name == "postgresql"
+    options: dict[str, Any] = {"postgresql_partition_by": "HASH (tenant, interaction_id)"} if partitioned else {}
     op.create_table(
         "attempts",
         sa.Column("tenant", Name, primary_key=True),
         sa.Column("interaction_id", Name, primary_key=True),
         sa.Column("attempt_id", Name, primary_key=True),
         sa.Column("accepted_at", sa.BigInteger, nullable=False),
-        **({"postgresql_partition_by": "HASH (tenant, interaction_id)"} if partitioned else {}),
+        **options,
     )
     for share in range(SHARES if partitioned else 0):
         op.execute(
