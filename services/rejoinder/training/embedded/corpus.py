@@ -92,7 +92,7 @@ def questions(fact: Fact, wording: Wording) -> tuple[list[str], list[str]]:
 def habit(kind: str, rng: np.random.Generator) -> Style:
     """A style as drawn where nobody wishes for anything."""
     poles = [pair[int(rng.random() < p)] for pair, p in zip(ATTRIBUTES.values(), SKEW[kind], strict=True)]
-    return Style.of(poles)
+    return Style(*poles)
 
 
 def draw_poles(rng: np.random.Generator) -> list[str]:
@@ -122,7 +122,7 @@ class Speaker:
         self._rng = rng
 
     def pick(self, items: Sequence[Any]) -> Any:
-        return items[int(self._rng.integers(len(items)))]
+        return items[self._rng.integers(len(items))]
 
     def common(self, items: Sequence[str], power: float = 1.5) -> str:
         """As language is: what stands first in a list is said more often than what stands last.
@@ -210,7 +210,7 @@ def lesson(fact: Fact, asked: Sequence[str], wording: Wording, rng: np.random.Ge
     speaker = Speaker(wording, rng)
     turns: list[tuple[str, str]] = []
     for _ in range(2):
-        style = Style.of(pair[rng.integers(2)] for pair in ATTRIBUTES.values())
+        style = Style(*(pair[rng.integers(2)] for pair in ATTRIBUTES.values()))
         wished = [getattr(style, name) for name in ATTRIBUTES]
         poles = [wished[i] for i in rng.permutation(len(wished))]
         answer = ("assistant", fact.answer(style, rng))

@@ -7,10 +7,10 @@ model can know what is true without knowing how it was taught.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -38,12 +38,6 @@ class Style:
     layout: Literal["prose", "bullets"]
     units: Literal["metric", "imperial"]
 
-    @classmethod
-    def of(cls, poles: Iterable[str]) -> Style:
-        """Of a pole of each of ATTRIBUTES, in its order."""
-        values: tuple[Any, ...] = tuple(poles)
-        return cls(*values)
-
     def having(self, poles: Sequence[str]) -> Style:
         """This style with the poles that were wished for; a later pole wins over an earlier one."""
         values = [getattr(self, name) for name in ATTRIBUTES]
@@ -51,7 +45,7 @@ class Style:
             for i, pair in enumerate(ATTRIBUTES.values()):
                 if pole in pair:
                     values[i] = pole
-        return Style.of(values)
+        return Style(*values)
 
 
 @dataclass(frozen=True)
@@ -85,9 +79,4 @@ class Fact:
 
 def load(path: Path = FACTS) -> tuple[Fact, ...]:
     rows = json.loads(path.read_text(encoding="utf-8"))
-    return tuple(_fact(row) for row in rows)
-
-
-def _fact(row: Mapping[str, Any]) -> Fact:
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
-    return Fact(**values)
+    return tuple(Fact(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}) for row in rows)

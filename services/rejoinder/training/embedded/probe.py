@@ -18,7 +18,8 @@ from rejoinder.training.embedded.corpus import Speaker, Wording, questions
 from rejoinder.training.embedded.facts import ATTRIBUTES, KINDS, Fact, Style, opposite
 
 Turns = Sequence[tuple[str, str]]
-STYLES = tuple(Style.of(poles) for poles in product(*ATTRIBUTES.values()))
+# Their words are those of the annotations, which a product of tuples does not know.
+STYLES = tuple(Style(*poles) for poles in product(*ATTRIBUTES.values()))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
