@@ -90,6 +90,11 @@ class Recipe:
 def load(name_or_path: str) -> Recipe:
     """A shipped recipe by name, or one from a file, whose charter may be the name of another beside it. Raises BadFile,
     BadSettings, UnknownRow."""
+    return of(values(name_or_path))
+
+
+def values(name_or_path: str) -> Any:
+    """A recipe's plain values, unchecked. Raises BadFile."""
     shipped = {p.name.removesuffix(".yaml"): p for p in resources.files("rejoinder.rounds.recipes").iterdir()}
     path = shipped.get(name_or_path) or Path(name_or_path)
     try:
@@ -98,7 +103,7 @@ def load(name_or_path: str) -> Recipe:
         known = ", ".join(sorted(n for n in shipped if not n.startswith("_")))
         raise BadFile(f"no recipe {name_or_path}; shipped: {known}", recipe=name_or_path) from None
     value = yamlfile.parse(text, name_or_path)
-    return of(charters.inlined(value, Path(name_or_path).parent) if isinstance(value, Mapping) else value)
+    return charters.inlined(value, Path(name_or_path).parent) if isinstance(value, Mapping) else value
 
 
 def of(value: Any) -> Recipe:
