@@ -120,7 +120,7 @@ class TrainSettings:
         return cls(**values)
 
     def as_plain(self) -> dict[str, Any]:
-        """Every field: part of a run's key. Without a budget a run is, to its key, what it was before there were any."""
+        """Every field, as part of a run's key; without a budget the key is what it was before there were budgets."""
         plain = dataclasses.asdict(self)
         if self.token_budget is None:
             del plain["token_budget"]
