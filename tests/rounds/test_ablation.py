@@ -17,7 +17,8 @@ from rejoinder.core.errors import BadFile, BadSettings, FailedPrecondition, NoSu
 from rejoinder.core.types import Choice, Comparison, Feedback, Interaction, Message, Role, Sampling
 from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.registry.datasets import PairSets
-from rejoinder.rounds.ablation import FOLDER, MEASURES, Ablation, Bench, Grid, cells_of, figures, pinned
+from rejoinder.rounds.ablation import FOLDER, MEASURES, Ablation, Grid, cells_of, figures, pinned
+from rejoinder.rounds.cellpairs import Bench
 from rejoinder.rounds.overlays import BASE, Level
 from rejoinder.rounds.pairs.context import Context, Likelihood, Sampled
 

@@ -21,6 +21,7 @@ from rejoinder.registry.embedded import folder_of
 from rejoinder.registry.store import open_store
 from rejoinder.rounds import ablation
 from rejoinder.rounds.ablation import Ablation
+from rejoinder.rounds.cellpairs import Bench
 from rejoinder.rounds.pairs.context import Context, Sampler, Scorer
 from rejoinder.rounds.plan import HOLDOUT_SHARE
 from rejoinder.rounds.runner import Loop, Ports, Windows
@@ -156,7 +157,7 @@ def ablation_of(
         def held() -> set[tuple[str, str]]:
             return {(piece.tenant, piece.id) for piece in ledger.preview("", evidence, leaving).evidence}
 
-        bench = ablation.Bench(
+        bench = Bench(
             folder,
             base or folder_of("base"),
             erasure_key(data),
