@@ -5,12 +5,12 @@ import pytest
 
 from tests.miniatures import ablation
 from tests.miniatures.paired import said, shown
-from tests.miniatures.size import SHORT, seeds
+from tests.miniatures.size import LONG, SHORT
 
 
 @pytest.fixture(scope="module")
 def found():
-    return ablation.measure(seeds())
+    return ablation.measure(LONG)
 
 
 @pytest.mark.proof
