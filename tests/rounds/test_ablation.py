@@ -25,7 +25,7 @@ from rejoinder.rounds.pairs.context import Context, Likelihood, Sampled
 RECIPE: dict[str, Any] = {
     "name": "short",
     "builders": ["comparisons"],
-    "train": {"min_pairs": 2, "settings": {"objective": "dpo", "lr": 0.01}},
+    "train": {"min_pairs": 2, "settings": {"objective": "dpo", "lr": 0.01, "max_steps": 3}},
 }
 NOISY = Level("data", "noisy", {"train": {"swap_share": 0.5}})
 COPY = Level("data", "copy")
@@ -65,13 +65,13 @@ def people(count: int) -> list[Evidence]:
 
 class FakeTraining:
     """Learns what it is shown: an adapter ranks right the share of "good" answers among its chosen ones, and half of
-    that by SFT. owns: what it was asked. stops: it dies at so many runs."""
+    that by SFT. owns: what it was asked. stops: it dies at so many runs; unmeasured: it dies measuring that one."""
 
-    def __init__(self, stops: int | None = None) -> None:
+    def __init__(self, stops: int | None = None, unmeasured: int | None = None) -> None:
         self.runs: list[dict[str, Any]] = []
         self.shown: list[list[dict[str, Any]]] = []
         self.asked = Counter[str]()
-        self._stops = stops
+        self._stops, self._unmeasured = stops, unmeasured
 
     def __call__(self, arguments: Sequence[str]) -> dict[str, Any]:
         named = dict(itertools.pairwise(arguments))
@@ -83,6 +83,8 @@ class FakeTraining:
         if arguments[3] == "run":
             if len(self.runs) == self._stops:
                 raise KeyboardInterrupt
+            if out.exists():
+                return {}
             settings = json.loads(Path(named["--manifest"]).read_text())["train"]
             self.runs.append(settings)
             self.shown.append(rows)
@@ -92,6 +94,8 @@ class FakeTraining:
             told = {"pairs": {"trained": len(rows)}, "cpu_seconds": 1.5, "learnt_tokens": settings["token_budget"]}
             (out / "metrics.json").write_text(json.dumps(told))
             return {}
+        if len(self.runs) == self._unmeasured:
+            raise KeyboardInterrupt
         share = float((Path(named["--adapter"]) / "share").read_text())
         lines = [
             {
@@ -211,6 +215,7 @@ def test_every_run_starts_alike_learns_as_many_tokens_and_differs_in_what_is_var
     )
     same = [{name: value for name, value in run.items() if name not in ("objective", "seed")} for run in runs]
     assert all(one == same[0] for one in same)
+    assert same[0]["max_steps"] is None, "the budget ends a run, not the steps of the recipe"
 
 
 def test_what_has_run_is_not_run_again_and_its_figures_are_the_same(world: World) -> None:
@@ -237,6 +242,17 @@ def test_stopped_in_the_middle_it_goes_on_with_the_cells_that_are_missing(world:
     report = world.run(grid(NOISY, SFT))
     assert len(world.training.runs) == 2
     assert without_taken(report) == without_taken(World(tmp_path / "other").run(grid(NOISY, SFT)))
+
+
+def test_stopped_between_training_and_measuring_it_measures_what_was_trained(world: World, tmp_path: Path) -> None:
+    world.training = FakeTraining(unmeasured=2)
+    with pytest.raises(KeyboardInterrupt):
+        world.run(grid(NOISY, SFT))
+    world.training = FakeTraining()
+    report = world.run(grid(NOISY, SFT))
+    assert len(world.training.runs) == 2
+    assert without_taken(report) == without_taken(World(tmp_path / "other").run(grid(NOISY, SFT)))
+    assert not any((world.folder / "rounds" / FOLDER / "work").iterdir())
 
 
 def test_an_unfinished_one_goes_on_with_the_evidence_that_it_began_with(tmp_path: Path) -> None:

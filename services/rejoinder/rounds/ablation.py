@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +28,7 @@ from rejoinder.core.types import Preference
 from rejoinder.evaluate.effects import Floats, Levels, compared, grid, main_effect, spread
 from rejoinder.evaluate.ranking_accuracy import Scored
 from rejoinder.ledger.reading.windows import Evidence
+from rejoinder.registry import datasets
 from rejoinder.registry.artefacts import folder_digest
 from rejoinder.registry.store import FolderStore, create_json, read_json
 from rejoinder.rounds.cellpairs import CODE, Bench, CellPairs, asked, mark, of_nobody
@@ -119,8 +120,8 @@ class Ablation:
         measured = [*sides["gate"], *sides["evaluation"]]
         if not measured:
             raise FailedPrecondition("an ablation needs pairs of users who only measure, and the base makes none")
-        held = write(self._work / "measured.jsonl", measured)
-        known = _content(held)
+        known = _rows_digest([datasets.training_row(pair) for pair in measured])
+        held = write(self._work / f"{known[:16]}.jsonl", measured)
         tokens = grid_of.tokens or self._tokens(first, measured)
         found = {}
         for names, cell in cells.items():
@@ -166,7 +167,7 @@ class Ablation:
             try:
                 return self._bench.run([*TRAINING, "count", *paths(**named, base=self._bench.base)])
             finally:
-                _unlink(named.values())
+                _remove(named.values())
 
         return int(self._stages.run("ablation-tokens", inputs, make).output["tokens"])
 
@@ -193,7 +194,8 @@ class Ablation:
         runs, outputs = [], []
         for seed in seeds:
             self._bench.told(f"{said}, seed {seed}")
-            settings = {**cell.recipe.train.settings, "seed": seed, "token_budget": tokens}
+            # However many steps it takes: the budget ends them.
+            settings = {**cell.recipe.train.settings, "seed": seed, "token_budget": tokens, "max_steps": None}
             inputs = {
                 "code": CODE,
                 # Name, gate and the like change nothing here; data, reward and prompts are in the pairs, too.
@@ -206,6 +208,8 @@ class Ablation:
             }
             make = partial(self._trained, cell=cell, rows=rows, held=held, settings=settings)
             done = self._stages.run("ablation-cell", inputs, make)
+            # Only now: what is half taken away could be neither resumed nor taken for done.
+            _remove(self._work.glob(f"{done.key[:16]}*"))
             runs.append({"seed": seed, "hash": done.key, "taken": self._taken})
             outputs.append(done.output)
         of_pair = {name: np.mean([output["of_pair"][name] for output in outputs], axis=0) for name in MEASURES}
@@ -224,17 +228,11 @@ class Ablation:
     ) -> Mapping[str, Any]:
         """Trains and measures; numbers only, so that no word outlives its pair set."""
         bench, name = self._bench, key[:16]
-        named, out, scored = (
-            self._put(name, cell, rows, **settings),
-            self._work / name,
-            self._work / f"{name}.rows.jsonl",
-        )
+        named, out = self._put(name, cell, rows, **settings), self._work / name
         bench.run([*TRAINING, "run", *paths(**named, base=bench.base, out=out)])
         metrics = json.loads((out / "metrics.json").read_text("utf-8"))
-        found = likelihood(held, bench.base, out / "adapter", scored, bench.run)
+        found = likelihood(held, bench.base, out / "adapter", self._work / f"{name}.rows.jsonl", bench.run)
         places = {group: i for i, group in enumerate(dict.fromkeys(row["group"] for row in found))}
-        shutil.rmtree(out)
-        _unlink([*named.values(), scored])
         return {
             "trained_on": metrics["pairs"]["trained"],
             "groups": [places[row["group"]] for row in found],
@@ -279,10 +277,9 @@ def _rows_digest(rows: Sequence[Mapping[str, Any]]) -> str:
     return digest_of(list(rows))
 
 
-def _content(path: Path) -> str:
-    return digest_of(path.read_text("utf-8").splitlines())
-
-
-def _unlink(files: Any) -> None:
-    for path in files:
-        path.unlink(missing_ok=True)
+def _remove(found: Iterable[Path]) -> None:
+    for path in found:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
