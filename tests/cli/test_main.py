@@ -49,6 +49,8 @@ def test_help_imports_no_model_runtime() -> None:
         (["satisfaction", "--by", "mood"], "Invalid value"),
         (["trace", "x", "--data", "{tmp}/none"], "no data folder yet"),
         (["round", "plan", "--data", "{tmp}/none", "--recipe", "magic"], "shipped: demo, online_dpo"),
+        (["round", "ablate", "--data", "{tmp}/none", "--vary", "mood=x.yaml"], "no part is called mood"),
+        (["round", "ablate", "--data", "{tmp}/none"], "Missing option"),
         (["round", "diff", "1", "two"], "not a valid integer"),
         (["import", "x", "--address", "127.0.0.1:1", "--format", "tape"], "Invalid value"),
     ],

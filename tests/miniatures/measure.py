@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from tests.miniatures import (
+    ablation,
     chat,
     contrast,
     dove,
@@ -71,6 +72,7 @@ MINIATURES: Mapping[str, Miniature] = {
     "probes": Miniature("88", "probes.py", probes.measure),
     "norms": Miniature("118", "norms.py", norms.measure),
     "drift": Miniature("93", "drift.py", drift.measure),
+    "ablation": Miniature("18", "ablation.py", ablation.measure),
     "contrast": Miniature("29", "contrast.py", contrast.measure),
     "dove": Miniature("28", "dove.py", dove.measure),
     "logic": Miniature("54", "logic.py", logic.measure),

@@ -14,6 +14,7 @@ from itertools import product
 import torch
 
 from tests.miniatures import (
+    ablation,
     bandit,
     chat,
     choices,
@@ -162,6 +163,22 @@ def tune_rpo() -> None:
         best(name, rates(arm), lambda a: world.explained(rpo.fit(world, a)).mean())
 
 
+def tune_ablation() -> None:
+    """Mean value over the cells that use the arm."""
+    found, cells = (
+        ablation.ground(SEEDS),
+        [dict(zip(ablation.SLOTS, c, strict=True)) for c in ablation.grid(ablation.SLOTS)],
+    )
+
+    def reached(arm: Arm, algorithm: str) -> float:
+        mine = [c for c in cells if c["algorithm"] == algorithm]
+        mine = [c for c in mine if algorithm == "sampling" or (c["reward"], c["prompts"]) == ("weak", "own")]
+        return sum(float(found.world.value(ablation.fit(found, c, arm, arm)).mean()) for c in mine) / len(mine)
+
+    best("dpo", grid(ablation.DPO, BETAS, (0.03, 0.1, 0.3)), lambda arm: reached(arm, "dpo"))
+    best("sampling", grid(ablation.SAMPLING, (0.3, 1.0, 3.0, 10.0), (0.03, 0.1)), lambda arm: reached(arm, "sampling"))
+
+
 def tune_dove() -> None:
     """Mean value less beta times KL."""
     world, one, two, _ = dove.world(SEEDS)
@@ -191,6 +208,7 @@ def tune_drift() -> None:
 
 ROWS = {
     "drift": tune_drift,
+    "ablation": tune_ablation,
     "kto": tune_kto,
     "tpo": tune_tpo,
     "vpo": tune_vpo,

@@ -231,11 +231,26 @@ def test_a_checkpoint_of_other_inputs_is_not_resumed(run):
 
 
 def test_every_epoch_sees_every_pair_once_in_another_order():
-    plan = steps(10, dataclasses.replace(SETTINGS, epochs=2))
+    plan = steps([1] * 10, dataclasses.replace(SETTINGS, epochs=2))
     assert [len(s) for s in plan] == [4, 4, 2, 4, 4, 2]
     first, second = ([pair for step in plan[i : i + 3] for pair in step] for i in (0, 3))
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
+
+
+def test_a_token_budget_is_met_by_as_many_passes_as_it_takes_and_passed_by_less_than_one_pair():
+    tokens = [3, 5, 7, 11, 13]
+    plan = steps(tokens, dataclasses.replace(SETTINGS, epochs=1, token_budget=100))
+    order = [i for step in plan for i in step]
+    assert [len(s) for s in plan[:2]] == [4, 1]
+    assert sum(tokens[i] for i in order[:-1]) < 100 <= sum(tokens[i] for i in order)
+
+
+def test_the_budget_that_a_plan_has_spent_gives_the_same_plan():
+    tokens, settings = [3, 5, 7, 11, 13], dataclasses.replace(SETTINGS, epochs=3, max_steps=5)
+    plan = steps(tokens, settings)
+    spent = sum(tokens[i] for step in plan for i in step)
+    assert steps(tokens, dataclasses.replace(settings, epochs=1, max_steps=None, token_budget=spent)) == plan
 
 
 def test_the_rate_rises_through_the_warm_up_and_falls_to_a_tenth():

@@ -9,7 +9,7 @@ import torch
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import BadFile, BadSettings, ClaimTaken, DataLoss, FailedPrecondition, ResourceExhausted
 from rejoinder.training.publish import file_digest, verify
-from rejoinder.training.stage import run
+from rejoinder.training.stage import count, run
 
 TRAIN = {
     "lora": {"r": 4, "alpha": 8},
@@ -92,6 +92,17 @@ def test_what_stands_in_the_output_is_what_the_contract_says(stage):
     assert {"generated_tokens", "generated_length_ratio", "kl_to_original_sampled"} <= set(found["after"])
     assert [line["step"] for line in step_lines(out)] == list(range(1, STEPS + 1))
     assert found["last_step"]["accuracy"] > found["first_step"]["accuracy"]
+
+
+def test_a_budget_of_what_another_run_learnt_from_makes_the_same_run(stage, tmp_path, base_dir, make_pairs):
+    """Counted before, spent, and told afterwards: one figure."""
+    plain = stage("plain")
+    tokens = count(tmp_path / "plain.json", make_pairs(), base_dir)["tokens"]
+    assert metrics(plain)["learnt_tokens"] == tokens > metrics(plain)["pairs"]["packed_tokens"]
+    budgeted = stage("budgeted", epochs=1, token_budget=tokens)
+    assert step_lines(budgeted) == step_lines(plain)
+    assert metrics(budgeted)["learnt_tokens"] == tokens
+    assert metrics(plain)["cpu_seconds"] > 0
 
 
 def test_the_adapter_is_one_that_peft_loads(stage, base_dir):

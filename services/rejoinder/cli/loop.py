@@ -11,13 +11,19 @@ from typing import Any, Protocol
 from rejoinder.cli.datafolder import DataFolder, erasure_key
 from rejoinder.cli.supervisor import addresses
 from rejoinder.clients.connection import Connection
+from rejoinder.core.arms import Salts
 from rejoinder.core.clock import SystemClock
-from rejoinder.core.errors import NotFound
+from rejoinder.core.errors import FailedPrecondition, InvalidArgument, NotFound
 from rejoinder.core.types import RoundEvent
+from rejoinder.ledger.reading.windows import Leaving
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.embedded import folder_of
 from rejoinder.registry.store import open_store
-from rejoinder.rounds.plan import Previews
+from rejoinder.rounds import ablation
+from rejoinder.rounds.ablation import Ablation
+from rejoinder.rounds.cellpairs import Bench
+from rejoinder.rounds.pairs.context import Context, Sampler, Scorer
+from rejoinder.rounds.plan import HOLDOUT_SHARE, Previews
 from rejoinder.rounds.runner import Loop, Ports, Windows
 
 #: Answers that a round asks for at once: the services batch what comes together.
@@ -66,6 +72,22 @@ def windows_of(data: Path) -> Iterator[tuple[FolderWindows, Callable[[RoundEvent
 
 
 @contextmanager
+def models_of(services: Mapping[str, str], policy: str) -> Iterator[tuple[Sampler | None, Scorer | None]]:
+    """The policy and the reward service as a builder asks them; None where there is no address."""
+    from rejoinder.clients.policy import PolicyClient
+    from rejoinder.clients.reward import RewardClient
+    from rejoinder.rounds.services import PolicyPort, RewardPort
+
+    sampler = scorer = None
+    with ExitStack() as stack:
+        if "policy" in services:
+            sampler = PolicyPort(stack.enter_context(PolicyClient(Connection(services["policy"]))), policy)
+        if "reward" in services:
+            scorer = RewardPort(stack.enter_context(RewardClient(Connection(services["reward"]))))
+        yield sampler, scorer
+
+
+@contextmanager
 def round_of(
     data: Path,
     wanted: Wanted,
@@ -75,10 +97,7 @@ def round_of(
 ) -> Iterator[tuple[Loop, Ports]]:
     """The loop and the ports of its next round. services: addresses of policy and reward where they are there. run: who
     runs the stages' commands; None: a process that warms up while pairs are built, for this round alone."""
-    from rejoinder.clients.policy import PolicyClient
-    from rejoinder.clients.reward import RewardClient
     from rejoinder.rounds.pairs.summarise import embedded
-    from rejoinder.rounds.services import PolicyPort, RewardPort
     from rejoinder.rounds.warm import Warm
 
     store = open_store(str(data / "registry"))
@@ -86,12 +105,7 @@ def round_of(
     with ExitStack() as stack:
         run = run or stack.enter_context(Warm())
         windows, record = stack.enter_context(windows_of(data))
-        sampler = scorer = None
-        if "policy" in services:
-            client = stack.enter_context(PolicyClient(Connection(services["policy"])))
-            sampler = PolicyPort(client, wanted.policy)
-        if "reward" in services:
-            scorer = RewardPort(stack.enter_context(RewardClient(Connection(services["reward"]))))
+        sampler, scorer = stack.enter_context(models_of(services, wanted.policy))
         loop = Loop(
             wanted.policy,
             uid=f"{wanted.policy}@{data.resolve()}",
@@ -117,6 +131,55 @@ def round_of(
             at_once=AT_ONCE,
         )
         yield loop, ports
+
+
+@contextmanager
+def ablation_of(
+    data: Path,
+    policy: str,
+    evidence: str,
+    recipe: Mapping[str, Any],
+    services: Mapping[str, str],
+    base: Path | None,
+    told: Callable[[str], None],
+) -> Iterator[Ablation]:
+    """An ablation on a data folder: on what users say now, or on what an unfinished one of this recipe began with.
+
+    recipe: the base's plain values. evidence: whose answers, "" for all. base: None for the embedded one.
+    """
+    from rejoinder.rounds.pairs.summarise import embedded
+    from rejoinder.rounds.warm import Warm
+
+    store, folder = open_store(str(data / "registry")), data / "rounds" / ablation.FOLDER
+    stable = stable_of(store, Artefacts(store, data / "registry" / "artefacts"), policy)
+    leaving = Leaving(Salts().holdout, HOLDOUT_SHARE)
+    with Warm() as run, windows_of(data) as (ledger, _), models_of(services, policy) as (sampler, scorer):
+        window = ledger.preview("", evidence, leaving)
+        pieces, begun = ablation.pinned(folder, {"recipe": recipe, "evidence": evidence}, window.evidence)
+        context = Context(policy, stable, 0, 0, sampler, scorer, embedded(), AT_ONCE)
+
+        def held() -> set[tuple[str, str]]:
+            return {(piece.tenant, piece.id) for piece in ledger.preview("", evidence, leaving).evidence}
+
+        bench = Bench(
+            folder,
+            base or folder_of("base"),
+            erasure_key(data),
+            context,
+            run,
+            SystemClock(),
+            held,
+            window.manifest.as_of,
+            told,
+        )
+        try:
+            yield ablation.Ablation(bench, pieces)
+        except (InvalidArgument, FailedPrecondition):
+            # It cannot go on with what there was.
+            begun.unlink(missing_ok=True)
+            raise
+        # It came to its end: the next one reads what is there then.
+        begun.unlink(missing_ok=True)
 
 
 def stable_of(store: Any, artefacts: Artefacts, policy: str) -> str:

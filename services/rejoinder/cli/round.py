@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from rejoinder.cli.datafolder import data_option
-from rejoinder.cli.output import json_option, print_json, print_table, progress, span, stages
+from rejoinder.cli.output import OutFile, json_option, print_json, print_table, progress, span, stages
 from rejoinder.registry.store import open_store
 from rejoinder.rounds import recipe as recipes
+from rejoinder.runtime.files import put_whole
 
 policy_option = click.option("--policy", default="assist", show_default=True, help="The line of versions.")
 recipe_option = click.option("--recipe", default="people", show_default=True, help="A shipped recipe, or a YAML file.")
@@ -142,6 +144,108 @@ def ranking(data: Path, recipe: str, evidence: str, base: Path | None, seed: int
 
 def _figures(figures: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [figures[name] for name in ("before", "after", "gain", "longer_wins")]
+
+
+@command.command()
+@data_option
+@policy_option
+@recipe_option
+@click.option(
+    "--vary",
+    multiple=True,
+    required=True,
+    metavar="SLOT=FILE[,FILE…]",
+    help="data, algorithm, reward or prompts, and YAML overlays of the recipe, each another level. May be repeated.",
+)
+@click.option(
+    "--grid",
+    type=click.Choice(("full", "one")),
+    default="full",
+    show_default=True,
+    help="Every combination of levels, or one level at a time against the recipe.",
+)
+@click.option("--most", default=16, show_default=True, help="Runs (cells by seeds) above which it refuses to begin.")
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1), help="Training runs of every cell.")
+@click.option("--tokens", type=click.IntRange(1), help="Each run learns from; as many as the recipe's own by default.")
+@click.option("--evidence", default="", help="Only answers of this policy; all by default.")
+@click.option("--base", type=click.Path(path_type=Path), help="A Hugging Face folder; the embedded base by default.")
+@click.option("--policy-address", help="Policy service that samples; that of `rejoinder up`, if it runs.")
+@click.option("--reward-address", help="Reward service that scores; that of `rejoinder up`, if it runs.")
+@click.option("--out", type=OutFile(), help="Write the report as JSON to this file, too.")
+@json_option
+def ablate(
+    data: Path,
+    policy: str,
+    recipe: str,
+    vary: Sequence[str],
+    grid: str,
+    most: int,
+    seeds: int,
+    tokens: int | None,
+    evidence: str,
+    base: Path | None,
+    policy_address: str | None,
+    reward_address: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Which part of a recipe does it: data, algorithm, reward or prompts, one swapped at a time.
+
+    Every cell starts from the bare base and learns from as many tokens; a cell that has run is taken from there.
+    """
+    from rejoinder.cli.loop import ablation_of
+    from rejoinder.cli.supervisor import addresses
+    from rejoinder.rounds.ablation import Grid, cells_of
+    from rejoinder.rounds.overlays import levels_of
+
+    plain = recipes.values(recipe)
+    wanted = Grid(levels_of(vary), grid == "full", most, tuple(range(seeds)), tokens)
+    cells = cells_of(plain, wanted)
+    given = {"policy": policy_address, "reward": reward_address}
+    services = addresses(data) | {name: address for name, address in given.items() if address}
+    runs = len(cells) * seeds
+    if not as_json:
+        click.echo(f"{len(cells)} cells by {seeds} seeds: {runs} runs", err=True)
+    with (
+        stages("ablation", 1 + runs, quiet=as_json) as begin,
+        ablation_of(data, policy, evidence, plain, services, base, begin) as ablation,
+    ):
+        report = ablation.run(cells, wanted)
+    if out:
+        put_whole(out, json.dumps(report, ensure_ascii=False, indent=1) + "\n")
+    if as_json:
+        print_json(report)
+        return
+    _print_ablation(report)
+
+
+def _print_ablation(report: Mapping[str, Any]) -> None:
+    """Cells, then effects."""
+    measures, costs = report["cells"][0]["measures"], report["cells"][0]["cost"]
+    title = f"{len(report['cells'])} cells of {report['token_budget']} tokens"
+    print_table(
+        f"{title}, measured on {report['measured_on']} pairs of {report['users']} users",
+        (*report["slots"], "cell", "pairs", *measures, *costs),
+        [
+            (*cell["levels"].values(), cell["runs"][0]["hash"][:12], cell["trained_on"], *_figures_of(cell))
+            for cell in report["cells"]
+        ],
+    )
+    rows = []
+    for found in report["effects"]:
+        spans = map(span, found["measures"].values())
+        costs_of = map(_whole, found["cost"].values())
+        rows.append((found["slot"], found["level"], found["comparisons"], *spans, *costs_of))
+    columns = ("slot", "level", "of", *measures, *costs)
+    print_table("Main effects against the recipe, paired, 95 % by user", columns, rows)
+
+
+def _figures_of(cell: Mapping[str, Any]) -> list[float]:
+    return [*cell["measures"].values(), *map(_whole, cell["cost"].values())]
+
+
+def _whole(value: float) -> float:
+    return int(value) if float(value).is_integer() else value
 
 
 @command.command()

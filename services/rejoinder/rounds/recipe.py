@@ -94,6 +94,11 @@ class Recipe:
 def load(name_or_path: str) -> Recipe:
     """A shipped recipe by name, or one from a file, whose charter and topics may be names of others beside it. Raises
     BadFile, BadSettings, UnknownRow."""
+    return of(values(name_or_path))
+
+
+def values(name_or_path: str) -> Any:
+    """A recipe's plain values, unchecked. Raises BadFile."""
     shipped = {p.name.removesuffix(".yaml"): p for p in resources.files("rejoinder.rounds.recipes").iterdir()}
     path = shipped.get(name_or_path) or Path(name_or_path)
     try:
@@ -102,10 +107,10 @@ def load(name_or_path: str) -> Recipe:
         known = ", ".join(sorted(n for n in shipped if not n.startswith("_")))
         raise BadFile(f"no recipe {name_or_path}; shipped: {known}", recipe=name_or_path) from None
     value = yamlfile.parse(text, name_or_path)
-    if isinstance(value, Mapping):
-        folder = Path(name_or_path).parent
-        value = guarded.inlined(charters.inlined(value, folder), folder)
-    return of(value)
+    if not isinstance(value, Mapping):
+        return value
+    folder = Path(name_or_path).parent
+    return guarded.inlined(charters.inlined(value, folder), folder)
 
 
 def of(value: Any) -> Recipe:

@@ -285,7 +285,7 @@ class Round:
                 refused[side] = dict(Counter(broken.values()))
                 rows = {pair.id: datasets.training_row(pair) for pair in kept if pair.id not in broken}
                 if name == "train_file":
-                    _swap(rows.values(), self._recipe.train.swap_share, self._recipe.seed)
+                    swap(rows.values(), self._recipe.train.swap_share, self._recipe.seed)
                 files[name].write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows.values()))
         if charter is not None:
             told = {"version": charter.version, "digest": charter.digest, "earlier": refused}
@@ -476,7 +476,7 @@ def _version_name(policy: str, number: int) -> str:
     return f"{policy}-r{number:04d}"
 
 
-def _swap(rows: Iterable[dict[str, Any]], share: float, seed: int) -> None:
+def swap(rows: Iterable[dict[str, Any]], share: float, seed: int) -> None:
     """Exchanges the sides of a share of the rows in place, each by a coin of its own."""
     for row in rows:
         if bucket(row["id"], f"swap {seed}") < share:

@@ -18,6 +18,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m rejoinder.training", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     _paths(commands.add_parser("run", help="train an adapter"), "manifest", "pairs", "base", "out")
+    _paths(commands.add_parser("count", help="tokens that a run would learn from"), "manifest", "pairs", "base")
     likelihood = commands.add_parser("likelihood", help="log p of both responses of every pair")
     _paths(likelihood, "pairs", "base", "out")
     _paths(likelihood, "adapter", required=False)
@@ -69,6 +70,12 @@ def _run(manifest: Path, pairs: Path, base: Path, out: Path) -> dict[str, object
     return {"digest": run(manifest, pairs, base, out, clock=SystemClock(), emit=emit)}
 
 
+def _count(manifest: Path, pairs: Path, base: Path) -> dict[str, object]:
+    from rejoinder.training.stage import count
+
+    return count(manifest, pairs, base)
+
+
 def _likelihood(pairs: Path, base: Path, out: Path, adapter: Path | None) -> dict[str, object]:
     from rejoinder.training.likelihood import write_rows
 
@@ -103,6 +110,7 @@ def _parity(
 
 _COMMANDS: Mapping[str, Callable[..., dict[str, object]]] = {
     "run": _run,
+    "count": _count,
     "likelihood": _likelihood,
     "export-base": _export_base,
     "own": _own,

@@ -8,8 +8,10 @@ that depends on (seed, epoch) alone: the step number is all that a resumed run m
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, count
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +43,24 @@ class Resume:
     every: int
 
 
-def steps(count: int, settings: TrainSettings) -> list[list[int]]:
-    """Indices of the pairs of every step, `max_steps` at most; the last step of an epoch may be smaller."""
+def steps(tokens: Sequence[int], settings: TrainSettings) -> list[list[int]]:
+    """Indices of the pairs of every step, `max_steps` at most; the last step of an epoch may be smaller, and the one
+    that reaches a token budget. tokens: of every pair, one pair at least."""
     plan: list[list[int]] = []
-    for epoch in range(settings.epochs):
+    left = settings.token_budget
+    for epoch in range(settings.epochs) if left is None else count():
         draw = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch)
-        order = torch.randperm(count, generator=draw).tolist()
-        plan += [order[i : i + settings.pairs_per_step] for i in range(0, count, settings.pairs_per_step)]
-    return plan[: settings.max_steps]
+        order = torch.randperm(len(tokens), generator=draw).tolist()
+        for start in range(0, len(order), settings.pairs_per_step):
+            step = order[start : start + settings.pairs_per_step]
+            if left is not None:
+                spent = list(accumulate(tokens[i] for i in step))
+                step = step[: bisect_left(spent, left) + 1]
+                left -= spent[len(step) - 1]
+            plan.append(step)
+            if len(plan) == settings.max_steps or (left is not None and left <= 0):
+                return plan
+    return plan
 
 
 def learning_rate(step: int, total: int, settings: TrainSettings) -> float:
@@ -112,7 +124,7 @@ def train(
     params = row.with_params(settings.params)
     weights = trainable(model)
     optimiser = torch.optim.AdamW(weights.values(), lr=settings.lr, weight_decay=settings.weight_decay)
-    plan = steps(len(examples), settings)
+    plan = steps([e.tokens for e in examples], settings)
     lines: list[dict[str, float]] = []
     found = checkpoint.load(resume.path, resume.key)
     if found:

@@ -56,6 +56,10 @@ class TrainSettings:
     max_steps: int | None = None
     """At most so many optimiser steps, however many pairs there are: bounds the time of a round whose pairs
     accumulate. The learning rate's schedule ends with them."""
+    token_budget: int | None = None
+    """Learns, passing over the pairs again as often as it takes, until so many tokens were learnt from (of a pair the
+    prompt once and every response), whatever `epochs` says: runs on other pairs that shall cost as much. The pair that
+    reaches it is the last."""
     pairs_per_step: int = 32
     """Pairs in one optimiser step, whatever the memory: micro-batches are cut by tokens and weighted by example."""
     tokens_per_batch: int = 8192
@@ -93,8 +97,9 @@ class TrainSettings:
         for name in ("anchor_weight", "weight_decay", "probe_pairs", "probe_tokens"):
             if not getattr(self, name) >= 0:
                 raise BadSettings(f"{name} must not be negative", field=name)
-        if self.max_steps is not None and self.max_steps < 1:
-            raise BadSettings("max_steps must be above 0", field="max_steps")
+        for name in ("max_steps", "token_budget"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise BadSettings(f"{name} must be above 0", field=name)
         if not 0 <= self.warmup_share < 1:
             raise BadSettings("warmup_share must be in [0, 1)", field="warmup_share")
         if self.thoughts is not None and (len(self.thoughts) != 2 or not all(self.thoughts)):
@@ -113,6 +118,13 @@ class TrainSettings:
         if values.get("thoughts") is not None:
             values["thoughts"] = tuple(values["thoughts"])
         return cls(**values)
+
+    def as_plain(self) -> dict[str, Any]:
+        """Every field, as part of a run's key; without a budget the key is what it was before there were budgets."""
+        plain = dataclasses.asdict(self)
+        if self.token_budget is None:
+            del plain["token_budget"]
+        return plain
 
 
 def _refuse_unknown(cls: type, values: Mapping[str, Any], where: str) -> None:

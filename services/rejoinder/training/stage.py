@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from rejoinder.training.adapters import add_reference, continued, fresh, load_ba
 from rejoinder.training.examples import Example, encode
 from rejoinder.training.feeds import LIST, PAIR
 from rejoinder.training.logps import refuse_unless_packable
-from rejoinder.training.loop import Resume, train
+from rejoinder.training.loop import Resume, steps, train
 from rejoinder.training.objectives import OBJECTIVES
 from rejoinder.training.pack import batches
 from rejoinder.training.pairs import read_pairs
@@ -45,7 +45,7 @@ def run(manifest_path: Path, pairs_path: Path, base: Path, out: Path, *, clock: 
         raise BadSettings(f"{settings.objective} has no reference that its anchor could hold to", field="anchor")
     adapters = _adapters(manifest, manifest_path.parent, settings)
     inputs = _inputs(manifest, pairs_path, base, adapters)
-    key = digest_of({"contract": CONTRACT, "inputs": inputs, "settings": asdict(settings)})
+    key = digest_of({"contract": CONTRACT, "inputs": inputs, "settings": settings.as_plain()})
     if out.is_dir() and any(out.iterdir()):
         return already_published(out, key)
     device = torch.device(_device(settings.device))
@@ -61,11 +61,34 @@ def run(manifest_path: Path, pairs_path: Path, base: Path, out: Path, *, clock: 
             save_adapter(model, draft / "adapter", base_name=f"sha256:{inputs['base']}")
             lines = report.pop("lines")
             (draft / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-            facts = {"contract": CONTRACT, "key": key, "inputs": inputs, "settings": asdict(settings), **report}
+            facts = {"contract": CONTRACT, "key": key, "inputs": inputs, "settings": settings.as_plain(), **report}
             (draft / "metrics.json").write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n")
             digest = publish(draft, out, key)
         shutil.rmtree(work)
         return digest
+
+
+def count(manifest_path: Path, pairs_path: Path, base: Path) -> dict[str, Any]:
+    """What a run of these would learn from, without running it: pairs, drops by cause, tokens over all its steps.
+
+    Raises FailedPrecondition where it would learn from nothing.
+    """
+    from transformers import AutoTokenizer
+
+    settings = TrainSettings.from_mapping(_read_manifest(manifest_path).get("train", {}))
+    row = OBJECTIVES.resolve(settings.objective)
+    tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
+    feed = row.traits.get("feed", PAIR)
+    examples, dropped = encode(list(read_pairs(pairs_path)), tokenizer, settings.max_tokens, feed, settings.thoughts)
+    if not examples:
+        raise FailedPrecondition(f"no pair can be learnt from; dropped: {dict(dropped)}", field="pairs")
+    return {"pairs": len(examples), "dropped": dict(dropped), "tokens": learnt_tokens(examples, settings)}
+
+
+def learnt_tokens(examples: list[Example], settings: TrainSettings) -> int:
+    """Tokens of the packed rows of all steps, those of a pair as often as it is passed over."""
+    tokens = [e.tokens for e in examples]
+    return sum(tokens[i] for step in steps(tokens, settings) for i in step)
 
 
 def _train(
@@ -84,7 +107,7 @@ def _train(
     """The trained model and its report: counts, memory, probes before and after, the steps' lines."""
     from transformers import AutoTokenizer
 
-    started = clock.monotonic()
+    started, worked = clock.monotonic(), time.process_time()
     tokenizer = AutoTokenizer.from_pretrained(base, local_files_only=True)
     feed = row.traits.get("feed", PAIR)
     pairs = list(read_pairs(pairs_path))
@@ -129,7 +152,9 @@ def _train(
         "after": probed(),
         "first_step": lines[0],
         "last_step": lines[-1],
+        "learnt_tokens": learnt_tokens(examples, settings),
         "seconds": round(clock.monotonic() - started, 3),
+        "cpu_seconds": round(time.process_time() - worked, 3),
         "threads": torch.get_num_threads(),
         "processes": team.size,
         "device": device.type,

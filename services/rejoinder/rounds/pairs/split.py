@@ -63,16 +63,21 @@ def split(pairs: Iterable[Preference], salts: Salts, holdout_share: float) -> Sp
             conversations[pair.tenant, pair.conversation_id].add(side)
     if torn := [key for key, found in conversations.items() if len(found) > 1]:
         raise FailedPrecondition("a conversation stands on two sides of the split", conversations=len(torn))
-    measured = _Measured([pair for name in ("gate", "evaluation") for pair in sides[name]])
+    sides["pairs"], crossing = apart(sides["pairs"], [pair for name in ("gate", "evaluation") for pair in sides[name]])
+    return Split({name: tuple(found) for name, found in sides.items()}, without, crossing)
+
+
+def apart(pairs: Iterable[Preference], measured: Sequence[Preference]) -> tuple[list[Preference], dict[str, int]]:
+    """The pairs that may be trained on where these are measured on, and how many may not, by cause."""
+    known = _Measured(measured)
     kept, crossing = [], Counter[str]()
-    for pair in sides["pairs"]:
-        cause = measured.crossed_by(pair)
+    for pair in pairs:
+        cause = known.crossed_by(pair)
         if cause:
             crossing[cause] += 1
         else:
             kept.append(pair)
-    sides["pairs"] = kept
-    return Split({name: tuple(found) for name, found in sides.items()}, without, dict(crossing))
+    return kept, dict(crossing)
 
 
 class _Measured:
