@@ -27,7 +27,7 @@ def test_a_charter_stands_beside_its_recipe_and_is_frozen_with_it(tmp_path: Path
     assert "charter" not in recipe.as_plain(recipe.of(GOOD))
 
 
-@pytest.mark.parametrize("name", ["wildfeedback", "online_dpo", "people", "ranked"])
+@pytest.mark.parametrize("name", ["wildfeedback", "online_dpo", "people", "personal", "ranked"])
 def test_every_shipped_recipe_loads(name: str) -> None:
     assert recipe.load(name).name == name
 
@@ -87,7 +87,7 @@ def test_a_floor_that_is_turned_off_is_no_fault() -> None:
 
 
 def test_a_missing_or_broken_file_is_a_friendly_error(tmp_path: Path) -> None:
-    with pytest.raises(BadFile, match="shipped: demo, online_dpo, people, ranked, wildfeedback"):
+    with pytest.raises(BadFile, match="shipped: demo, online_dpo, people, personal, ranked, wildfeedback"):
         recipe.load("nothing")
     broken = tmp_path / "r.yaml"
     for text in ("name: [", "x: 2024-99-99", "&a {k: *a}", "[" * 400):

@@ -5,7 +5,7 @@ import pytest
 import torch
 from rejoinder.training import loop
 from rejoinder.training.adapters import fresh, load_base, trainable
-from rejoinder.training.loop import Resume, learning_rate, responses_of, step_loss, steps, train
+from rejoinder.training.loop import Resume, learning_rate, responses_of, step_loss, steps, train, without_history
 from rejoinder.training.objectives import OBJECTIVES
 from rejoinder.training.pack import pack
 from rejoinder.training.parallel import Hands, Team
@@ -71,6 +71,19 @@ def test_a_pair_of_weight_two_counts_as_two_pairs(run, examples):
     assert run(one_step(), one, "c")[0][0]["grad_norm"] != pytest.approx(
         run(one_step(), twice, "d")[0][0]["grad_norm"], rel=1e-3
     )
+
+
+@pytest.mark.parametrize("objective", ["nextquill"])
+def test_what_is_beside_a_pair_is_cut_with_it(run, objective):
+    settings = one_step(objective=objective)
+    whole, cut = (run(dataclasses.replace(settings, tokens_per_batch=n), name=str(n))[0][0] for n in (4096, 48))
+    assert cut["grad_norm"] == pytest.approx(whole["grad_norm"], rel=1e-4)
+    assert cut["loss"] == pytest.approx(whole["loss"], rel=1e-5)
+
+
+def test_an_answer_to_a_prompt_without_its_history_needs_that_prompt(examples):
+    with pytest.raises(ValueError, match="p0"):
+        without_history(dataclasses.replace(examples[0], bare=None))
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -170,7 +183,7 @@ def test_a_token_that_is_not_counted_has_no_say(run, examples):
     assert run(one_step(), longer, "c")[0][0]["chosen_nll"] != pytest.approx(plain["chosen_nll"], rel=1e-3)
 
 
-@pytest.mark.parametrize("objective", ["dpo", "sft", "kto"])
+@pytest.mark.parametrize("objective", ["dpo", "sft", "kto", "nextquill"])
 def test_a_killed_run_resumes_bit_equal_to_one_that_was_not(run, objective):
     """F17: whatever stood after the last checkpoint is done again, and to the same bits."""
     settings = dataclasses.replace(SETTINGS, objective=objective)
@@ -270,9 +283,9 @@ def test_under_a_bfloat16_base_every_objectives_gradient_keeps_its_direction(bas
         )
         assert all(p.dtype == torch.float32 for p in trainable(model).values())
         for row in OBJECTIVES.values():
-            loss, _ = step_loss(
-                responses_of(model, packed, theirs, torch.tensor(0.3)), row, row.with_params(), SETTINGS
-            )
+            bare = pack([without_history(e) for e in examples]) if "no_history" in row.traits["needs"] else None
+            given = responses_of(model, packed, theirs, torch.tensor(0.3), bare)
+            loss, _ = step_loss(given, row, row.with_params(), SETTINGS)
             yield torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(trainable(model).values()))])
 
     for name, *both in zip(OBJECTIVES, gradients("float32"), gradients("bfloat16"), strict=True):

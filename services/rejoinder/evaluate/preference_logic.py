@@ -119,4 +119,5 @@ MADE_OF: Mapping[str, tuple[str, str]] = {
     "tpo": ("dpo", "over all pairs of a list, weighed"),
     "orpo": ("orpo", "per token, plus sft"),
     "sft": ("sft", "per token"),
+    "nextquill": ("sft", "per token, weighed, plus the history's effect"),
 }

@@ -87,6 +87,26 @@ def token_logps(model: Any, packed: Packed) -> Tensor:
     return torch.zeros(packed.mask.shape, dtype=flat.dtype, device=flat.device).masked_scatter(packed.mask, flat)
 
 
+def history_logps(model: Any, packed: Packed, bare: Packed) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, K, T) each, zero outside the mask: log-probabilities of the response tokens by the logits of `packed`, of
+    `bare` (the same responses to other prompts), and by their difference. All three with gradient to both."""
+
+    def slice_logps(states_ND: Tensor, bare_ND: Tensor, targets_N: Tensor) -> Tensor:
+        ours, others = head_logits(model, states_ND), head_logits(model, bare_ND)
+        found = [
+            torch.nn.functional.cross_entropy(z, targets_N, reduction="none") for z in (ours, others, ours - others)
+        ]
+        return -torch.stack(found)
+
+    # Two logits a token: half as many tokens cost as much.
+    parts = (response_states(model, packed), response_states(model, bare), packed.targets[packed.mask])
+    slices = zip(*(part.split(HEAD_SLICE_TOKENS // 2) for part in parts), strict=True)
+    flat = torch.cat([checkpoint(slice_logps, *each, use_reentrant=False) for each in slices], 1)
+    spread = torch.zeros(3, *packed.mask.shape, dtype=flat.dtype, device=flat.device)
+    ours, others, effect = spread.masked_scatter(packed.mask, flat)
+    return ours, others, effect
+
+
 def plain_logps(model: Any, example: Example) -> list[Tensor]:
     """The same by the model's own causal mask, one response a row: K tensors of (T_k,). The slow, obvious route."""
     lm = causal_lm(model)

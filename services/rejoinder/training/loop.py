@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from rejoinder.core.table import Row
 from rejoinder.training import checkpoint
 from rejoinder.training.adapters import trainable
 from rejoinder.training.examples import Example
-from rejoinder.training.logps import causal_lm, token_logps
+from rejoinder.training.logps import causal_lm, history_logps, token_logps
 from rejoinder.training.mismatch import divergence
 from rejoinder.training.pack import Packed, batches, pack
 from rejoinder.training.parallel import Hands, Team
@@ -60,13 +60,29 @@ def learning_rate(step: int, total: int, settings: TrainSettings) -> float:
 
 
 def responses_of(
-    model: Any, packed: Packed, reference_BKT: Tensor | None, divergence: Tensor | None = None
+    model: Any,
+    packed: Packed,
+    reference_BKT: Tensor | None,
+    divergence: Tensor | None = None,
+    bare: Packed | None = None,
 ) -> Responses:
-    """Log-probabilities under the policy, with gradient, beside the reference's, where there is one."""
-    logps = token_logps(model, packed)
+    """Log-probabilities under the policy, with gradient, beside the reference's, where there is one. bare: the same
+    responses to prompts without a history, where they are asked for."""
+    without = effect = None
+    if bare is None:
+        logps = token_logps(model, packed)
+    else:
+        logps, without, effect = history_logps(model, packed, bare)
     value, weight, margin, eps = (t.to(logps.dtype) for t in (packed.value, packed.weight, packed.margin, packed.eps))
     zero = None if divergence is None else divergence.to(logps.dtype)
-    return Responses(logps, packed.mask, reference_BKT, value, weight, margin, eps, zero)
+    return Responses(logps, packed.mask, reference_BKT, value, weight, margin, eps, zero, without, effect)
+
+
+def without_history(example: Example) -> Example:
+    """The same answers to the prompt without the user's history."""
+    if example.bare is None:
+        raise ValueError(f"{example.id} was not encoded for an objective that reads a history")
+    return replace(example, prompt=example.bare)
 
 
 def step_loss(responses: Responses, row: Row, params: Any, settings: TrainSettings) -> tuple[Tensor, Tensor]:
@@ -152,13 +168,15 @@ def _one_step(
     chosen = [examples[i] for i in indices]
     step_weight = math.fsum(e.weight for e in chosen)
     zero = divergence(model, chosen, settings, team) if "divergence" in row.traits["needs"] else None
+    histories = "no_history" in row.traits["needs"]
     sums = torch.zeros(len(FIGURES), dtype=torch.float64, device=device)
     total = [torch.zeros_like(parameter) for parameter in weights.values()]
 
     def gradients(group: list[int]) -> tuple[Tensor, tuple[Tensor | None, ...]]:
         packed = pack([chosen[i] for i in group]).to(device)
         theirs = None if references is None else references.of([indices[i] for i in group], packed)
-        responses = responses_of(model, packed, theirs, zero)
+        bare = pack([without_history(chosen[i]) for i in group]).to(device) if histories else None
+        responses = responses_of(model, packed, theirs, zero, bare)
         loss, figures = step_loss(responses, row, params, settings)
         return figures, torch.autograd.grad(loss / step_weight, list(weights.values()), allow_unused=True)
 

@@ -31,7 +31,8 @@ class Responses:
 
     logps, mask, reference (B, K, T): as in PairLogps. value (B, K): how good a response was judged, in the judge's
     unit; 1 and 0 for the sides of a pair, 0 where there is none. weight, margin, eps (B,): as in PairLogps. divergence
-    (): estimate of KL(policy || reference), nats an answer, no gradient; None for a row that does not need it.
+    (): estimate of KL(policy || reference), nats an answer, no gradient. without, effect (B, K, T): as in HistoryLogps.
+    What a row does not need is None.
     """
 
     logps: Tensor
@@ -42,6 +43,8 @@ class Responses:
     margin: Tensor
     eps: Tensor
     divergence: Tensor | None = None
+    without: Tensor | None = None
+    effect: Tensor | None = None
 
     @property
     def present(self) -> Tensor:
@@ -173,6 +176,30 @@ class JudgedLogps:
     def ratio(self) -> Tensor:
         """(B, K) log p - log p_ref of whole responses, nats; 0 where there is none."""
         return total(self.logps, self.mask) - total(_needed(self.reference), self.mask)
+
+
+@dataclass(frozen=True)
+class HistoryLogps:
+    """B answers under the policy that sees the user's history and under the same policy without it.
+
+    chosen, without (B, T): log p of the answer's tokens with the history and without. effect (B, T): their
+    log-probability under softmax(logits with - logits without), what the history alone would say. mask (B, T) bool.
+    """
+
+    chosen: Tensor
+    without: Tensor
+    effect: Tensor
+    mask: Tensor
+
+    @classmethod
+    def of(cls, responses: Responses) -> HistoryLogps:
+        """The best response of every prompt."""
+        if responses.without is None or responses.effect is None:
+            raise TypeError(
+                "this view shows answers without a history, but its row does not declare that it needs them"
+            )
+        logps = (responses.logps, responses.without, responses.effect, responses.mask)
+        return cls(*(tensor[:, 0] for tensor in logps))
 
 
 def total(logps_BT: Tensor, mask_BT: Tensor) -> Tensor:
