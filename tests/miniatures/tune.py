@@ -21,6 +21,7 @@ from tests.miniatures import (
     dove,
     kto,
     ln_dpo,
+    nextquill,
     online,
     orpo,
     rankings,
@@ -172,7 +173,18 @@ def tune_dove() -> None:
         best(name, rates(arm), lambda a, pairs=pairs: world.regularised(dove.fit(world, pairs, a), dove.BETA).mean())
 
 
+def tune_nextquill() -> None:
+    """Mean of the two shares of tokens right."""
+    world = nextquill.world(SEEDS)
+    for name, arm, fit in (
+        ("sft", nextquill.SFT, nextquill.imitated),
+        ("nextquill", nextquill.NEXTQUILL, nextquill.fit),
+    ):
+        best(name, rates(arm), lambda a, fit=fit: sum(s.mean() for s in world.right(fit(world, a))) / 2)
+
+
 ROWS = {
+    "nextquill": tune_nextquill,
     "kto": tune_kto,
     "tpo": tune_tpo,
     "vpo": tune_vpo,

@@ -61,6 +61,31 @@ def test_answers_without_their_history_are_the_same_models_to_the_shorter_prompt
     torch.testing.assert_close(others[0, 1, : len(targets)], plain_logps(model, bare[0])[1], rtol=1e-4, atol=1e-4)
 
 
+def test_the_shorter_prompt_teaches_nothing(model, examples):
+    """The effect's slope is that of a cross-entropy of logits from which a constant is taken."""
+    packed, bare = pack(examples[:1]), pack([without_history(examples[0])])
+    states = logps.response_states(model, packed).detach().requires_grad_()
+    with torch.no_grad():
+        constant = logps.head_logits(model, logps.response_states(model, bare))
+    expected = torch.autograd.grad(
+        torch.nn.functional.cross_entropy(
+            logps.head_logits(model, states) - constant, packed.targets[packed.mask], reduction="sum"
+        ),
+        states,
+    )[0]
+    hidden = []
+    handle = model.get_decoder().register_forward_hook(
+        lambda module, given, made: hidden.append(made.last_hidden_state)
+    )
+    effect = history_logps(model, packed, bare)[2]
+    handle.remove()
+    assert [h.requires_grad for h in hidden] == [True, False]
+    found = torch.autograd.grad(-effect.sum(), hidden[0])[0].flatten(0, 1)
+    at = packed.at[packed.mask]
+    summed = torch.zeros_like(found).index_add(0, at, expected)
+    torch.testing.assert_close(found, summed, rtol=1e-4, atol=1e-5)
+
+
 def test_a_slice_of_two_heads_changes_neither_value_nor_gradient(model, examples, monkeypatch):
     packed, bare = pack(examples), pack([without_history(e) for e in examples])
 

@@ -89,7 +89,7 @@ def token_logps(model: Any, packed: Packed) -> Tensor:
 
 def history_logps(model: Any, packed: Packed, bare: Packed) -> tuple[Tensor, Tensor, Tensor]:
     """(B, K, T) each, zero outside the mask: log-probabilities of the response tokens by the logits of `packed`, of
-    `bare` (the same responses to other prompts), and by their difference. All three with gradient to both."""
+    `bare` (the same responses to other prompts), and by their difference; gradients go to `packed` alone."""
 
     def slice_logps(states_ND: Tensor, bare_ND: Tensor, targets_N: Tensor) -> Tensor:
         ours, others = head_logits(model, states_ND), head_logits(model, bare_ND)
@@ -98,8 +98,11 @@ def history_logps(model: Any, packed: Packed, bare: Packed) -> tuple[Tensor, Ten
         ]
         return -torch.stack(found)
 
+    states = response_states(model, packed)
+    with torch.no_grad():
+        others = response_states(model, bare)
     # Two logits a token: half as many tokens cost as much.
-    parts = (response_states(model, packed), response_states(model, bare), packed.targets[packed.mask])
+    parts = (states, others, packed.targets[packed.mask])
     slices = zip(*(part.split(HEAD_SLICE_TOKENS // 2) for part in parts), strict=True)
     flat = torch.cat([checkpoint(slice_logps, *each, use_reentrant=False) for each in slices], 1)
     spread = torch.zeros(3, *packed.mask.shape, dtype=flat.dtype, device=flat.device)

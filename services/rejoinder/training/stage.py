@@ -103,7 +103,7 @@ def _train(
         model = continued(frozen, adapters[settings.init], settings.lora)
     if settings.reference != "original":
         add_reference(model, adapters[settings.reference])
-    needed = _refuse_what_cannot_run(model, examples, row, settings, len(tokenizer), device)
+    needed = _refuse_what_cannot_run(model, examples, settings, len(tokenizer), device)
 
     handful, end = examples[: settings.probe_pairs], end_of_turn(tokenizer)
     theirs = probe.original_answers(model, handful, end, settings.probe_tokens, settings.seed)
@@ -139,17 +139,15 @@ def _train(
 
 
 def _refuse_what_cannot_run(
-    model: Any, examples: list[Example], row: Row, settings: TrainSettings, vocabulary: int, device: torch.device
+    model: Any, examples: list[Example], settings: TrainSettings, vocabulary: int, device: torch.device
 ) -> memory.Estimate:
     """Before the first step: does it fit, and does the architecture compute packed rows?"""
     lengths = [e.tokens for e in examples]
     together = at_a_time(device)
-    # Prompts without a history are a second pass, kept for the backward pass as the first is.
-    passes = 2 if "no_history" in row.traits["needs"] else 1
     groups = batches(lengths, settings.tokens_per_batch // together)
     shapes = [(len(group) * together, lengths[group[0]]) for group in groups]
     rows, length = max(shapes, key=lambda shape: (shape[0] * shape[1] ** 2, shape))
-    needed = memory.estimate(model, rows * passes, length, vocabulary)
+    needed = memory.estimate(model, rows, length, vocabulary)
     limit_mb = settings.memory_limit_mb
     memory.refuse_above(needed, memory.available(device) if limit_mb is None else limit_mb * memory.MB)
     shortest = min(examples, key=lambda e: e.tokens)

@@ -182,8 +182,9 @@ class JudgedLogps:
 class HistoryLogps:
     """B answers under the policy that sees the user's history and under the same policy without it.
 
-    chosen, without (B, T): log p of the answer's tokens with the history and without. effect (B, T): their
-    log-probability under softmax(logits with - logits without), what the history alone would say. mask (B, T) bool.
+    chosen, without (B, T): log p of the answer's tokens with the history and, with no gradient, without. effect (B, T):
+    their log-probability under softmax(logits with - logits without), what the history alone would say. mask (B, T)
+    bool.
     """
 
     chosen: Tensor

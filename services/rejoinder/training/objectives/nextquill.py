@@ -1,10 +1,11 @@
 """Imitation weighed by what a user's history explains, NextQuill. You et al., arXiv 2506.02368, and its released code.
 
 loss = sum_t w_t * -log p_a(y_t) / sum_t w_t + alpha * mean_t -log softmax(a_t - b_t)[y_t], a and b the logits with the
-user's history and without it. w_t is heavy where p_a(y_t) - p_b(y_t) > threshold, else light, and has no gradient; a
-and b both have. The released trainer has either the weights (alpha 0) or the second term (heavy = light); here they
-are added. The effect of a history that the policy does not read yet is noise: begin with `sft`, then continue from it
-(`init`).
+user's history and without it. w_t is heavy where p_a(y_t) - p_b(y_t) > threshold, else light, and has no gradient. The
+released trainer has either the weights (alpha 0) or the second term (heavy = light), and gradients through both a and
+b; here the terms are added and b has no gradient: a policy that is taught to be wrong without the history is explained
+by it everywhere, and the weights say nothing more. The effect of a history that the policy does not read yet is noise:
+begin with `sft`, then continue from it (`init`).
 """
 
 from __future__ import annotations
