@@ -93,19 +93,23 @@ def shuffled(world: World, seeds: Sequence[int]) -> World:
     return replace(world, history=world.history.gather(1, torch.from_numpy(order)))
 
 
-def viewer(world: World, change: Change = lambda view: view) -> Callable[[Tensor], HistoryLogps]:
-    """Parameters → what the trainer's loop would show."""
+def viewer(
+    world: World, change: Change = lambda view: view, through_both: bool = False
+) -> Callable[[Tensor], HistoryLogps]:
+    """Parameters → what the trainer's loop would show. through_both: the pass without a history has a gradient too, as
+    in the released trainer."""
     seeds, writers, tokens = world.place.shape
-    row, none = (torch.arange(seeds)[:, None, None], torch.full_like(world.place, HISTORIES))
+    row, nobody = torch.arange(seeds)[:, None, None], torch.full_like(world.place, HISTORIES)
     mask = torch.ones(seeds * writers, tokens, dtype=torch.bool)
 
     def view_of(flat: Tensor) -> HistoryLogps:
         logits = world.logits(flat)
         said = logits.log_softmax(-1)
-        effect = (logits - logits[:, -1:].detach()).log_softmax(-1)
-        at = (row, world.history[..., None].expand_as(none), world.place, world.token)
+        none = logits[:, -1:] if through_both else logits[:, -1:].detach()
+        effect = (logits - none).log_softmax(-1)
+        at = (row, world.history[..., None].expand_as(nobody), world.place, world.token)
         ours, moved = said[at], effect[at]
-        others = said[row, none, world.place, world.token].detach()
+        others = said[row, nobody, world.place, world.token].detach()
         return change(HistoryLogps(*(t.flatten(0, 1) for t in (ours, others, moved)), mask))
 
     return view_of
@@ -123,10 +127,10 @@ def imitated(world: World, arm: Arm) -> Tensor:
     return learn(world.start, lambda flat: as_pairs(view_of(flat)), arm)
 
 
-def fit(world: World, arm: Arm, change: Change = lambda view: view) -> Tensor:
+def fit(world: World, arm: Arm, change: Change = lambda view: view, through_both: bool = False) -> Tensor:
     """Parameters (S, D) after WARM steps of SFT and the rest of the arm's by its objective."""
     warm = imitated(world, replace(arm, objective="sft", params={}, steps=WARM))
-    return learn(warm, viewer(world, change), replace(arm, steps=arm.steps - WARM))
+    return learn(warm, viewer(world, change, through_both), replace(arm, steps=arm.steps - WARM))
 
 
 def random_weights(view: HistoryLogps, seed: int = 0) -> HistoryLogps:
@@ -173,10 +177,17 @@ def measure(seeds: Sequence[int]) -> Found:
         "effect alone": fit(made, replace(NEXTQUILL, params={"heavy": 0.5, "light": 0.5})),
         "weights of drawn tokens alone": fit(made, replace(NEXTQUILL, params={"alpha": 0.0}), random_weights),
         "effect and weights of drawn tokens": fit(made, NEXTQUILL, random_weights),
+        "gradients through both passes": fit(made, NEXTQUILL, through_both=True),
     }
     own = {name: made.right(flat)[0] for name, flat in arms.items()}
     beside = {f"users' own tokens right, {name}": found for name, found in own.items()}
     beside |= {f"the same, {name} less SFT": own[name] - own["SFT"] for name in list(own)[2:]}
+    beside["the same, weights alone less those of drawn tokens"] = (
+        own["weights alone"] - own["weights of drawn tokens alone"]
+    )
+    beside["area under the curve, gradients through both passes"] = recovered(
+        made, arms["gradients through both passes"]
+    )
     return Found(
         claims(made, sft, ours), claims(made, sft, lost), {name: interval(found) for name, found in beside.items()}
     )

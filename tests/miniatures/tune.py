@@ -27,6 +27,7 @@ from tests.miniatures import (
     rankings,
     rdpo,
     rpo,
+    teachers,
     thoughts,
     tpo,
     vpo,
@@ -183,7 +184,21 @@ def tune_nextquill() -> None:
         best(name, rates(arm), lambda a, fit=fit: sum(s.mean() for s in world.right(fit(world, a))) / 2)
 
 
+def tune_teachers() -> None:
+    """Mean value; DCKD's half of ADPA+ is what DCKD's own rate makes it."""
+    lesson = teachers.world(SEEDS)
+    for name, arm, fit in (
+        ("dpo", teachers.DPO, teachers.by_pairs),
+        ("dckd", teachers.DCKD, teachers.taught),
+        ("adpa", teachers.ADPA, teachers.taught),
+        ("adpa+", teachers.PLUS, teachers.plus),
+    ):
+        arms = (replace(arm, lr=lr) for lr in BETAS) if arm is not teachers.DPO else grid(arm, (0.1, 1.0), BETAS)
+        best(name, arms, lambda a, fit=fit: teachers.value(lesson, fit(lesson, a)).mean())
+
+
 ROWS = {
+    "teachers": tune_teachers,
     "nextquill": tune_nextquill,
     "kto": tune_kto,
     "tpo": tune_tpo,

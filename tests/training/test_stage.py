@@ -239,3 +239,19 @@ def test_a_users_history_is_read_from_the_pairs_file(stage, make_pairs):
     assert metrics(out)["pairs"]["dropped"] == {"no_history": 1}
     assert step_lines(out)[-1]["loss"] < step_lines(out)[0]["loss"]
     assert verify(out)
+
+
+def test_a_teacher_is_a_base_with_an_adapter_and_its_digest_stands_in_the_output(stage, make_base, tmp_path):
+    """The teacher is a round of our own on another base; the student has its rest and its advantage."""
+    larger = make_base(seed=5)
+    stage("aligned", base=larger, max_steps=2, pairs_per_step=12)
+    teacher = {"base": str(larger), "adapter": "aligned/adapter"}
+    for objective in ("dckd", "adpa"):
+        out = stage(objective, objective=objective, teacher=teacher, anchor_weight=0, pairs_per_step=12)
+        assert step_lines(out)[-1]["loss"] < step_lines(out)[0]["loss"]
+        assert {"teacher/base", "teacher/adapter"} <= set(metrics(out)["inputs"])
+        assert verify(out)
+    with pytest.raises(BadSettings, match="larger model"):
+        stage("none", objective="dckd")
+    with pytest.raises(BadSettings, match="base, adapter"):
+        stage("half", objective="dckd", teacher={"base": str(larger)})

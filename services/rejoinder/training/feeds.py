@@ -26,6 +26,8 @@ FEEDS: Mapping[str, str] = {
     "kto": JUDGED,
     "tpo": LIST,
     "sft": PAIR,
+    "dckd": PAIR,
+    "adpa": PAIR,
     "nextquill": HISTORY,
 }
 

@@ -110,6 +110,33 @@ def history_logps(model: Any, packed: Packed, bare: Packed) -> tuple[Tensor, Ten
     return ours, others, effect
 
 
+def outcomes(logits_NV: Tensor, ids_NK: Tensor) -> Tensor:
+    """(N, K + 1) log-probabilities of these tokens and of all others together."""
+    logps_NV = logits_NV.log_softmax(-1)
+    others_N = logps_NV.scatter(-1, ids_NK, -torch.inf).logsumexp(-1)
+    return torch.cat([logps_NV.gather(-1, ids_NK), others_N[:, None]], -1)
+
+
+def outcome_logps(model: Any, packed: Packed, ids_NK: Tensor) -> tuple[Tensor, Tensor]:
+    """`token_logps`, and (B, K, T, C) `outcomes` at every response token, zero outside the mask, with gradient.
+
+    ids_NK: tokens at each of the N real response tokens, in the order of `packed.mask`.
+    """
+
+    def slice_logps(states_ND: Tensor, ids_NK: Tensor, targets_N: Tensor) -> Tensor:
+        logits = head_logits(model, states_ND)
+        said = -torch.nn.functional.cross_entropy(logits, targets_N, reduction="none")
+        return torch.cat([said[:, None], outcomes(logits, ids_NK)], 1)
+
+    # The rest is a second array as wide as the logits.
+    parts = (response_states(model, packed), ids_NK, packed.targets[packed.mask])
+    slices = zip(*(part.split(HEAD_SLICE_TOKENS // 2) for part in parts), strict=True)
+    flat = torch.cat([checkpoint(slice_logps, *each, use_reentrant=False) for each in slices])
+    spread = torch.zeros(*packed.mask.shape, flat.shape[1], dtype=flat.dtype, device=flat.device)
+    spread = spread.masked_scatter(packed.mask[..., None], flat)
+    return spread[..., 0], spread[..., 1:]
+
+
 def plain_logps(model: Any, example: Example) -> list[Tensor]:
     """The same by the model's own causal mask, one response a row: K tensors of (T_k,). The slow, obvious route."""
     lm = causal_lm(model)

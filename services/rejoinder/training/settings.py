@@ -45,6 +45,9 @@ class TrainSettings:
     init: str = "original"
     """What training starts from: a fresh adapter, or a copy of the one named. Continuing takes fewer steps a round; a
     round whose pairs are dropped later keeps its influence through it."""
+    teacher: Mapping[str, str] | None = None
+    """A larger model of the same vocabulary that preferences have aligned, for an objective that is taught by one:
+    {"base": folder, "adapter": folder}, relative ones beside the manifest. Its base alone is what it was before."""
     lora: LoraSettings = field(default_factory=LoraSettings)
     lr: float = 2e-4
     """Peak learning rate of AdamW on the adapter."""
@@ -99,6 +102,8 @@ class TrainSettings:
             raise BadSettings("warmup_share must be in [0, 1)", field="warmup_share")
         if self.thoughts is not None and (len(self.thoughts) != 2 or not all(self.thoughts)):
             raise BadSettings("thoughts must be the two marks around a thought", field="thoughts")
+        if self.teacher is not None and set(self.teacher) != {"base", "adapter"}:
+            raise BadSettings("teacher must be {base, adapter}", field="teacher")
         if not 1 <= self.lora.r <= 256:
             raise BadSettings("lora.r must be from 1 to 256", field="lora.r")
 

@@ -47,8 +47,15 @@ def random_responses(seed=0, divergence=0.3, **options):
         (-3 * torch.rand(mask.shape, generator=draw, dtype=torch.float64).to(logps.dtype)).masked_fill(~mask, torch.nan)
         for _ in range(2)
     )
+    student, teacher, before = (
+        torch.randn(*mask.shape, 4, generator=draw, dtype=torch.float64)
+        .log_softmax(-1)
+        .to(logps.dtype)
+        .masked_fill(~mask[..., None], torch.nan)
+        for _ in range(3)
+    )
     per_pair = (view.weight, view.margin, view.eps)
-    return Responses(logps, mask, both("ref_{}"), value, *per_pair, zero, without, effect)
+    return Responses(logps, mask, both("ref_{}"), value, *per_pair, zero, without, effect, student, teacher, before)
 
 
 @pytest.fixture

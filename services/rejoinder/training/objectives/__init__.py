@@ -2,7 +2,8 @@
 
 Traits. view: the view that the loop computes. feed: what it reads of a pairs file (feeds.py). needs: what it computes
 besides the policy ("reference"; "divergence": KL to the reference over a step;
-"no_history": the same answers to their prompts without the user's history).
+"no_history": the same answers to their prompts without the user's history; "teacher": a larger model's view of every
+token).
 monotone: raising the chosen log-probability always lowers the loss. contrastive: reads the rejected side.
 length_normalised: saying every token twice changes nothing. reads_eps: the pair's flip probability matters.
 at_reference: the loss where policy = reference, as a function of Params and the view, or None for a row without one.
@@ -19,6 +20,8 @@ from torch import Tensor
 from rejoinder.core.table import Row, Table
 from rejoinder.training.feeds import FEEDS
 from rejoinder.training.objectives import (
+    adpa,
+    dckd,
     dove,
     dpo,
     exo,
@@ -34,7 +37,7 @@ from rejoinder.training.objectives import (
     tpo,
     vpo,
 )
-from rejoinder.training.views import HistoryLogps, JudgedLogps, ListLogps, PairLogps
+from rejoinder.training.views import HistoryLogps, JudgedLogps, ListLogps, PairLogps, TaughtLogps
 
 
 def _log_two(params: object, view: object) -> float:
@@ -214,6 +217,38 @@ OBJECTIVES = Table(
             needs=("no_history",),
             contrastive=False,
             view=HistoryLogps,
+        ),
+    ),
+    Row(
+        "dckd",
+        dckd.loss,
+        dckd.Params,
+        paper="2502.17927",
+        claim="Follows a larger aligned model on the chosen and on the rejected response.",
+        traits=_traits(
+            "dckd",
+            monotone=True,
+            at_reference=None,
+            length_normalised=True,
+            needs=("teacher",),
+            contrastive=False,
+            view=TaughtLogps,
+        ),
+    ),
+    Row(
+        "adpa",
+        adpa.loss,
+        adpa.Params,
+        paper="2502.17927",
+        claim="Moves what the policy says itself towards what alignment changed in a larger model.",
+        traits=_traits(
+            "adpa",
+            monotone=True,
+            at_reference=None,
+            length_normalised=True,
+            needs=("teacher",),
+            contrastive=False,
+            view=TaughtLogps,
         ),
     ),
 )
