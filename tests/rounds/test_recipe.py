@@ -116,3 +116,8 @@ def test_an_objective_of_lists_takes_lists_and_one_of_pairs_takes_both() -> None
 def test_another_program_may_call_its_objective_what_it_likes() -> None:
     train = {"command": ["theirs"], "settings": {"objective": "magic"}}
     assert recipe.of({**GOOD, "train": train}).train.command == ("theirs",)
+
+
+def test_a_recipe_may_name_an_objective_with_a_teacher_and_where_that_lies() -> None:
+    settings = {"objective": "dckd", "teacher": {"base": "/models/large", "adapter": "/models/large-dpo/adapter"}}
+    assert recipe.of({**GOOD, "train": {"settings": settings}}).train.settings == settings
