@@ -1,4 +1,4 @@
-"""Row 102: a student has more of its teacher's view of every answer than of the comparisons that the teacher learnt from.
+"""Row 102: a student has more of a teacher's view of every answer than of the comparisons that the teacher had.
 
 That the advantage adds to it is not shown (METHODS.md).
 """

@@ -70,7 +70,7 @@ def _pair(line: str, number: int) -> Pair:
             raise refuse(field, "is not a text")
     if "chosen" not in value and "rejected" not in value:
         raise refuse("chosen", "is not there, nor is rejected")
-    prompt = value.get("prompt")
+    prompt: Any = value.get("prompt")
     if not _are_messages(prompt):
         raise refuse("prompt", "is not a list of {role, content}")
     other = value.get("rejected_prompt")

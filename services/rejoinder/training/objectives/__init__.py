@@ -1,10 +1,9 @@
 """The objectives: a row is `loss(view, params) -> Loss`, a frozen Params, and what the contract suite must know.
 
 Traits. view: the view that the loop computes. feed: what it reads of a pairs file (feeds.py). needs: what it computes
-besides the policy ("reference"; "divergence": KL to the reference over a step;
-"no_history": the same answers to their prompts without the user's history; "teacher": a larger model's view of every
-token).
-monotone: raising the chosen log-probability always lowers the loss. contrastive: reads the rejected side.
+besides the policy ("reference"; "divergence": KL to the reference over a step; "no_history": the same answers to their
+prompts without the user's history; "teacher": a larger model's view of every token).
+monotone: raising the chosen log-probability always lowers the loss. contrastive: reads that of the rejected side.
 length_normalised: saying every token twice changes nothing. reads_eps: the pair's flip probability matters.
 at_reference: the loss where policy = reference, as a function of Params and the view, or None for a row without one.
 """
