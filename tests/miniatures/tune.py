@@ -23,11 +23,13 @@ from tests.miniatures import (
     drift,
     kto,
     ln_dpo,
+    nextquill,
     online,
     orpo,
     rankings,
     rdpo,
     rpo,
+    teachers,
     thoughts,
     tpo,
     vpo,
@@ -206,9 +208,35 @@ def tune_drift() -> None:
         best(f"orpo {weight}", rates(replace(drift.ORPO, params={"weight": weight})), of)
 
 
+def tune_nextquill() -> None:
+    """Mean of the two shares of tokens right."""
+    world = nextquill.world(SEEDS)
+    for name, arm, fit in (
+        ("sft", nextquill.SFT, nextquill.imitated),
+        ("nextquill", nextquill.NEXTQUILL, nextquill.fit),
+    ):
+        best(name, rates(arm), lambda a, fit=fit: sum(s.mean() for s in world.right(fit(world, a))) / 2)
+
+
+def tune_teachers() -> None:
+    """Mean value; DCKD's half of ADPA+ is as DCKD stands in the miniature."""
+    lesson = teachers.world(SEEDS)
+    for name, arm, fit, param, values in (
+        ("dpo", teachers.DPO, teachers.by_pairs, "beta", (0.1, 0.3, 1.0)),
+        ("dckd", teachers.DCKD, teachers.taught, "alpha", (1.0, 10.0, 100.0)),
+        ("adpa", teachers.ADPA, teachers.taught, "gamma", (1.0, 10.0, 100.0)),
+        ("adpa+", teachers.PLUS, teachers.plus, "gamma", (1.0, 10.0, 100.0)),
+    ):
+        for value, lr in product(values, (0.01, 0.03, 0.1, 0.3)):
+            tried = replace(arm, params={param: value}, lr=lr)
+            print(f"{name:6} {param} {value:<5g} lr {lr:<5} {teachers.value(lesson, fit(lesson, tried)).mean():.4f}")
+
+
 ROWS = {
     "drift": tune_drift,
     "ablation": tune_ablation,
+    "teachers": tune_teachers,
+    "nextquill": tune_nextquill,
     "kto": tune_kto,
     "tpo": tune_tpo,
     "vpo": tune_vpo,

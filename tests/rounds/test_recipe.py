@@ -38,7 +38,7 @@ def test_topics_stand_beside_their_recipe_and_are_frozen_with_it(tmp_path: Path)
     assert "topics" not in recipe.as_plain(recipe.of(GOOD))
 
 
-@pytest.mark.parametrize("name", ["wildfeedback", "online_dpo", "people", "ranked"])
+@pytest.mark.parametrize("name", ["wildfeedback", "online_dpo", "people", "personal", "ranked"])
 def test_every_shipped_recipe_loads(name: str) -> None:
     assert recipe.load(name).name == name
 
@@ -113,7 +113,7 @@ def test_a_floor_that_is_turned_off_is_no_fault() -> None:
 
 
 def test_a_missing_or_broken_file_is_a_friendly_error(tmp_path: Path) -> None:
-    with pytest.raises(BadFile, match="shipped: demo, online_dpo, people, ranked, wildfeedback"):
+    with pytest.raises(BadFile, match="shipped: demo, online_dpo, people, personal, ranked, wildfeedback"):
         recipe.load("nothing")
     broken = tmp_path / "r.yaml"
     for text in ("name: [", "x: 2024-99-99", "&a {k: *a}", "[" * 400):
@@ -142,3 +142,8 @@ def test_an_objective_of_lists_takes_lists_and_one_of_pairs_takes_both() -> None
 def test_another_program_may_call_its_objective_what_it_likes() -> None:
     train = {"command": ["theirs"], "settings": {"objective": "magic"}}
     assert recipe.of({**GOOD, "train": train}).train.command == ("theirs",)
+
+
+def test_a_recipe_may_name_an_objective_with_a_teacher_and_where_that_lies() -> None:
+    settings = {"objective": "dckd", "teacher": {"base": "/models/large", "adapter": "/models/large-dpo/adapter"}}
+    assert recipe.of({**GOOD, "train": {"settings": settings}}).train.settings == settings

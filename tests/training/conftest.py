@@ -127,9 +127,12 @@ def make_pairs(tmp_path):
 
 @pytest.fixture
 def examples(make_pairs, tokenizer):
+    """Pairs; the first half of a prompt is what an objective may be asked to leave out."""
+    import dataclasses
+
     from rejoinder.training.examples import encode
     from rejoinder.training.pairs import read_pairs
 
     found, dropped = encode(list(read_pairs(make_pairs())), tokenizer, 2048)
     assert not dropped
-    return found
+    return [dataclasses.replace(e, bare=e.prompt[len(e.prompt) // 2 :]) for e in found]

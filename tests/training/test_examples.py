@@ -1,7 +1,7 @@
 import math
 
 from rejoinder.training.examples import encode
-from rejoinder.training.feeds import JOINT, JUDGED, LIST, PAIR
+from rejoinder.training.feeds import HISTORY, JOINT, JUDGED, LIST, PAIR
 from rejoinder.training.pairs import read_pairs
 from rejoinder.training.turns import encode_prompt, end_of_turn
 
@@ -93,3 +93,24 @@ def test_thoughts_with_their_marks_are_not_counted_and_an_open_one_goes_to_the_e
         assert seen[-1] == end_of_turn(tokenizer)
         assert len(seen) > 1
     assert example.seen == sum(map(sum, example.counted)) < plain.seen
+
+
+TOLD = [{"role": "system", "content": "short answer please"}, {"role": "user", "content": "yes"}, *GOOD["prompt"]]
+
+
+def test_a_prompt_is_read_with_the_users_history_and_without_it(tmp_path, tokenizer):
+    """The history is all but the last message, or as many as the pair says."""
+    whole, _ = read_one(tmp_path, tokenizer, {**GOOD, "prompt": TOLD}, HISTORY)
+    assert whole.prompt == encode_prompt(tuple(TOLD), tokenizer)
+    assert whole.bare == encode_prompt(tuple(GOOD["prompt"]), tokenizer)
+    assert [tokenizer.decode(r[:-1]) for r in whole.responses] == ["light"]
+    first, _ = read_one(tmp_path, tokenizer, {**GOOD, "prompt": TOLD, "history": 1}, HISTORY)
+    assert first.bare == encode_prompt(tuple(TOLD[1:]), tokenizer)
+    others, _ = read_one(tmp_path, tokenizer, {**GOOD, "prompt": TOLD}, PAIR)
+    assert others.bare is None
+
+
+def test_where_there_is_no_history_or_nothing_was_chosen_a_reader_of_histories_has_nothing(tmp_path, tokenizer):
+    assert read_one(tmp_path, tokenizer, GOOD, HISTORY) == (None, {"no_history": 1})
+    assert read_one(tmp_path, tokenizer, {**GOOD, "prompt": TOLD, "history": 0}, HISTORY) == (None, {"no_history": 1})
+    assert read_one(tmp_path, tokenizer, {**ALONE, "prompt": TOLD}, HISTORY) == (None, {"one_side": 1})

@@ -4,13 +4,14 @@ import math
 import pytest
 import torch
 from rejoinder.training import loop
-from rejoinder.training.adapters import fresh, load_base, trainable
-from rejoinder.training.loop import Resume, learning_rate, responses_of, step_loss, steps, train
+from rejoinder.training.adapters import fresh, load_base, save_adapter, trainable
+from rejoinder.training.loop import Resume, learning_rate, responses_of, step_loss, steps, train, without_history
 from rejoinder.training.objectives import OBJECTIVES
 from rejoinder.training.pack import pack
 from rejoinder.training.parallel import Hands, Team
 from rejoinder.training.references import References
 from rejoinder.training.settings import LoraSettings, TrainSettings
+from rejoinder.training.teacher import asked
 from rejoinder.training.views import Responses
 
 SETTINGS = TrainSettings(
@@ -28,13 +29,32 @@ def make_model(base_dir):
 
 
 @pytest.fixture
-def run(make_model, examples, tmp_path):
+def teach(base_dir, make_model, tokenizer, tmp_path):
+    """What a teacher thinks of these examples: the base, moved by an adapter that was drawn."""
+
+    def go(examples, name="teacher"):
+        model = make_model()
+        with torch.no_grad():
+            for weight in trainable(model).values():
+                weight.normal_(std=0.1, generator=torch.Generator().manual_seed(weight.numel()))
+        save_adapter(model, tmp_path / "aligned", base_name="teacher")
+        folders = {"base": base_dir, "adapter": tmp_path / "aligned"}
+        return asked(
+            folders, tokenizer, examples, SETTINGS, Team(), torch.device("cpu"), tmp_path / f"{name}.taught", "key"
+        )
+
+    return go
+
+
+@pytest.fixture
+def run(make_model, teach, examples, tmp_path):
     """Trains a fresh model; returns (lines, weights). The checkpoint is kept under `name`."""
 
     def go(settings=SETTINGS, examples=examples, name="run", emit=lambda line: None, key="key"):
         model, row = make_model(), OBJECTIVES[settings.objective]
+        taught = teach(examples, name) if "teacher" in row.traits["needs"] else None
         resume = Resume(tmp_path / name, key, settings.checkpoint_every)
-        lines = train(model, examples, row, settings, team=Team(), resume=resume, emit=emit)
+        lines = train(model, examples, row, settings, team=Team(), resume=resume, emit=emit, taught=taught)
         return lines, {n: p.detach().clone() for n, p in trainable(model).items()}
 
     return go
@@ -71,6 +91,19 @@ def test_a_pair_of_weight_two_counts_as_two_pairs(run, examples):
     assert run(one_step(), one, "c")[0][0]["grad_norm"] != pytest.approx(
         run(one_step(), twice, "d")[0][0]["grad_norm"], rel=1e-3
     )
+
+
+@pytest.mark.parametrize("objective", ["nextquill", "dckd"])
+def test_what_is_beside_a_pair_is_cut_with_it(run, objective):
+    settings = one_step(objective=objective)
+    whole, cut = (run(dataclasses.replace(settings, tokens_per_batch=n), name=str(n))[0][0] for n in (4096, 48))
+    assert cut["grad_norm"] == pytest.approx(whole["grad_norm"], rel=1e-4)
+    assert cut["loss"] == pytest.approx(whole["loss"], rel=1e-5)
+
+
+def test_an_answer_to_a_prompt_without_its_history_needs_that_prompt(examples):
+    with pytest.raises(ValueError, match="p0"):
+        without_history(dataclasses.replace(examples[0], bare=None))
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -170,7 +203,7 @@ def test_a_token_that_is_not_counted_has_no_say(run, examples):
     assert run(one_step(), longer, "c")[0][0]["chosen_nll"] != pytest.approx(plain["chosen_nll"], rel=1e-3)
 
 
-@pytest.mark.parametrize("objective", ["dpo", "sft", "kto"])
+@pytest.mark.parametrize("objective", ["dpo", "sft", "kto", "nextquill", "dckd"])
 def test_a_killed_run_resumes_bit_equal_to_one_that_was_not(run, objective):
     """F17: whatever stood after the last checkpoint is done again, and to the same bits."""
     settings = dataclasses.replace(SETTINGS, objective=objective)
@@ -274,9 +307,9 @@ def test_an_exploding_gradient_ends_the_run_instead_of_spoiling_it(run, examples
         run(one_step(objective="rdpo"), broken)
 
 
-def test_under_a_bfloat16_base_every_objectives_gradient_keeps_its_direction(base_dir, examples):
+def test_under_a_bfloat16_base_every_objectives_gradient_keeps_its_direction(base_dir, examples, teach):
     """No equality is promised in bfloat16; the cosine is, and it is printed."""
-    packed = pack(examples)
+    packed, lesson = pack(examples), teach(examples).of(range(len(examples)))
 
     def gradients(dtype):
         model = fresh(load_base(base_dir, dtype, torch.device("cpu")), SETTINGS.lora, 0)
@@ -285,9 +318,11 @@ def test_under_a_bfloat16_base_every_objectives_gradient_keeps_its_direction(bas
         )
         assert all(p.dtype == torch.float32 for p in trainable(model).values())
         for row in OBJECTIVES.values():
-            loss, _ = step_loss(
-                responses_of(model, packed, theirs, torch.tensor(0.3)), row, row.with_params(), SETTINGS
+            bare = pack([without_history(e) for e in examples]) if "no_history" in row.traits["needs"] else None
+            given = responses_of(
+                model, packed, theirs, torch.tensor(0.3), bare, lesson if "teacher" in row.traits["needs"] else None
             )
+            loss, _ = step_loss(given, row, row.with_params(), SETTINGS)
             yield torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(trainable(model).values()))])
 
     for name, *both in zip(OBJECTIVES, gradients("float32"), gradients("bfloat16"), strict=True):

@@ -236,3 +236,33 @@ def test_two_processes_train_as_one_does(stage, command, tmp_path):
 def test_an_objective_of_lists_refuses_pairs_before_the_first_step(stage):
     with pytest.raises(FailedPrecondition, match="tpo learns from lists"):
         stage(objective="tpo")
+
+
+def test_a_users_history_is_read_from_the_pairs_file(stage, make_pairs):
+    """Prompts of two messages teach; those of one have no history and are dropped by name."""
+    with pytest.raises(FailedPrecondition, match="no_history"):
+        stage(objective="nextquill")
+    path = make_pairs()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    told = [line | {"prompt": [{"role": "user", "content": "thank you"}, *line["prompt"]]} for line in lines[:-1]]
+    path.write_text("".join(json.dumps(line) + "\n" for line in [*told, lines[-1]]))
+    out = stage(objective="nextquill", anchor_weight=0, pairs_per_step=11)
+    assert metrics(out)["pairs"]["dropped"] == {"no_history": 1}
+    assert step_lines(out)[-1]["loss"] < step_lines(out)[0]["loss"]
+    assert verify(out)
+
+
+def test_a_teacher_is_a_base_with_an_adapter_and_its_digest_stands_in_the_output(stage, make_base, tmp_path):
+    """The teacher is a round of our own on another base; the student has its rest and its advantage."""
+    larger = make_base(seed=5)
+    stage("aligned", base=larger, max_steps=2, pairs_per_step=12)
+    teacher = {"base": str(larger), "adapter": "aligned/adapter"}
+    for objective in ("dckd", "adpa"):
+        out = stage(objective, objective=objective, teacher=teacher, anchor_weight=0, pairs_per_step=12)
+        assert step_lines(out)[-1]["loss"] < step_lines(out)[0]["loss"]
+        assert {"teacher/base", "teacher/adapter"} <= set(metrics(out)["inputs"])
+        assert verify(out)
+    with pytest.raises(BadSettings, match="larger model"):
+        stage("none", objective="dckd")
+    with pytest.raises(BadSettings, match="base, adapter"):
+        stage("half", objective="dckd", teacher={"base": str(larger)})

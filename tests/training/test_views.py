@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 import torch
-from rejoinder.training.views import JudgedLogps, ListLogps, PairLogps, Responses, total
+from rejoinder.training.views import HistoryLogps, JudgedLogps, ListLogps, PairLogps, Responses, TaughtLogps, total
 
 
 def view():
@@ -44,7 +44,7 @@ def test_a_pair_of_a_list_is_its_best_and_its_worst():
 
 @pytest.mark.parametrize("places", [1, 2, 3])
 def test_an_answer_that_stands_alone_is_of_the_side_that_it_was_judged_to_be_of(places):
-    alone = Responses(**{n: v[1:] if v.dim() else v for n, v in vars(lists()).items()})
+    alone = Responses(**{n: v[1:] if v is not None and v.dim() else v for n, v in vars(lists()).items()})
     alone = dataclasses.replace(
         alone, **{n: getattr(alone, n)[:, :places] for n in ("logps", "mask", "reference", "value")}
     )
@@ -68,3 +68,21 @@ def test_a_view_that_shows_a_reference_needs_one():
     assert PairLogps.of(bare).ref_chosen is None
     with pytest.raises(TypeError, match="reference"):
         _ = ListLogps.of(bare).ratio
+
+
+def test_a_teacher_is_shown_at_the_best_and_the_worst_of_a_list():
+    places = torch.arange(3.0).view(1, 3, 1, 1).expand(2, 3, 1, 5)
+    given = dataclasses.replace(lists(), student=places, teacher=places + 10, before=places + 20)
+    found = TaughtLogps.of(given)
+    assert [t[0, :, 0, 0].tolist() for t in (found.student, found.teacher, found.before)] == [
+        [0, 2],
+        [10, 12],
+        [20, 22],
+    ]
+    assert found.chosen_sum[0] == -1.0
+
+
+def test_a_history_is_left_out_of_the_best_of_a_list():
+    given = lists()
+    found = HistoryLogps.of(dataclasses.replace(given, without=given.logps - 1, effect=given.logps + 1))
+    assert [t[0, 0].item() for t in (found.chosen, found.without, found.effect)] == [-1.0, -2.0, 0.0]

@@ -119,4 +119,7 @@ MADE_OF: Mapping[str, tuple[str, str]] = {
     "tpo": ("dpo", "over all pairs of a list, weighed"),
     "orpo": ("orpo", "per token, plus sft"),
     "sft": ("sft", "per token"),
+    "dckd": ("sft", "per token, plus a divergence from a teacher"),
+    "adpa": ("sft", "per token, plus a teacher's advantage"),
+    "nextquill": ("sft", "per token, weighed, plus the history's effect"),
 }

@@ -34,6 +34,7 @@ _ALGORITHM = (
     "clip_norm",
     "pairs_per_step",
     "thoughts",
+    "teacher",
 )
 
 #: Slot → the fields that are its own.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rejoinder.training.feeds import JOINT, JUDGED, LIST, PAIR
+from rejoinder.training.feeds import HISTORY, JOINT, JUDGED, LIST, PAIR
 from rejoinder.training.pairs import Pair
 from rejoinder.training.turns import encode_prompt, encode_response, end_of_turn
 
@@ -19,7 +19,8 @@ class Example:
 
     values: of the responses, in the judge's unit; 1 and 0 for the sides of a pair. counted: which tokens of each
     response are seen by an objective; None for all. opening: how many tokens of each response are its own prompt's,
-    what its prompt does not share with the other's.
+    what its prompt does not share with the other's. bare: the prompt without the user's history; None where the
+    objective does not ask for it.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Example:
     values: tuple[float, ...] = (1.0, 0.0)
     counted: tuple[tuple[bool, ...], ...] | None = None
     opening: tuple[int, ...] | None = None
+    bare: tuple[int, ...] | None = None
 
     @property
     def tokens(self) -> int:
@@ -76,6 +78,7 @@ def encode(
         responses = tuple(tokens for tokens, _ in encoded)
         prompt = encode_prompt(pair.prompt, tokenizer)
         opening = None
+        bare = encode_prompt(pair.prompt[pair.history :], tokenizer) if feed == HISTORY else None
         if pair.rejected_prompt is not None and feed == JOINT:
             prompt, opening, responses = _joint(prompt, encode_prompt(pair.rejected_prompt, tokenizer), responses)
         cause = _cause(pair, feed, len(prompt), [text for text, _ in answers], responses, max_tokens)
@@ -89,16 +92,20 @@ def encode(
         eps = math.nan if pair.flip_probability is None else pair.flip_probability
         values = tuple(value for _, value in answers)
         examples.append(
-            Example(pair.id, pair.group, prompt, responses, pair.weight, pair.margin, eps, values, counted, opening)
+            Example(
+                pair.id, pair.group, prompt, responses, pair.weight, pair.margin, eps, values, counted, opening, bare
+            )
         )
     return examples, dropped
 
 
 def _answers(pair: Pair, feed: str) -> list[tuple[str, float]]:
-    """Texts with their values, best first: a list whole where the objective reads lists, else its ends."""
+    """Texts with their values, best first: a list whole where the objective reads lists, else its ends; of a pair with
+    a history the chosen alone."""
     if feed == LIST and pair.candidates:
         return list(pair.candidates)
-    return [(text, value) for text, value in ((pair.chosen, 1.0), (pair.rejected, 0.0)) if text is not None]
+    sides = ((pair.chosen, 1.0),) if feed == HISTORY else ((pair.chosen, 1.0), (pair.rejected, 0.0))
+    return [(text, value) for text, value in sides if text is not None]
 
 
 def _joint(
@@ -120,8 +127,10 @@ def _cause(
 ) -> str | None:
     if pair.rejected_prompt is not None and feed != JOINT:
         return "two_prompts"
-    if len(responses) < 2 and feed != JUDGED:
+    if not responses or (len(responses) < 2 and feed not in (JUDGED, HISTORY)):
         return "one_side"
+    if feed == HISTORY and not pair.history:
+        return "no_history"
     if not shared:
         return "no_shared_prompt"
     if not all(text.strip() for text in texts):

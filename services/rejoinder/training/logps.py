@@ -87,6 +87,56 @@ def token_logps(model: Any, packed: Packed) -> Tensor:
     return torch.zeros(packed.mask.shape, dtype=flat.dtype, device=flat.device).masked_scatter(packed.mask, flat)
 
 
+def history_logps(model: Any, packed: Packed, bare: Packed) -> tuple[Tensor, Tensor, Tensor]:
+    """(B, K, T) each, zero outside the mask: log-probabilities of the response tokens by the logits of `packed`, of
+    `bare` (the same responses to other prompts), and by their difference; gradients go to `packed` alone."""
+
+    def slice_logps(states_ND: Tensor, bare_ND: Tensor, targets_N: Tensor) -> Tensor:
+        ours, others = head_logits(model, states_ND), head_logits(model, bare_ND)
+        found = [
+            torch.nn.functional.cross_entropy(z, targets_N, reduction="none") for z in (ours, others, ours - others)
+        ]
+        return -torch.stack(found)
+
+    states = response_states(model, packed)
+    with torch.no_grad():
+        others = response_states(model, bare)
+    # Two logits a token: half as many tokens cost as much.
+    parts = (states, others, packed.targets[packed.mask])
+    slices = zip(*(part.split(HEAD_SLICE_TOKENS // 2) for part in parts), strict=True)
+    flat = torch.cat([checkpoint(slice_logps, *each, use_reentrant=False) for each in slices], 1)
+    spread = torch.zeros(3, *packed.mask.shape, dtype=flat.dtype, device=flat.device)
+    ours, others, effect = spread.masked_scatter(packed.mask, flat)
+    return ours, others, effect
+
+
+def outcomes(logits_NV: Tensor, ids_NK: Tensor) -> Tensor:
+    """(N, K + 1) log-probabilities of these tokens and of all others together."""
+    logps_NV = logits_NV.log_softmax(-1)
+    others_N = logps_NV.scatter(-1, ids_NK, -torch.inf).logsumexp(-1)
+    return torch.cat([logps_NV.gather(-1, ids_NK), others_N[:, None]], -1)
+
+
+def outcome_logps(model: Any, packed: Packed, ids_NK: Tensor) -> tuple[Tensor, Tensor]:
+    """`token_logps`, and (B, K, T, C) `outcomes` at every response token, zero outside the mask, with gradient.
+
+    ids_NK: tokens at each of the N real response tokens, in the order of `packed.mask`.
+    """
+
+    def slice_logps(states_ND: Tensor, ids_NK: Tensor, targets_N: Tensor) -> Tensor:
+        logits = head_logits(model, states_ND)
+        said = -torch.nn.functional.cross_entropy(logits, targets_N, reduction="none")
+        return torch.cat([said[:, None], outcomes(logits, ids_NK)], 1)
+
+    # The rest is a second array as wide as the logits.
+    parts = (response_states(model, packed), ids_NK, packed.targets[packed.mask])
+    slices = zip(*(part.split(HEAD_SLICE_TOKENS // 2) for part in parts), strict=True)
+    flat = torch.cat([checkpoint(slice_logps, *each, use_reentrant=False) for each in slices])
+    spread = torch.zeros(*packed.mask.shape, flat.shape[1], dtype=flat.dtype, device=flat.device)
+    spread = spread.masked_scatter(packed.mask[..., None], flat)
+    return spread[..., 0], spread[..., 1:]
+
+
 def plain_logps(model: Any, example: Example) -> list[Tensor]:
     """The same by the model's own causal mask, one response a row: K tensors of (T_k,). The slow, obvious route."""
     lm = causal_lm(model)

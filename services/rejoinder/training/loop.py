@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, count
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ from rejoinder.core.table import Row
 from rejoinder.training import checkpoint
 from rejoinder.training.adapters import trainable
 from rejoinder.training.examples import Example
-from rejoinder.training.logps import causal_lm, token_logps
+from rejoinder.training.logps import causal_lm, history_logps, outcome_logps, token_logps
 from rejoinder.training.mismatch import divergence
 from rejoinder.training.pack import Packed, batches, pack
 from rejoinder.training.parallel import Hands, Team
 from rejoinder.training.references import References
 from rejoinder.training.settings import TrainSettings
+from rejoinder.training.teacher import Taught
 from rejoinder.training.views import PairLogps, Responses
 
 FIGURES = ("weight", "pairs", "loss", "chosen_nll", "accuracy", "chosen_gain", "rejected_gain", "reward_margin")
@@ -72,13 +73,37 @@ def learning_rate(step: int, total: int, settings: TrainSettings) -> float:
 
 
 def responses_of(
-    model: Any, packed: Packed, reference_BKT: Tensor | None, divergence: Tensor | None = None
+    model: Any,
+    packed: Packed,
+    reference_BKT: Tensor | None,
+    divergence: Tensor | None = None,
+    bare: Packed | None = None,
+    taught: tuple[Tensor, Tensor, Tensor] | None = None,
 ) -> Responses:
-    """Log-probabilities under the policy, with gradient, beside the reference's, where there is one."""
-    logps = token_logps(model, packed)
+    """Log-probabilities under the policy, with gradient, beside the reference's, where there is one. bare: the same
+    responses to prompts without a history, where they are asked for. taught: what Taught.of says of them."""
+    without = effect = student = teacher = before = None
+    if taught is not None:
+        ids, *theirs = taught
+        logps, student = outcome_logps(model, packed, ids)
+        mask = packed.mask[..., None]
+        teacher, before = (student.new_zeros(student.shape).masked_scatter(mask, t.to(student.dtype)) for t in theirs)
+    elif bare is None:
+        logps = token_logps(model, packed)
+    else:
+        logps, without, effect = history_logps(model, packed, bare)
     value, weight, margin, eps = (t.to(logps.dtype) for t in (packed.value, packed.weight, packed.margin, packed.eps))
     zero = None if divergence is None else divergence.to(logps.dtype)
-    return Responses(logps, packed.mask, reference_BKT, value, weight, margin, eps, zero)
+    return Responses(
+        logps, packed.mask, reference_BKT, value, weight, margin, eps, zero, without, effect, student, teacher, before
+    )
+
+
+def without_history(example: Example) -> Example:
+    """The same answers to the prompt without the user's history."""
+    if example.bare is None:
+        raise ValueError(f"{example.id} was not encoded for an objective that reads a history")
+    return replace(example, prompt=example.bare)
 
 
 def step_loss(responses: Responses, row: Row, params: Any, settings: TrainSettings) -> tuple[Tensor, Tensor]:
@@ -116,10 +141,12 @@ def train(
     team: Team,
     resume: Resume,
     emit: Callable[[dict[str, float]], None],
+    taught: Taught | None = None,
 ) -> list[dict[str, float]]:
     """Trains the policy adapter in place; returns one line of figures a step, those before a resume included.
 
-    emit is called with each line that this process adds.
+    emit is called with each line that this process adds. taught: for a row that needs a teacher, what it thinks of
+    these examples.
     """
     params = row.with_params(settings.params)
     weights = trainable(model)
@@ -138,7 +165,7 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = rate
             figures, norm = _one_step(
-                model, examples, plan[step], references, row, params, settings, team, hands, weights, optimiser
+                model, examples, plan[step], references, taught, row, params, settings, team, hands, weights, optimiser
             )
             lines.append({"step": step + 1, "steps": len(plan), "lr": rate, "grad_norm": norm, **figures})
             emit(lines[-1])
@@ -152,6 +179,7 @@ def _one_step(
     examples: Sequence[Example],
     indices: Sequence[int],
     references: References | None,
+    taught: Taught | None,
     row: Row,
     params: Any,
     settings: TrainSettings,
@@ -164,13 +192,16 @@ def _one_step(
     chosen = [examples[i] for i in indices]
     step_weight = math.fsum(e.weight for e in chosen)
     zero = divergence(model, chosen, settings, team) if "divergence" in row.traits["needs"] else None
+    histories = "no_history" in row.traits["needs"]
     sums = torch.zeros(len(FIGURES), dtype=torch.float64, device=device)
     total = [torch.zeros_like(parameter) for parameter in weights.values()]
 
     def gradients(group: list[int]) -> tuple[Tensor, tuple[Tensor | None, ...]]:
         packed = pack([chosen[i] for i in group]).to(device)
         theirs = None if references is None else references.of([indices[i] for i in group], packed)
-        responses = responses_of(model, packed, theirs, zero)
+        bare = pack([without_history(chosen[i]) for i in group]).to(device) if histories else None
+        lesson = None if taught is None else taught.of([indices[i] for i in group])
+        responses = responses_of(model, packed, theirs, zero, bare, lesson)
         loss, figures = step_loss(responses, row, params, settings)
         return figures, torch.autograd.grad(loss / step_weight, list(weights.values()), allow_unused=True)
 

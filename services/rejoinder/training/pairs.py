@@ -20,8 +20,9 @@ class Pair:
 
     prompt: messages {role, content} that end before the responses. chosen, rejected: one of them may be None, an answer
     that was judged by itself. rejected_prompt: the rejected answer's, where it answers another. candidates: all answers
-    of a list with their values, best first; chosen and rejected are its ends. weight >= 0. margin: the judge's, 0 if
-    unknown. flip_probability in [0, 0.5), None where nobody estimated it. group: what is resampled together in an
+    of a list with their values, best first; chosen and rejected are its ends. history: how many of the prompt's first
+    messages are what is known of the user; all but the last where it is not given. weight >= 0. margin: the judge's, 0
+    if unknown. flip_probability in [0, 0.5), None where nobody estimated it. group: what is resampled together in an
     interval (a user's or a conversation's digest); the pair's own id where it is not given.
     """
 
@@ -35,6 +36,7 @@ class Pair:
     group: str = ""
     rejected_prompt: Messages | None = None
     candidates: tuple[tuple[str, float], ...] = ()
+    history: int = 0
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:
@@ -68,7 +70,7 @@ def _pair(line: str, number: int) -> Pair:
             raise refuse(field, "is not a text")
     if "chosen" not in value and "rejected" not in value:
         raise refuse("chosen", "is not there, nor is rejected")
-    prompt = value.get("prompt")
+    prompt: Any = value.get("prompt")
     if not _are_messages(prompt):
         raise refuse("prompt", "is not a list of {role, content}")
     other = value.get("rejected_prompt")
@@ -77,6 +79,9 @@ def _pair(line: str, number: int) -> Pair:
     candidates = value.get("candidates", [])
     if not _are_candidates(candidates, value.get("chosen"), value.get("rejected")):
         raise refuse("candidates", "is not a list of {text, value} falling from chosen to rejected")
+    history = value.get("history", len(prompt) - 1)
+    if isinstance(history, bool) or not isinstance(history, int) or not 0 <= history < len(prompt):
+        raise refuse("history", "is not a number of messages that leaves one of the prompt")
     numbers = {"weight": value.get("weight", 1.0), "margin": value.get("margin", 0.0)}
     flip = value.get("flip_probability")
     for field, figure in (*numbers.items(), ("flip_probability", 0.0 if flip is None else flip)):
@@ -97,6 +102,7 @@ def _pair(line: str, number: int) -> Pair:
         group=str(value.get("group") or value["id"]),
         rejected_prompt=None if other is None else _messages(other),
         candidates=tuple((c["text"], float(c["value"])) for c in candidates),
+        history=history,
     )
 
 

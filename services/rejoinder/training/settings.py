@@ -45,6 +45,9 @@ class TrainSettings:
     init: str = "original"
     """What training starts from: a fresh adapter, or a copy of the one named. Continuing takes fewer steps a round; a
     round whose pairs are dropped later keeps its influence through it."""
+    teacher: Mapping[str, str] | None = None
+    """A larger model of the same vocabulary that preferences have aligned, for an objective that is taught by one:
+    {"base": folder, "adapter": folder}, relative ones beside the manifest. Its base alone is what it was before."""
     lora: LoraSettings = field(default_factory=LoraSettings)
     lr: float = 2e-4
     """Peak learning rate of AdamW on the adapter."""
@@ -104,6 +107,8 @@ class TrainSettings:
             raise BadSettings("warmup_share must be in [0, 1)", field="warmup_share")
         if self.thoughts is not None and (len(self.thoughts) != 2 or not all(self.thoughts)):
             raise BadSettings("thoughts must be the two marks around a thought", field="thoughts")
+        if self.teacher is not None and set(self.teacher) != {"base", "adapter"}:
+            raise BadSettings("teacher must be {base, adapter}", field="teacher")
         if not 1 <= self.lora.r <= 256:
             raise BadSettings("lora.r must be from 1 to 256", field="lora.r")
 
@@ -120,10 +125,11 @@ class TrainSettings:
         return cls(**values)
 
     def as_plain(self) -> dict[str, Any]:
-        """Every field, as part of a run's key; without a budget the key is what it was before there were budgets."""
+        """Every field, as part of a run's key; without a budget or a teacher the key is what it was before there were."""
         plain = dataclasses.asdict(self)
-        if self.token_budget is None:
-            del plain["token_budget"]
+        for later in ("token_budget", "teacher"):
+            if plain[later] is None:
+                del plain[later]
         return plain
 
 

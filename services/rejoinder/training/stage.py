@@ -29,6 +29,7 @@ from rejoinder.training.pairs import read_pairs
 from rejoinder.training.parallel import Team, at_a_time, joined
 from rejoinder.training.publish import already_published, file_digest, publish, sole_writer, tree_digest
 from rejoinder.training.settings import TrainSettings
+from rejoinder.training.teacher import asked
 from rejoinder.training.turns import end_of_turn
 
 CONTRACT = "train/v1"
@@ -44,7 +45,8 @@ def run(manifest_path: Path, pairs_path: Path, base: Path, out: Path, *, clock: 
     if settings.anchor == "fall" and settings.anchor_weight and "reference" not in row.traits["needs"]:
         raise BadSettings(f"{settings.objective} has no reference that its anchor could hold to", field="anchor")
     adapters = _adapters(manifest, manifest_path.parent, settings)
-    inputs = _inputs(manifest, pairs_path, base, adapters)
+    teacher = _teacher(row, manifest_path.parent, settings)
+    inputs = _inputs(manifest, pairs_path, base, adapters, teacher)
     key = digest_of({"contract": CONTRACT, "inputs": inputs, "settings": settings.as_plain()})
     if out.is_dir() and any(out.iterdir()):
         return already_published(out, key)
@@ -52,10 +54,12 @@ def run(manifest_path: Path, pairs_path: Path, base: Path, out: Path, *, clock: 
     work = out.with_name(out.name + ".work")
     with joined(dict(os.environ), device) as team:
         if team.rank:
-            _train(base, adapters, pairs_path, settings, row, team, work, key, clock, emit=lambda line: None)
+            _train(base, adapters, teacher, pairs_path, settings, row, team, work, key, clock, emit=lambda line: None)
             return ""
         with sole_writer(work):
-            model, report = _train(base, adapters, pairs_path, settings, row, team, work, key, clock, emit=emit)
+            model, report = _train(
+                base, adapters, teacher, pairs_path, settings, row, team, work, key, clock, emit=emit
+            )
             draft = work / "draft"
             shutil.rmtree(draft, ignore_errors=True)
             save_adapter(model, draft / "adapter", base_name=f"sha256:{inputs['base']}")
@@ -94,6 +98,7 @@ def learnt_tokens(examples: list[Example], settings: TrainSettings) -> int:
 def _train(
     base: Path,
     adapters: dict[str, Path],
+    teacher: dict[str, Path],
     pairs_path: Path,
     settings: TrainSettings,
     row: Row,
@@ -119,6 +124,8 @@ def _train(
             f"{settings.objective} learns from lists of answers; these {len(examples)} are pairs", field="objective"
         )
     device = torch.device(_device(settings.device))
+    store = work / "teacher.safetensors"
+    taught = asked(teacher, tokenizer, examples, settings, team, device, store, key) if teacher else None
     frozen = load_base(base, settings.dtype, device)
     if settings.init == "original":
         model = fresh(frozen, settings.lora, settings.seed)
@@ -144,7 +151,7 @@ def _train(
 
     before = probed()
     resume = Resume(work / "checkpoint.safetensors", key, settings.checkpoint_every)
-    lines = train(model, examples, row, settings, team=team, resume=resume, emit=emit)
+    lines = train(model, examples, row, settings, team=team, resume=resume, emit=emit, taught=taught)
     return model, {
         "pairs": _counts(examples, dropped),
         "memory_estimate_mb": {name: value // memory.MB for name, value in vars(needed).items()},
@@ -210,10 +217,22 @@ def _adapters(manifest: dict[str, Any], beside: Path, settings: TrainSettings) -
     return {name: beside / given[name] for name in sorted(wanted)}
 
 
-def _inputs(manifest: dict[str, Any], pairs: Path, base: Path, adapters: dict[str, Path]) -> dict[str, str]:
+def _teacher(row: Row, beside: Path, settings: TrainSettings) -> dict[str, Path]:
+    """`base` and `adapter` of the teacher, where the objective has one."""
+    if "teacher" not in row.traits["needs"]:
+        return {}
+    if settings.teacher is None:
+        raise BadSettings(f"{settings.objective} is taught by a larger model: name it", field="teacher")
+    return {name: beside / folder for name, folder in sorted(settings.teacher.items())}
+
+
+def _inputs(
+    manifest: dict[str, Any], pairs: Path, base: Path, adapters: dict[str, Path], teacher: dict[str, Path]
+) -> dict[str, str]:
     """Digests of everything that was read; DataLoss where the manifest expected another."""
     inputs = {"pairs": file_digest(pairs), "base": tree_digest(base)[0]}
     inputs |= {f"adapter/{name}": tree_digest(folder)[0] for name, folder in adapters.items()}
+    inputs |= {f"teacher/{name}": tree_digest(folder)[0] for name, folder in teacher.items()}
     for name, expected in manifest.get("inputs", {}).items():
         if inputs.get(name, expected) != expected:
             raise DataLoss(f"{name} is not what the manifest names", expected=expected, found=inputs[name])

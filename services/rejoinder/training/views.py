@@ -31,7 +31,9 @@ class Responses:
 
     logps, mask, reference (B, K, T): as in PairLogps. value (B, K): how good a response was judged, in the judge's
     unit; 1 and 0 for the sides of a pair, 0 where there is none. weight, margin, eps (B,): as in PairLogps. divergence
-    (): estimate of KL(policy || reference), nats an answer, no gradient; None for a row that does not need it.
+    (): estimate of KL(policy || reference), nats an answer, no gradient. without, effect (B, K, T): as in HistoryLogps.
+    student, teacher, before (B, K, T, C): as in TaughtLogps.
+    What a row does not need is None.
     """
 
     logps: Tensor
@@ -42,6 +44,11 @@ class Responses:
     margin: Tensor
     eps: Tensor
     divergence: Tensor | None = None
+    without: Tensor | None = None
+    effect: Tensor | None = None
+    student: Tensor | None = None
+    teacher: Tensor | None = None
+    before: Tensor | None = None
 
     @property
     def present(self) -> Tensor:
@@ -173,6 +180,71 @@ class JudgedLogps:
     def ratio(self) -> Tensor:
         """(B, K) log p - log p_ref of whole responses, nats; 0 where there is none."""
         return total(self.logps, self.mask) - total(_needed(self.reference), self.mask)
+
+
+@dataclass(frozen=True)
+class HistoryLogps:
+    """B answers under the policy that sees the user's history and under the same policy without it.
+
+    chosen, without (B, T): log p of the answer's tokens with the history and, with no gradient, without. effect (B, T):
+    their log-probability under softmax(logits with - logits without), what the history alone would say. mask (B, T)
+    bool.
+    """
+
+    chosen: Tensor
+    without: Tensor
+    effect: Tensor
+    mask: Tensor
+
+    @classmethod
+    def of(cls, responses: Responses) -> HistoryLogps:
+        """The best response of every prompt."""
+        if responses.without is None or responses.effect is None:
+            raise TypeError(
+                "this view shows answers without a history, but its row does not declare that it needs them"
+            )
+        logps = (responses.logps, responses.without, responses.effect, responses.mask)
+        return cls(*(tensor[:, 0] for tensor in logps))
+
+
+@dataclass(frozen=True)
+class TaughtLogps:
+    """B pairs and what a teacher thinks of every token that might have stood where a token of an answer stands.
+
+    logps, mask (B, 2, T): of the chosen answer and the rejected. student, teacher, before (B, 2, T, C): nats, of C
+    outcomes, the teacher's likeliest tokens and, last, all others together; of the policy (with gradient), of the
+    teacher, and of the teacher before preferences aligned it.
+    """
+
+    logps: Tensor
+    mask: Tensor
+    student: Tensor
+    teacher: Tensor
+    before: Tensor
+
+    @classmethod
+    def of(cls, responses: Responses) -> TaughtLogps:
+        """The best response of every prompt and its worst; a prompt has two and more."""
+        if responses.student is None or responses.teacher is None or responses.before is None:
+            raise TypeError("this view shows a teacher, but its row does not declare that it needs one")
+        rows = torch.arange(len(responses.mask), device=responses.mask.device)
+        worst = responses.present.sum(-1) - 1
+
+        def ends(tensor: Tensor) -> Tensor:
+            return torch.stack([tensor[:, 0], tensor[rows, worst]], 1)
+
+        given = (responses.logps, responses.mask, responses.student, responses.teacher, responses.before)
+        return cls(*map(ends, given))
+
+    @property
+    def chosen_sum(self) -> Tensor:
+        """(B,) log p(chosen | prompt), nats."""
+        return total(self.logps[:, 0], self.mask[:, 0])
+
+    @property
+    def lengths(self) -> Tensor:
+        """(B, 2) response tokens, at least 1."""
+        return self.mask.sum(-1).clamp(min=1).to(self.logps.dtype)
 
 
 def total(logps_BT: Tensor, mask_BT: Tensor) -> Tensor:

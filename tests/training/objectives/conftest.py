@@ -41,7 +41,21 @@ def random_responses(seed=0, divergence=0.3, **options):
 
     value = torch.tensor([1.0, 0.0], dtype=view.chosen.dtype).expand(len(view.weight), 2)
     zero = torch.tensor(divergence, dtype=view.chosen.dtype)
-    return Responses(both("{}"), both("{}_mask"), both("ref_{}"), value, view.weight, view.margin, view.eps, zero)
+    logps, mask = both("{}"), both("{}_mask")
+    draw = torch.Generator().manual_seed(seed + 1000)
+    without, effect = (
+        (-3 * torch.rand(mask.shape, generator=draw, dtype=torch.float64).to(logps.dtype)).masked_fill(~mask, torch.nan)
+        for _ in range(2)
+    )
+    student, teacher, before = (
+        torch.randn(*mask.shape, 4, generator=draw, dtype=torch.float64)
+        .log_softmax(-1)
+        .to(logps.dtype)
+        .masked_fill(~mask[..., None], torch.nan)
+        for _ in range(3)
+    )
+    per_pair = (view.weight, view.margin, view.eps)
+    return Responses(logps, mask, both("ref_{}"), value, *per_pair, zero, without, effect, student, teacher, before)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from rejoinder.training.objectives import OBJECTIVES
 from rejoinder.training.views import Responses
 
 HELPERS = {"__init__", "params"}
+TAUGHT = ("student", "teacher", "before")
 
 
 @pytest.fixture(params=list(OBJECTIVES))
@@ -52,7 +53,7 @@ def test_a_row_cites_its_paper_and_says_what_it_promises(row):
     assert row.paper
     assert row.claim.endswith(".")
     assert row.traits["feed"] in FED_BY
-    assert set(row.traits["needs"]) <= {"reference", "divergence"}
+    assert set(row.traits["needs"]) <= {"reference", "divergence", "no_history", "teacher"}
 
 
 def test_what_a_row_reads_is_known_without_torch():
@@ -95,11 +96,17 @@ def test_padding_changes_nothing(row, make_responses):
     def pad(tensor, value):
         return torch.nn.functional.pad(tensor, (2, 3), value=value)
 
+    def pad_outcomes(tensor):
+        return torch.nn.functional.pad(tensor, (0, 0, 2, 3), value=7.0)
+
     padded = dataclasses.replace(
         view,
         logps=pad(view.logps, 7.0),
         reference=pad(view.reference, 7.0),
         mask=pad(view.mask, False),
+        without=pad(view.without, 7.0),
+        effect=pad(view.effect, 7.0),
+        **{name: pad_outcomes(getattr(view, name)) for name in TAUGHT},
     )
     torch.testing.assert_close(loss_of(row, padded).per_example, loss_of(row, view).per_example, rtol=1e-13, atol=1e-13)
 
@@ -141,18 +148,30 @@ def test_the_rejected_side_is_read_exactly_where_the_row_is_contrastive(row, mak
 
 def test_the_reference_is_read_exactly_where_the_row_needs_it(row, make_responses):
     view = dataclasses.replace(make_responses(), reference=None)
-    if row.traits["needs"]:
+    if "reference" in row.traits["needs"]:
         with pytest.raises(TypeError, match="reference"):
             loss_of(row, view)
     else:
         assert loss_of(row, view).per_example.isfinite().all()
 
 
+def test_what_a_row_does_not_say_it_needs_it_does_not_read(row, make_responses):
+    shown = {"reference": ("reference",), "divergence": ("divergence",), "no_history": ("without", "effect")}
+    shown["teacher"] = TAUGHT
+    absent = {name: None for need, names in shown.items() if need not in row.traits["needs"] for name in names}
+    view = make_responses()
+    found = loss_of(row, dataclasses.replace(view, **absent)).per_example
+    assert torch.equal(found, loss_of(row, view).per_example)
+    for name in (n for need in row.traits["needs"] for n in shown[need]):
+        with pytest.raises(TypeError, match="declare"):
+            loss_of(row, dataclasses.replace(view, **{name: None}))
+
+
 def test_a_row_says_what_it_costs_where_the_policy_is_its_reference(row, make_responses):
     """Each family has its own value there; a row without one must not read the reference at all."""
     given, expected = make_responses(divergence=0.0), row.traits["at_reference"]
     if expected is None:
-        assert not row.traits["needs"]
+        assert "reference" not in row.traits["needs"]
         return
     given = dataclasses.replace(given, reference=given.logps)
     value = expected(row.with_params(), row.traits["view"].of(given))
@@ -172,8 +191,8 @@ def test_raising_the_chosen_log_probability_lowers_the_loss_exactly_where_the_ro
 
 def test_saying_every_token_twice_changes_nothing_exactly_where_the_row_is_length_normalised(row, make_responses):
     view = make_responses()
-    names = ("logps", "reference", "mask")
-    doubled = dataclasses.replace(view, **{n: getattr(view, n).repeat_interleave(2, dim=-1) for n in names})
+    names = ("logps", "reference", "mask", "without", "effect", *TAUGHT)
+    doubled = dataclasses.replace(view, **{n: getattr(view, n).repeat_interleave(2, dim=2) for n in names})
     same = torch.allclose(loss_of(row, view).per_example, loss_of(row, doubled).per_example, rtol=1e-12)
     assert same is row.traits["length_normalised"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from rejoinder.training.objectives import OBJECTIVES
-from rejoinder.training.views import JudgedLogps, PairLogps
+from rejoinder.training.views import JudgedLogps, PairLogps, TaughtLogps
 
 _spec = importlib.util.spec_from_file_location("trl_oracle", Path(__file__).with_name("trl.py"))
 oracle = importlib.util.module_from_spec(_spec)
@@ -139,6 +139,33 @@ def test_orpo_is_the_likelihood_and_trls_odds_ratio(make_view):
         loss.sum().backward()
         both.append((loss.detach(), leaf.chosen.grad, leaf.rejected.grad))
     torch.testing.assert_close(both[0], both[1], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_dckd_is_sft_and_trls_divergence_on_either_side(dtype, make_responses):
+    tolerance, row = TOLERANCE[dtype], OBJECTIVES["dckd"]
+    params = row.with_params({"alpha": 0.7})
+    for seed in range(3):
+        given = make_responses(seed, dtype=dtype)
+        given = dataclasses.replace(given, student=given.student.nan_to_num(0), teacher=given.teacher.nan_to_num(0))
+
+        def theirs(r):
+            pair = PairLogps.of(r)
+            apart = [
+                oracle.forward_divergence(s[m], t[m])
+                for s, t, m in zip(r.student.flatten(0, 1), r.teacher.flatten(0, 1), r.mask.flatten(0, 1), strict=True)
+            ]
+            return -pair.chosen_sum / pair.chosen_length + 0.7 * torch.stack(apart).view(-1, 2).sum(1)
+
+        both = []
+        for compute in (lambda r: row.make(TaughtLogps.of(r), params).per_example, theirs):
+            leaf = dataclasses.replace(given, student=given.student.clone().log_softmax(-1).requires_grad_())
+            # TRL takes logits: what is normalised once more is the same, and so must ours be to have its slope.
+            shown = dataclasses.replace(leaf, student=leaf.student.log_softmax(-1))
+            loss = compute(shown)
+            loss.sum().backward()
+            both.append((loss.detach(), leaf.student.grad))
+        torch.testing.assert_close(both[0], both[1], rtol=tolerance, atol=tolerance)
 
 
 def test_a_wrong_beta_is_noticed(make_view):

@@ -4,6 +4,7 @@ from collections import defaultdict
 from types import SimpleNamespace
 
 import torch
+from trl.experimental.gkd.gkd_trainer import GKDTrainer
 from trl.experimental.orpo.orpo_trainer import ORPOTrainer
 from trl.trainer.dpo_trainer import DPOTrainer
 from trl.trainer.kto_trainer import KTOTrainer
@@ -111,3 +112,8 @@ def trl_loss(loss_type, view, *, beta, label_smoothing=0.0, weights=None):
         "ref_rejected_logps": (view.ref_rejected.nan_to_num(0) * view.rejected_mask).sum(-1),
     }
     return trainer._compute_loss(model, inputs, return_outputs=False)
+
+
+def forward_divergence(student_TC, teacher_TC):
+    """() TRL's divergence of distillation at its end KL(teacher || student), a mean over tokens."""
+    return GKDTrainer.generalized_jsd_loss(student_TC[None], teacher_TC[None], torch.zeros(1, len(student_TC)), beta=0)

@@ -1,8 +1,9 @@
 """The objectives: a row is `loss(view, params) -> Loss`, a frozen Params, and what the contract suite must know.
 
 Traits. view: the view that the loop computes. feed: what it reads of a pairs file (feeds.py). needs: what it computes
-besides the policy ("reference"; "divergence": KL to the reference over a step).
-monotone: raising the chosen log-probability always lowers the loss. contrastive: reads the rejected side.
+besides the policy ("reference"; "divergence": KL to the reference over a step; "no_history": the same answers to their
+prompts without the user's history; "teacher": a larger model's view of every token).
+monotone: raising the chosen log-probability always lowers the loss. contrastive: reads that of the rejected side.
 length_normalised: saying every token twice changes nothing. reads_eps: the pair's flip probability matters.
 at_reference: the loss where policy = reference, as a function of Params and the view, or None for a row without one.
 """
@@ -18,6 +19,8 @@ from torch import Tensor
 from rejoinder.core.table import Row, Table
 from rejoinder.training.feeds import FEEDS
 from rejoinder.training.objectives import (
+    adpa,
+    dckd,
     dove,
     dpo,
     exo,
@@ -25,6 +28,7 @@ from rejoinder.training.objectives import (
     ipo_norm,
     kto,
     ln_dpo,
+    nextquill,
     orpo,
     rdpo,
     rpo,
@@ -32,7 +36,7 @@ from rejoinder.training.objectives import (
     tpo,
     vpo,
 )
-from rejoinder.training.views import JudgedLogps, ListLogps, PairLogps
+from rejoinder.training.views import HistoryLogps, JudgedLogps, ListLogps, PairLogps, TaughtLogps
 
 
 def _log_two(params: object, view: object) -> float:
@@ -197,5 +201,53 @@ OBJECTIVES = Table(
         paper="2404.14367",
         claim="Imitates the chosen response: the control without a negative gradient.",
         traits=_traits("sft", monotone=True, at_reference=None, length_normalised=True, needs=(), contrastive=False),
+    ),
+    Row(
+        "nextquill",
+        nextquill.loss,
+        nextquill.Params,
+        paper="2506.02368",
+        claim="Imitates what a user's history explains of an answer more than what anybody would have said.",
+        traits=_traits(
+            "nextquill",
+            monotone=True,
+            at_reference=None,
+            length_normalised=True,
+            needs=("no_history",),
+            contrastive=False,
+            view=HistoryLogps,
+        ),
+    ),
+    Row(
+        "dckd",
+        dckd.loss,
+        dckd.Params,
+        paper="2502.17927",
+        claim="Follows a larger aligned model on the chosen and on the rejected response.",
+        traits=_traits(
+            "dckd",
+            monotone=True,
+            at_reference=None,
+            length_normalised=True,
+            needs=("teacher",),
+            contrastive=False,
+            view=TaughtLogps,
+        ),
+    ),
+    Row(
+        "adpa",
+        adpa.loss,
+        adpa.Params,
+        paper="2502.17927",
+        claim="Moves what the policy says itself towards what alignment changed in a larger model.",
+        traits=_traits(
+            "adpa",
+            monotone=True,
+            at_reference=None,
+            length_normalised=True,
+            needs=("teacher",),
+            contrastive=False,
+            view=TaughtLogps,
+        ),
     ),
 )
