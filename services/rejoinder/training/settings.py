@@ -125,7 +125,7 @@ class TrainSettings:
         return cls(**values)
 
     def as_plain(self) -> dict[str, Any]:
-        """Every field, as part of a run's key; without a budget or a teacher the key is what it was before there were."""
+        """Every field, as part of a run's key: without a budget or a teacher what it was before there were any."""
         plain = dataclasses.asdict(self)
         for later in ("token_budget", "teacher"):
             if plain[later] is None:
