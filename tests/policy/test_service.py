@@ -39,7 +39,7 @@ async def test_the_counts_of_a_replica_reach_the_engine_as_they_are() -> None:
     for i in range(9):
         counted(counter, f"u{i}", ArmKind.CANARY if i < 2 else ArmKind.STABLE, 0.2)
     counted(counter, "u9", ArmKind.STABLE, 0.05)
-    service = PolicyService(object(), ArmsView(table, clock), Loaded(), counter)  # type: ignore[arg-type]
+    service = PolicyService(object(), ArmsView(table, clock), Loaded(), counter, None)  # type: ignore[arg-type]
     said = await service.ListArms(policy_pb2.ListArmsRequest(policy="assist"), Call.local())
     arms = from_proto(said, Arms)
     assert (arms.term, arms.generation, arms.epoch, arms.salt) == (3, 7, "epoch", "salt")

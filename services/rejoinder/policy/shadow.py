@@ -63,7 +63,6 @@ class Shadow:
         self._at_once = at_once
         self._late_s = late_s
         self._until = 0.0
-        self._rows: set[Row] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._begin(Order())
 
@@ -140,11 +139,13 @@ class Shadow:
             end = await self._paired(shown, order)
         except NotFound:
             end = "not_loaded"
-        except DeadlineExceeded:
+        except (DeadlineExceeded, TimeoutError):
             end = "late"
         except (RejoinderError, asyncio.CancelledError):
             pass
         finally:
+            # Before it is counted: whoever has seen the count finds the room.
+            self._tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
             if order.salt == self._order.salt and end != PAIR:
                 # Whoever it was may come again.
                 self._places.discard(place)
@@ -158,19 +159,19 @@ class Shadow:
         assert sampling is not None, "whoever was answered had settings"
         with self._versions.use(order.candidate_digest) as adapter:
             row = Row(shown.tokens, sampling, adapter, late, spare=True)
-            self._rows.add(row)
             try:
                 self._engine.submit([row])
-                answer = await _done(row.done)
+                # While others have work the engine does not look at the row, not even to give it up.
+                async with asyncio.timeout(self._late_s):
+                    answer = await _done(row.done)
             finally:
                 row.cancel()
-                self._rows.discard(row)
         if answer is not None and answer.finish_reason in ("deadline", "cancelled"):
             return "late" if answer.finish_reason == "deadline" else "ended"
         again = await asyncio.to_thread(marks_of, asked, answer, order)
-        if order.salt != self._order.salt:
-            return "ended"
-        self._count(first, again)
+        if order.salt == self._order.salt:
+            self._tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
+            self._count(first, again)
         return PAIR
 
     def _count(self, shown: Marks, again: Marks) -> None:
@@ -187,8 +188,8 @@ class Shadow:
         self._meter.shadowed(cause)
 
     def _end(self) -> None:
-        for row in self._rows:
-            row.cancel()
+        for task in self._tasks:
+            task.cancel()
 
     def _begin(self, order: Order) -> None:
         self._order = order
