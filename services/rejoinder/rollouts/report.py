@@ -14,6 +14,7 @@ from rejoinder.rollout.sample_ratio import CountedRatio, SampleRatio
 from rejoinder.rollout.state import IDLE
 from rejoinder.rollout.vetoes import VetoView
 from rejoinder.rollouts.engine import Seen
+from rejoinder.rollouts.shadowing import shadow_views
 from rejoinder.rollouts.trial import Trial
 
 DAY_S = 86_400.0
@@ -152,7 +153,7 @@ def _shadow(trial: Trial) -> Shadow:
                 veto.count.shown + veto.count.both,
                 veto.count.candidate + veto.count.both,
             )
-            for veto in found.views(parts(plan)["shadow"] * plan.alpha)
+            for veto in shadow_views(trial.evidence, plan)
         ),
         dropped=total.dropped,
         stable_tokens=total.shown_tokens / total.pairs if total.pairs else 0.0,

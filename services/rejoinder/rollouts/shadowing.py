@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from rejoinder.core.errors import BadSettings
 from rejoinder.rollout.evidence import Evidence, parts
 from rejoinder.rollout.plan import RolloutPlan
-from rejoinder.rollout.shadow import Order, Scored, ShadowView
+from rejoinder.rollout.shadow import Order, Scored, ShadowVeto, ShadowView
 from rejoinder.rollout.state import SHADOW, Replica, Status
 from rejoinder.rollout.vetoes import REFUSALS
 
@@ -49,7 +49,12 @@ def take_up(evidence: Evidence, status: Status, found: Iterable[Scored]) -> bool
     return any([evidence.shadow.take(scored) for scored in found if scored.salt == status.salt])
 
 
+def shadow_views(evidence: Evidence, plan: RolloutPlan) -> tuple[ShadowVeto, ...]:
+    """Every veto for people; none without the phase."""
+    return evidence.shadow.views(parts(plan)["shadow"] * plan.alpha) if plan.shadow_s else ()
+
+
 def view_of(evidence: Evidence, plan: RolloutPlan) -> ShadowView:
     """What `decide` is told."""
-    alpha = parts(plan).get("shadow", 0.0) * plan.alpha
-    return ShadowView(evidence.shadow.total.pairs, evidence.shadow.fired(alpha)) if alpha else ShadowView()
+    fired = tuple(veto.name for veto in shadow_views(evidence, plan) if veto.fired)
+    return ShadowView(evidence.shadow.total.pairs, fired)
