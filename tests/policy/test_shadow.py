@@ -14,9 +14,10 @@ import pytest
 from rejoinder.core.charter import Rule
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import BadSettings, DeadlineExceeded, Draining, NotFound
+from rejoinder.core.shadow import Order
 from rejoinder.core.types import ArmKind, Consent, Interaction, Message, Role, Sampling, Served
 from rejoinder.policy.shadow import Shadow, Shown, marks_of
-from rejoinder.rollout.shadow import Marks, Order
+from rejoinder.rollout.shadow import Marks
 from rejoinder.runtime.backends.rows import Answer, Row
 
 ORDER = Order("salt", 1.0, "user", "r41", "r42", "d42", lasts=30.0)

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from rejoinder.core.errors import BadSettings
 from rejoinder.rollout.sequential import LAMBDAS, NI_CLIP, Wealth
-from rejoinder.rollout.shadow import Count, Marks, Order, Scored, ShadowEvidence, harms
+from rejoinder.rollout.shadow import Count, Marks, Scored, ShadowEvidence, harms
 from rejoinder.rollout.vetoes import Veto
 
 SAID = Marks(failed=False, tokens=20, refused=False, broken=False)
@@ -45,19 +45,6 @@ def test_length_is_a_matter_of_the_two_answers_alone(shown, again, grew):
 def test_what_is_not_measured_on_both_is_not_counted():
     assert "norms" not in harms(SAID, replace(SAID, broken=None))
     assert "refusals" not in harms(replace(SAID, refused=None), SAID)
-
-
-def test_who_is_drawn_hangs_on_the_interaction_and_the_salt_alone():
-    order = Order("salt", 0.05)
-    names = [f"i{i}" for i in range(20_000)]
-    drawn = [name for name in names if order.draws(name)]
-    assert 0.045 < len(drawn) / len(names) < 0.055
-    assert drawn == [name for name in names if replace(order, stable="r41").draws(name)]
-    assert all(replace(order, share=0.5).draws(name) for name in drawn), "a greater share draws these too"
-    assert all(replace(order, share=1.0).draws(name) for name in names)
-    assert not any(replace(order, share=0.0).draws(name) for name in names)
-    with pytest.raises(BadSettings):
-        Order("salt", 1.01)
 
 
 def test_the_e_value_of_counts_is_the_product_of_the_bets_in_any_order():

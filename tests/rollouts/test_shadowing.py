@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import pytest
 from rejoinder.core.errors import BadSettings, FailedPrecondition
-from rejoinder.rollout.shadow import Order
+from rejoinder.core.shadow import Order
 from rejoinder.rollouts.report import report
 
 from tests.rollouts.world import NEW, Taste, phase

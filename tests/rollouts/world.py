@@ -16,6 +16,7 @@ from rejoinder.core.charter import Rule, Told
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.codec import decode
 from rejoinder.core.errors import FailedPrecondition, LogUnavailable, NotFound, Unavailable
+from rejoinder.core.shadow import Order
 from rejoinder.core.types import ArmKind, Polarity
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.artefacts import Version as Made
@@ -23,7 +24,7 @@ from rejoinder.registry.served import ServedPointer, advance, current
 from rejoinder.registry.store import FolderStore
 from rejoinder.rollout.assignment import Assignment, Caller, assign
 from rejoinder.rollout.counter import AssignmentCounter
-from rejoinder.rollout.shadow import Count, Marks, Order, harms
+from rejoinder.rollout.shadow import Count, Marks, harms
 from rejoinder.rollouts.engine import Engine, Ports, Rules
 from rejoinder.rollouts.memory import Memory
 from rejoinder.rollouts.replicas import Replicas

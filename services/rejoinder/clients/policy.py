@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from rejoinder.clients.base import AsyncClient, SyncClient
 from rejoinder.clients.channel import Rpc
 from rejoinder.core import codec
+from rejoinder.core.shadow import Order
 from rejoinder.core.types import ArmKind, AttemptStatus, Consent, Message, Sampling, Served
-from rejoinder.rollout.shadow import Order
 from rejoinder.v1 import policy_pb2
 
 _GENERATE = Rpc("/rejoinder.v1.PolicyService/Generate", policy_pb2.GenerateResponse, idempotent=False)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from rejoinder.core.charter import MOST_NORMS, compiled
 from rejoinder.core.codec import from_proto, to_proto
 from rejoinder.core.errors import InvalidArgument, RoleMissing, TooLong
+from rejoinder.core.shadow import Order
 from rejoinder.core.types import Interaction, Message, Sampling, Served
 from rejoinder.policy.attempt import Started
 from rejoinder.policy.checks import check_policy
@@ -16,7 +17,6 @@ from rejoinder.policy.shadow import Shadow
 from rejoinder.policy.versions import Versions
 from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
-from rejoinder.rollout.shadow import Order
 from rejoinder.runtime.arms.listed import listed
 from rejoinder.runtime.call import Call
 from rejoinder.v1 import events_pb2, policy_pb2, policy_pb2_grpc

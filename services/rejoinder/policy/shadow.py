@@ -19,10 +19,11 @@ from rejoinder.core import charter, refusals
 from rejoinder.core.arms import bucket, unit_id
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import BadSettings, DeadlineExceeded, NotFound, RejoinderError
+from rejoinder.core.shadow import Order
 from rejoinder.core.types import ArmKind, Consent, Interaction
 from rejoinder.policy.versions import Versions
 from rejoinder.rollout.counter import MOST
-from rejoinder.rollout.shadow import Count, Marks, Order, Scored, harms
+from rejoinder.rollout.shadow import Count, Marks, Scored, harms
 from rejoinder.runtime.backends.rows import Answer, Row
 
 #: Why a drawn answer makes no pair. ended: the phase, or the process, before it came.

@@ -19,8 +19,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rejoinder.core.arms import bucket
-from rejoinder.core.charter import Rule
 from rejoinder.core.errors import BadSettings
 from rejoinder.rollout.sample_ratio import MOST_PROCESSES, discount
 from rejoinder.rollout.sequential import LAMBDAS, NI_CLIP, log_mean_exp
@@ -28,30 +26,6 @@ from rejoinder.rollout.vetoes import FAILURES, GROWTH, LENGTH, NORMS, REFUSALS, 
 
 #: The vetoes that two answers can be held against without anybody's reply.
 SCORED = (FAILURES, LENGTH, REFUSALS, NORMS)
-
-
-@dataclass(frozen=True)
-class Order:
-    """What a replica is told to do. salt: of the rollout's assignment. share: of stable's answers, [0, 1]; 0 ends it.
-    unit: of which one pair counts. norms: that no answer must break. lasts: seconds until it ends by itself."""
-
-    salt: str = ""
-    share: float = 0.0
-    unit: str = "user"
-    stable: str = ""
-    candidate: str = ""
-    candidate_digest: str = ""
-    refusals: bool = False
-    norms: tuple[Rule, ...] = ()
-    lasts: float | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1:
-            raise BadSettings("a shadow's share must lie in [0, 1]")
-
-    def draws(self, interaction_id: str) -> bool:
-        """Whether this interaction is answered again: the same on every replica, and no matter of its arm."""
-        return bucket(interaction_id, f"{self.salt}\x00shadow") < self.share
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from typing import Protocol
 from rejoinder.clients.policy import Arms, Likelihoods, Shadowed
 from rejoinder.core.arms import Version
 from rejoinder.core.errors import RejoinderError
+from rejoinder.core.shadow import Order
 from rejoinder.core.types import ArmKind, Message, Role
 from rejoinder.rollout.counter import Drawn
-from rejoinder.rollout.shadow import Count, Order, Scored
+from rejoinder.rollout.shadow import Count, Scored
 from rejoinder.rollout.state import Replica
 
 #: Asking how likely anything is makes a replica load the version it is asked of; these words are nobody's.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rejoinder.core.errors import BadSettings
+from rejoinder.core.shadow import Order
 from rejoinder.rollout.evidence import Evidence, parts
 from rejoinder.rollout.plan import RolloutPlan
-from rejoinder.rollout.shadow import Order, Scored, ShadowVeto, ShadowView
+from rejoinder.rollout.shadow import Scored, ShadowVeto, ShadowView
 from rejoinder.rollout.state import SHADOW, Replica, Status
 from rejoinder.rollout.vetoes import REFUSALS
 
