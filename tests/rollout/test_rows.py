@@ -11,6 +11,7 @@ from rejoinder.rollout import decide as module
 from rejoinder.rollout.decide import decide
 from rejoinder.rollout.plan import PlanStep, RolloutPlan
 from rejoinder.rollout.rows import ROWS
+from rejoinder.rollout.shadow import ShadowView
 from rejoinder.rollout.state import Command, CreateServed, Load, Observed, Pointer, Replica, Status, Unload, WriteArms
 from rejoinder.rollout.verdict import Outcome, Verdict
 
@@ -23,6 +24,7 @@ PROMOTABLE = Verdict(Outcome.INCONCLUSIVE, ("satisfaction",), promotable=True)
 INCONCLUSIVE = Verdict(Outcome.INCONCLUSIVE, ("satisfaction",))
 SILENT = Verdict(Outcome.INCONCLUSIVE, ("response_rate",))
 UNMEASURED = Verdict(Outcome.UNMEASURED, ("units",))
+ENOUGH = ShadowView(50)
 WORSE = Verdict(Outcome.WORSE, ("satisfaction",))
 READY = (Replica("a", (("r41", "d41"), ("r42", "d42"))), Replica("b", (("r41", "d41"), ("r42", "d42"))))
 BARE = (Replica("a", (("r41", "d41"),)), READY[1])
@@ -291,7 +293,56 @@ def test_row_shadowing_lasts_its_time():
     engine = Engine(replace(PLAN, shadow_s=60))
     engine.tick()
     assert engine.tick(59) == "shadowing"
-    assert engine.tick(1) == "first_step"
+    assert engine.tick(1, shadow=ENOUGH) == "first_step"
+
+
+@pytest.mark.parametrize("before", [{}, {"suspended": True}, {"frozen": True}, {"replicas": BARE}])
+def test_row_shadow_harm_ends_it_before_anybody_has_met_it(before):
+    engine = Engine(replace(PLAN, shadow_s=60))
+    engine.tick()
+    assert engine.tick(1, shadow=ShadowView(40, ("failures", "length")), **before) == "shadow_harm"
+    status = engine.status
+    assert (status.phase, status.reason, status.closed) == ("aborted", "shadow:failures,length", True)
+    assert (engine.of(Unload), status.steps, status.taken_back) == ([Unload(NEW)], (), True)
+    assert engine.seen.arms.canary is None
+
+
+def test_row_shadow_unmeasured_waits_for_pairs_or_a_person():
+    engine = Engine(replace(PLAN, shadow_s=60))
+    engine.tick()
+    assert engine.tick(60, shadow=ShadowView(49)) == "shadow_unmeasured"
+    assert (engine.status.phase, engine.status.held) == ("shadow", "shadow_unmeasured")
+    assert engine.tick(5000) == "shadow_unmeasured"
+    assert engine.tick(1, shadow=ENOUGH) == "first_step"
+    assert engine.status.held == ""
+
+
+def test_row_shadow_unmeasured_exposes_where_the_plan_says_so():
+    engine = Engine(replace(PLAN, shadow_s=60, shadow_unmeasured="advance"))
+    engine.tick()
+    assert engine.tick(60) == "first_step"
+
+
+def test_what_was_shown_in_the_shadow_is_of_no_later_phase():
+    engine = Engine(replace(PLAN, shadow_s=60))
+    engine.tick()
+    engine.tick(60, shadow=ENOUGH)
+    assert engine.tick(1, shadow=ShadowView(90, ("failures",))) == "hold", "its part of the error was for that phase"
+
+
+def test_a_replica_that_starts_anew_in_the_shadow_is_loaded_again_and_the_clock_goes_on():
+    engine = Engine(replace(PLAN, shadow_s=600))
+    engine.tick()
+    assert engine.tick(400, replicas=BARE) == "loading", "long past the time to load before the phase"
+    assert engine.tick(1, replicas=READY) == "shadowing"
+    assert engine.tick(199, shadow=ENOUGH) == "first_step"
+
+
+def test_a_replica_that_never_loads_again_ends_the_shadow():
+    engine = Engine(replace(PLAN, shadow_s=600))
+    engine.tick()
+    assert engine.tick(899, replicas=BARE) == "loading"
+    assert engine.tick(1) == "load_deadline"
 
 
 def test_row_first_step_writes_canary_lease_salt_and_step():

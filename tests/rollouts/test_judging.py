@@ -13,8 +13,8 @@ from rejoinder.rollout.evidence import Evidence
 from rejoinder.rollout.plan import PlanStep, RolloutPlan
 from rejoinder.rollout.state import Status
 from rejoinder.rollout.units import Audited, Measure
-from rejoinder.rollout.vetoes import Veto
-from rejoinder.rollouts.judging import LENGTH, PAGES, REFUSALS, Page, Reading, pages, turn_of
+from rejoinder.rollout.vetoes import LENGTH, REFUSALS, Veto
+from rejoinder.rollouts.judging import PAGES, Page, Reading, pages, turn_of
 
 from tests.rollouts.world import GOOD, NEW
 

@@ -115,6 +115,19 @@ class Analysis(Part):
     """What the veto norms holds answers against."""
 
 
+class Shadow(Part):
+    """Before the first user: a share of stable's answers is given again by the canary, scored and shown to nobody."""
+
+    percent: int = Field(default=5, ge=1, le=100)
+    """Of stable's logged answers; each costs a second one, written while nobody waits for another."""
+    duration: Duration = "30m"
+    """How long."""
+    min_pairs: int = Field(default=50, ge=1, le=1_000_000)
+    """Answers given twice below which it counts as unmeasured."""
+    on_unmeasured: Literal["Hold", "Advance"] = "Hold"
+    """Hold goes on until there are enough or a person speaks; Advance exposes."""
+
+
 class Watch(Part):
     """After the promotion."""
 
@@ -162,6 +175,11 @@ class RolloutSpec(Part):
             rule("has(self.canary) == has(oldSelf.canary)", "a template stays one"),
             rule("self.unit == oldSelf.unit", "unit cannot be changed: users would be drawn anew"),
             rule(
+                "!has(self.canary) || (has(self.shadow) == has(oldSelf.shadow)"
+                " && (!has(self.shadow) || self.shadow == oldSelf.shadow))",
+                "shadow cannot be changed: it has a part of the analysis's error",
+            ),
+            rule(
                 "!has(self.canary) || self.analysis == oldSelf.analysis",
                 "analysis cannot be changed: its error is that of one analysis; abort, and make another rollout",
             ),
@@ -195,6 +213,8 @@ class RolloutSpec(Part):
     """Stable rolls back, Hold waits for a person."""
     load_deadline: Duration = "30m"
     """Until every replica must report the canary's digest."""
+    shadow: Shadow | None = None
+    """A phase before the first step; none by default. Not where replicas are gateways before another server."""
     steps: tuple[StepSpec, ...] = Field(
         default=(StepSpec(weight=5), StepSpec(weight=20), StepSpec(weight=50)),
         min_length=1,
@@ -302,6 +322,34 @@ class VerdictStatus(Part):
     """When."""
 
 
+class ShadowVetoStatus(Part):
+    """One veto on answers that were given twice."""
+
+    name: str = Field(max_length=32)
+    """Which."""
+    pairs: int = 0
+    """On which it was measured."""
+    harm: tuple[int, ...] = Field(default=(), max_length=2)
+    """Those in which stable's answer, and the canary's, did harm."""
+    log_e: str = Field(default="0", max_length=16)
+    """Logarithm of its greatest E-value; it fires at logNeeded."""
+    log_needed: str = Field(default="0", max_length=16)
+    """Where it fires."""
+    state: Literal["Clear", "Fired"]
+    """Fired ends the rollout before anybody has met the canary."""
+
+
+class ShadowStatus(Part):
+    """The shadow phase as something was last decided on it."""
+
+    pairs: int = 0
+    """Answers that were given twice."""
+    dropped: int = 0
+    """Answers that were drawn and not given twice: no room, too late, not loaded."""
+    vetoes: tuple[ShadowVetoStatus, ...] = Field(default=(), max_length=5)
+    """Every veto with its evidence."""
+
+
 class RolloutStatus(Conditioned):
     """Where the rollout is, and why."""
 
@@ -321,5 +369,7 @@ class RolloutStatus(Conditioned):
     """Why it ended."""
     verdict: VerdictStatus | None = None
     """What was last decided on."""
+    shadow: ShadowStatus | None = None
+    """What was scored before the first user."""
     engine: dict[str, Any] | None = Field(default=None, json_schema_extra=OPEN)
     """What the decision remembers between two looks; not for people."""

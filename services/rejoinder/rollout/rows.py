@@ -175,6 +175,13 @@ def _worse(look: Look) -> Next:
     return _ended(look, f"worse:{','.join(verdict.reasons)}")
 
 
+def _shadow_harm(look: Look) -> Next:
+    fired = look.seen.shadow.fired
+    if look.status.phase != SHADOW or not fired:
+        return None
+    return _ended(look, f"shadow:{','.join(fired)}")
+
+
 def _suspended(look: Look) -> Next:
     return (replace(look.status, held="suspended"), ()) if look.seen.suspended else None
 
@@ -206,8 +213,12 @@ def _sign_canary(look: Look) -> Next:
 
 
 def _load_deadline(look: Look) -> Next:
-    exposed = look.status.phase == CANARY
-    if exposed or look.loaded_everywhere or look.now - look.status.began_at < look.plan.load_deadline_s:
+    status = look.status
+    since = status.began_at
+    if status.phase == SHADOW and status.shadow_at is not None:
+        # They had it once: a replica that starts anew in the phase has until it is over, and the same time again.
+        since = status.shadow_at + look.plan.shadow_s
+    if status.phase == CANARY or look.loaded_everywhere or look.now - since < look.plan.load_deadline_s:
         return None
     return _ended(look, "load_deadline")
 
@@ -229,6 +240,13 @@ def _shadowing(look: Look) -> Next:
     if look.status.phase != SHADOW or began is None or look.now - began >= look.plan.shadow_s:
         return None
     return replace(look.status, held=""), ()
+
+
+def _shadow_unmeasured(look: Look) -> Next:
+    enough = look.seen.shadow.pairs >= look.plan.shadow_min_pairs
+    if look.status.phase != SHADOW or enough or look.plan.shadow_unmeasured == "advance":
+        return None
+    return replace(look.status, held="shadow_unmeasured"), ()
 
 
 def _first_step(look: Look) -> Next:
@@ -325,6 +343,7 @@ ROWS: tuple[tuple[str, Callable[[Look], Next]], ...] = (
     ("abort", _abort),
     ("wrong_digest", _wrong_digest),
     ("worse", _worse),
+    ("shadow_harm", _shadow_harm),
     ("suspended", _suspended),
     ("frozen", _frozen),
     ("busy", _busy),
@@ -334,6 +353,7 @@ ROWS: tuple[tuple[str, Callable[[Look], Next]], ...] = (
     ("loading", _loading),
     ("shadow", _shadow),
     ("shadowing", _shadowing),
+    ("shadow_unmeasured", _shadow_unmeasured),
     ("first_step", _first_step),
     ("sign_promotion", _sign_promotion),
     ("promote", _promote),

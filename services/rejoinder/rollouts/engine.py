@@ -22,13 +22,15 @@ from rejoinder.core.errors import Aborted, FailedPrecondition, Fenced, PolicyFro
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.served import current
 from rejoinder.rollout.decide import decide
-from rejoinder.rollout.state import ABORTED, Command, Decision, Observed, Pointer, Replica
+from rejoinder.rollout.plan import RolloutPlan
+from rejoinder.rollout.state import SHADOW, Command, Decision, Observed, Pointer, Replica
 from rejoinder.rollout.verdict import Verdict
 from rejoinder.rollouts import rolled_back
 from rejoinder.rollouts.acts import Acts
 from rejoinder.rollouts.judging import Ledger, pages
 from rejoinder.rollouts.memory import Memory
 from rejoinder.rollouts.replicas import Replicas
+from rejoinder.rollouts.shadowing import check_shadowed, order_of, shadows, take_up, view_of
 from rejoinder.rollouts.tables import ArmsTopic
 from rejoinder.rollouts.trail import note, point_of, trail_of
 from rejoinder.rollouts.trial import Trial, begin, remembered, taken_up
@@ -131,6 +133,8 @@ class Engine:
             if trial is None or not trial.open or trial.status.canary.version != version:
                 self._check_free(version, served)
                 asked = {**self._rules.plan, **(plan or {})}
+                if RolloutPlan.from_mapping(asked).shadow_s:
+                    check_shadowed(self._ports.replicas.look())
                 judges, now, poll_s = self._rules.judges, self._now(), self._rules.poll_s
                 wanted = Version(version, made.digest)
                 self._trial = begin(self._ports.memory, asked, wanted, served, judges, self._salts, now, poll_s)
@@ -173,6 +177,7 @@ class Engine:
         if self._trial is None or not self._trial.open:
             return self._idle(arms, served, now)
         replicas = self._ports.replicas.look()
+        self._shadow(self._trial)
         trial = self._judge(self._trial, replicas)
         judged = trial.judged(self._rules.behind_s)
         if judged is not None:
@@ -185,6 +190,7 @@ class Engine:
             verdict=judged,
             commands=commands,
             frozen=self._frozen,
+            shadow=view_of(trial.evidence, trial.plan),
         )
         decision = decide(trial.plan, trial.status, observed, now)
         followed = bool(commands) and decision.row in _FOLLOWED[commands[0].kind]
@@ -206,7 +212,10 @@ class Engine:
         for action in decision.actions:
             self._acts.do(action, now)
         after = decision.status
-        if after.phase == ABORTED and after.steps:
+        if trial.status.phase == SHADOW and after.phase != SHADOW:
+            # At once, not when it lapses: what is being written for nobody makes room.
+            self._ports.replicas.shadow(replace(order_of(trial.plan, trial.status), share=0.0))
+        if after.taken_back:
             rolled_back.record(self._ports.artefacts.store, self._rules.policy, after, now)
         if after == trial.status and accepted is None:
             return
@@ -232,6 +241,13 @@ class Engine:
             )
             self._ports.topic.write(table)
         return "idle"
+
+    def _shadow(self, trial: Trial) -> None:
+        """Keeps the shadow phase going, and remembers what was scored: a process that dies loses what nobody read."""
+        if shadows(trial.status):
+            found = self._ports.replicas.shadow(order_of(trial.plan, trial.status))
+            if take_up(trial.evidence, trial.status, found):
+                self._ports.memory.write(taken_up(trial))
 
     def _judge(self, trial: Trial, replicas: tuple[Replica, ...]) -> Trial:
         """Takes up what was drawn and what has matured, and remembers each page with what it closed."""

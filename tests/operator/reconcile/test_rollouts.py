@@ -97,6 +97,47 @@ def test_a_harmful_version_goes_back_and_is_not_tried_again(world: World) -> Non
     assert any(event["reason"] == "Aborted" and event["type"] == "Warning" for event in world.cluster.all("Event"))
 
 
+SHADOW = {"percent": 50, "duration": "30s"}
+
+
+def shadowing(world: World, **taste: Any) -> None:
+    """A loop whose rollouts have a shadow phase; what the new version is like."""
+    world.inner.tastes[NEW.version] = Taste(**taste)
+    world.begin()
+    world.cluster.edit("PolicyRollout", "team", "template", shadow=SHADOW)
+
+
+@pytest.mark.parametrize(
+    "killed_at", [None, *((s, w) for w in ("rolled_back", "evidence") for s in ("before", "after"))]
+)
+def test_harm_in_the_shadow_ends_it_before_anybody_has_met_it(world: World, killed_at: tuple[str, str] | None) -> None:
+    shadowing(world, failed=0.5)
+    world.live(world.process(killed_at), lambda: over(world))
+    check_once(world)
+    status = world.status("PolicyRollout", "assist-r0001")
+    assert (status["phase"], status["reason"], status["row"]) == ("Aborted", "shadow:failures", "shadow_harm")
+    assert [veto["state"] for veto in status["shadow"]["vetoes"]] == ["Fired", "Clear"]
+    assert not [table for table in world.inner.tables() if table.canary]
+    assert world.inner.store.names("rolled_back/assist") == [f"{NEW.version}.json"]
+    assert all(replica.orders[-1].share == 0.0 for replica in world.inner.replicas.values())
+
+
+def test_a_new_leader_goes_on_with_the_shadows_counts_and_clock(world: World) -> None:
+    shadowing(world)
+
+    def at(row: str) -> bool:
+        return any(item.get("status", {}).get("row") == row for item in world.cluster.all("PolicyRollout"))
+
+    process = world.live(world.process(), lambda: at("shadow"))
+    began = world.inner.clock.now()
+    world.live(process, lambda: world.inner.clock.now() - began >= 10.0)
+    world.live(world.process(), lambda: at("first_step"))
+    assert world.inner.clock.now() - began < 40.0
+    status = world.status("PolicyRollout", "assist-r0001")
+    counted = sum(replica.pairs for replica in world.inner.replicas.values())
+    assert counted - 60 <= status["shadow"]["pairs"] <= counted, "both leaders' looks, once"
+
+
 def worse(world: World) -> float:
     """As Flagger's query asks."""
     return world.metrics.value("rollout_verdict", policy="assist", outcome="worse")

@@ -378,6 +378,47 @@ def test_samples_queued_first_do_not_hold_up_answers_and_are_not_held_up_for_eve
     assert "background" in ends[:8]
 
 
+def test_a_spare_row_gets_what_others_leave_and_takes_nobodys_place() -> None:
+    engine = made(max_queue=2)
+    try:
+        gate, ends = Gate(), []
+        held = Row(prompts(1)[0], LONG, on_text=gate)
+        engine.submit([held])
+        assert gate.reached.wait(WAIT_S)
+        spare = [row(prompts(1)[0], seed, 5, spare=True) for seed in range(8)]
+        engine.submit(spare)
+        assert engine.waiting == 0, "the queue is the others'"
+        others = [row(prompts(1)[0], 1, 60), row(prompts(1)[0], 2, 60, background=True)]
+        for kind, rows in (("spare", spare), ("other", others)):
+            for each in rows:
+                each.done.add_done_callback(lambda done, kind=kind: ends.append(kind))
+        engine.submit(others)
+        held.cancel()
+        gate.open.set()
+        for each in (*spare, *others):
+            each.done.result(WAIT_S)
+        assert ends == ["other"] * 2 + ["spare"] * 8
+        assert spare[1].done.result().tokens == answered(engine, [row(prompts(1)[0], 1, 5)])[0].tokens
+    finally:
+        engine.close()
+
+
+def test_an_engine_that_stops_waits_for_no_spare_row() -> None:
+    engine = made()
+    gate = Gate()
+    spare = [Row(prompts(1)[0], LONG, on_text=gate, spare=True) for _ in range(6)]
+    engine.submit(spare)
+    assert gate.reached.wait(WAIT_S)
+    closing = threading.Thread(target=engine.close)
+    closing.start()
+    wait_until(lambda: engine._stopping, "the stop")
+    gate.open.set()
+    closing.join(WAIT_S)
+    for each in spare:
+        with pytest.raises(Draining):
+            each.done.result(WAIT_S)
+
+
 def test_a_caller_that_stops_waiting_breaks_nothing(engine: GenerationEngine) -> None:
     asked = row(prompts(1)[0], max_tokens=50)
     scored = engine.likelihood(prompts(1)[0], [[5]] * 4)

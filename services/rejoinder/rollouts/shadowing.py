@@ -1,0 +1,61 @@
+"""The shadow phase as an engine, on a laptop or in a cluster, keeps it going: replicas told, their counts taken up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rejoinder.core.errors import BadSettings
+from rejoinder.core.shadow import Order
+from rejoinder.rollout.evidence import Evidence, parts
+from rejoinder.rollout.plan import RolloutPlan
+from rejoinder.rollout.shadow import Scored, ShadowVeto, ShadowView
+from rejoinder.rollout.state import SHADOW, Replica, Status
+from rejoinder.rollout.vetoes import REFUSALS
+
+
+def check_shadowed(replicas: Iterable[Replica]) -> None:
+    """BadSettings where a replica cannot answer in a shadow phase: what it measures would be others' alone, or
+    nothing. One that does not answer now is not asked."""
+    if unable := [r.name for r in replicas if r.serves and not r.shadows]:
+        raise BadSettings(
+            f"rollout.shadow_s must be 0: {unable[0]} cannot answer in a shadow phase, as it is before another server"
+            " (a gateway's backend openai) or older than this engine"
+        )
+
+
+def order_of(plan: RolloutPlan, status: Status) -> Order:
+    """What every replica is told; it ends by itself a lease after the last time."""
+    charter = plan.charter
+    return Order(
+        salt=status.salt,
+        share=plan.shadow_share,
+        unit=plan.unit,
+        stable=status.stable.version,
+        candidate=status.canary.version,
+        candidate_digest=status.canary.digest,
+        refusals=any(veto.name == REFUSALS for veto in plan.vetoes),
+        norms=tuple(charter.rules[place] for place in sorted(charter.vetoes)) if charter else (),
+        lasts=plan.lease_ttl_s,
+    )
+
+
+def shadows(status: Status) -> bool:
+    """Whether answers are to be given again now."""
+    return status.phase == SHADOW and status.held not in ("frozen", "suspended", "busy")
+
+
+def take_up(evidence: Evidence, status: Status, found: Iterable[Scored]) -> bool:
+    """Whether the counts of this rollout say anything new."""
+    # A list: every one is taken.
+    return any([evidence.shadow.take(scored) for scored in found if scored.salt == status.salt])
+
+
+def shadow_views(evidence: Evidence, plan: RolloutPlan) -> tuple[ShadowVeto, ...]:
+    """Every veto for people; none without the phase."""
+    return evidence.shadow.views(parts(plan)["shadow"] * plan.alpha) if plan.shadow_s else ()
+
+
+def view_of(evidence: Evidence, plan: RolloutPlan) -> ShadowView:
+    """What `decide` is told."""
+    fired = tuple(veto.name for veto in shadow_views(evidence, plan) if veto.fired)
+    return ShadowView(evidence.shadow.total.pairs, fired)
