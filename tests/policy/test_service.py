@@ -77,7 +77,7 @@ async def test_an_order_reaches_the_replica_as_it_was_told_and_its_counts_come_b
     )  # type: ignore[arg-type]
     told = await service.Shadow(sent[0], Call.local())
     assert shadow._order == order
-    assert (told.epoch, told.salt, told.pairs) == ("life", "salt", 0)
+    assert (told.epoch, told.salt, told.pairs) == ("life.1", "salt", 0)
     sent[0].norms.extend([ledger_pb2.NormRule(forbid="x")] * 64)
     with pytest.raises(TooLong):
         await service.Shadow(sent[0], Call.local())

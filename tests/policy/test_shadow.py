@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
+import random
+import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -17,7 +20,7 @@ from rejoinder.core.errors import BadSettings, DeadlineExceeded, Draining, NotFo
 from rejoinder.core.shadow import Order
 from rejoinder.core.types import ArmKind, Consent, Interaction, Message, Role, Sampling, Served
 from rejoinder.policy.shadow import Shadow, Shown, marks_of
-from rejoinder.rollout.shadow import Marks
+from rejoinder.rollout.shadow import Count, Marks
 from rejoinder.runtime.backends.rows import Answer, Row
 
 ORDER = Order("salt", 1.0, "user", "r41", "r42", "d42", lasts=30.0)
@@ -41,13 +44,16 @@ def said(text: str = "20 degrees", tokens: int = 3, reason: str = "stop") -> Ans
 
 
 class FakeEngine:
-    """Writes nothing until it is told to. owns: the rows it took."""
+    """Writes nothing until it is told to, or at once what `writes` says. owns: the rows it took."""
 
-    def __init__(self) -> None:
+    def __init__(self, writes: Callable[[Row], Answer] | None = None) -> None:
         self.rows: list[Row] = []
+        self.writes = writes
 
     def submit(self, rows: Sequence[Row]) -> None:
         self.rows.extend(rows)
+        for row in rows if self.writes else ():
+            row.done.set_result(self.writes(row))
 
 
 class FakeVersions:
@@ -78,14 +84,16 @@ class Ends:
 
 
 class World:
-    def __init__(self, order: Order | None = ORDER, at_once: int = 2) -> None:
-        self.engine, self.versions, self.clock, self.ends = FakeEngine(), FakeVersions(), ManualClock(), Ends()
+    def __init__(
+        self, order: Order | None = ORDER, at_once: int = 2, writes: Callable[[Row], Answer] | None = None
+    ) -> None:
+        self.engine, self.versions, self.clock, self.ends = FakeEngine(writes), FakeVersions(), ManualClock(), Ends()
         self.shadow = Shadow(self.engine, self.versions, self.clock, self.ends, "life", at_once, 60.0)  # type: ignore[arg-type]
         if order is not None:
             self.shadow.order(order)
 
-    def offer(self, answer: Answer | None = said(), **asked: Any) -> None:
-        self.shadow.offer(Shown(replace(ASKED, **asked), [1, 2, 3, 4, 5], answer))
+    def offer(self, **asked: Any) -> None:
+        self.shadow.offer(Shown(replace(ASKED, **asked), [1, 2, 3, 4, 5]))
 
     async def rows(self, count: int) -> list[Row]:
         """The rows that the engine has, when they are so many."""
@@ -101,25 +109,63 @@ class World:
         return self.ends.seen
 
 
-async def test_the_same_words_and_settings_are_asked_of_the_candidate_as_a_spare_row() -> None:
+def end(rows: Sequence[Row], stable: Answer, candidate: Answer) -> None:
+    """Both halves of the last pair are written."""
+    for row, answer in zip(rows[-2:], (stable, candidate), strict=True):
+        row.done.set_result(answer)
+
+
+async def test_the_same_words_settings_and_time_are_given_to_both_versions_as_spare_rows() -> None:
     world = World()
     world.offer()
-    (row,) = await world.rows(1)
-    assert (row.tokens, row.sampling, row.adapter) == ([1, 2, 3, 4, 5], ASKED.sampling, "adapter-d42")
-    assert (row.spare, row.deadline) == (True, world.clock.monotonic() + 60.0)
-    row.done.set_result(said("", tokens=1))
+    rows = await world.rows(2)
+    assert [row.adapter for row in rows] == ["adapter-d41", "adapter-d42"]
+    for row in rows:
+        assert (row.tokens, row.sampling) == ([1, 2, 3, 4, 5], ASKED.sampling)
+        assert (row.spare, row.deadline) == (True, world.clock.monotonic() + 60.0)
+    end(rows, said(), said("", tokens=1))
     assert await world.ended(1) == ["pair"]
     scored = world.shadow.scored
     (failures,) = scored.vetoes
-    assert (scored.epoch, scored.salt, scored.pairs, scored.shown_tokens, scored.candidate_tokens) == (
-        "life",
-        "salt",
-        1,
-        3,
-        1,
-    )
+    assert (scored.epoch, scored.salt, scored.pairs) == ("life.1", "salt", 1)
+    assert (scored.shown_tokens, scored.candidate_tokens) == (3, 1)
     assert (failures.pairs, failures.shown, failures.candidate, failures.both) == (1, 0, 1, 0)
-    assert world.versions.used["d42"] == 0, "the version is held no longer"
+    assert not +world.versions.used, "no version is held any longer"
+
+
+async def told(runs: int, users: int, left: float = 0.0) -> list[Count]:
+    """What `length` says in so many phases of a candidate that answers as stable does: a fifth of the answers is long,
+    and a quarter of those comes late. left: the control, in which answers are held against those that were shown, and
+    callers left that share of the long ones before their end."""
+    lengths = random.Random(5)
+
+    def writes(row: Row) -> Answer:
+        long = lengths.random() < 0.2
+        while long and row.adapter == "adapter-d41" and lengths.random() < left:
+            long = lengths.random() < 0.2
+        late = long and lengths.random() < 0.25
+        return said("so", 100 if long else 20, "deadline" if late else "stop")
+
+    found = []
+    for run in range(runs):
+        world = World(replace(ORDER, salt=str(run)), users, writes)
+        for user in range(users):
+            world.offer(interaction_id=f"i{user}", user_id=f"u{user}")
+        await world.ended(users)
+        await world.shadow.close()
+        found.append(next(count for count in world.shadow.scored.vetoes if count.veto == "length"))
+    return found
+
+
+async def test_a_candidate_that_answers_as_stable_does_is_not_called_harmful_for_who_waited_for_the_end() -> None:
+    """Answers that were left or ran out of time are long: pairs must not depend on whether one was."""
+    needed = math.log(1 / 0.05)
+    fair = await told(30, 100)
+    assert sum(count.log_e(two_sided=True) >= needed for count in fair) / 30 <= 0.05
+    ones, others = sum(count.candidate for count in fair), sum(count.shown for count in fair)
+    assert abs(ones - others) < 3 * math.sqrt(ones + others)
+    (control,) = await told(1, 1000, left=0.5)
+    assert control.log_e() >= needed
 
 
 @pytest.mark.parametrize(
@@ -137,7 +183,7 @@ async def test_whose_answer_is_not_stables_own_to_compare_is_left_alone(asked: d
     world = World()
     world.offer(**asked)
     world.offer(interaction_id="i2")
-    assert len(await world.rows(1)) == 1
+    assert len(await world.rows(2)) == 2
     await world.shadow.close()
 
 
@@ -159,76 +205,112 @@ async def test_of_one_user_one_pair_counts() -> None:
     world = World()
     world.offer()
     world.offer(interaction_id="i2")
-    (await world.rows(1))[0].done.set_result(said())
+    end(await world.rows(2), said(), said())
     await world.ended(1)
     world.offer(interaction_id="i3")
     world.offer(interaction_id="i4", user_id="u2")
-    assert len(await world.rows(2)) == 2
+    assert len(await world.rows(4)) == 4
     await world.shadow.close()
+    assert world.shadow.dropped == {"ended": 1}, "whoever was counted before is nothing that is missing"
 
 
-async def test_what_finds_no_room_comes_late_or_has_lost_its_version_is_dropped_and_counted() -> None:
+@pytest.mark.parametrize("half", [0, 1])
+async def test_what_finds_no_room_comes_late_or_has_lost_its_version_is_dropped_whole_and_counted(half: int) -> None:
     world = World(at_once=1)
     world.offer()
     world.offer(interaction_id="i2", user_id="u2")
-    (await world.rows(1))[0].done.set_exception(DeadlineExceeded("late"))
+    rows = await world.rows(2)
+    rows[1 - half].done.set_result(said())
+    rows[half].done.set_exception(DeadlineExceeded("late"))
     await world.ended(2)
     world.offer()
-    (await world.rows(2))[1].done.set_result(said(reason="deadline"))
+    answers = [said(reason="deadline"), said()]
+    end(await world.rows(4), answers[half], answers[1 - half])
     await world.ended(3)
-    world.versions.loaded.clear()
+    world.versions.loaded.remove(("d41", "d42")[half])
     world.offer()
     assert await world.ended(4) == ["no_room", "late", "late", "not_loaded"]
     assert world.shadow.dropped == {"no_room": 1, "late": 2, "not_loaded": 1}
     assert (world.shadow.scored.pairs, world.shadow.scored.dropped) == (0, 4)
 
 
+async def test_where_no_more_units_can_be_remembered_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[Shadow.__module__], "MOST", 1)
+    world = World(writes=lambda row: said())
+    world.offer()
+    await world.ended(1)
+    world.offer(interaction_id="i2", user_id="u2")
+    assert await world.ended(2) == ["pair", "full"]
+    assert world.shadow.dropped == {"full": 1}
+
+
 async def test_the_end_of_the_phase_takes_back_what_is_being_written() -> None:
     world = World()
     world.offer()
-    (row,) = await world.rows(1)
+    rows = await world.rows(2)
     world.shadow.order(replace(ORDER, share=0.0))
     assert await world.ended(1) == ["ended"]
-    assert (row.cancelled, world.versions.used["d42"]) == (True, 0)
+    assert all(row.cancelled for row in rows)
+    assert not +world.versions.used
 
 
 async def test_a_process_that_stops_waits_for_none() -> None:
     world = World()
     world.offer()
-    (row,) = await world.rows(1)
+    rows = await world.rows(2)
     world.offer(user_id="u2")
-    (await world.rows(2))[1].done.set_exception(Draining("the engine is stopping"))
+    (await world.rows(4))[3].done.set_exception(Draining("the engine is stopping"))
+    rows[2].done.set_result(said())
     await world.ended(1)
     await world.shadow.close()
     assert world.ends.seen == ["ended", "ended"]
-    assert row.cancelled
+    assert all(row.cancelled for row in rows[:2])
 
 
 async def test_another_rollout_begins_at_nothing_and_a_pair_of_the_old_one_is_not_its() -> None:
     world = World()
     world.offer()
-    (row,) = await world.rows(1)
+    rows = await world.rows(2)
+    world.clock.advance(30.0)
     world.shadow.order(replace(ORDER, salt="next"))
     world.offer()
-    row.done.set_result(said())
-    rows = await world.rows(2)
-    rows[1].done.set_result(said())
+    end(rows, said(), said())
+    end(await world.rows(4), said(), said())
+    await world.ended(2)
+    assert (world.shadow.scored.salt, world.shadow.scored.pairs, world.shadow.scored.dropped) == ("next", 1, 0)
+
+
+async def test_two_rollouts_at_once_wipe_nothing_of_each_other() -> None:
+    """The one in force goes on until it has ended or lapsed; which it is, the answer shows."""
+    world = World(writes=lambda row: said())
+    other = replace(ORDER, salt="other")
+    world.offer()
     await world.ended(1)
-    assert (world.shadow.scored.salt, world.shadow.scored.pairs) == ("next", 1)
+    for order in (other, replace(other, share=0.0)):
+        world.shadow.order(order)
+        assert (world.shadow.scored.salt, world.shadow.scored.pairs) == ("salt", 1)
+    world.shadow.order(replace(ORDER, share=0.0))
+    assert world.shadow.scored.pairs == 1, "the totals at its end"
+    world.shadow.order(other)
+    assert (world.shadow.scored.epoch, world.shadow.scored.pairs) == ("life.2", 0)
+    world.shadow.order(replace(other, share=0.0))
+    world.shadow.order(ORDER)
+    assert world.shadow.scored.epoch == "life.3", "no total of an epoch ever falls"
 
 
 async def test_a_model_that_breaks_is_a_harm_and_no_error() -> None:
     world = World()
-    world.offer(None)
-    (await world.rows(1))[0].done.set_exception(ArithmeticError("no numbers"))
+    world.offer()
+    for row in await world.rows(2):
+        row.done.set_exception(ArithmeticError("no numbers"))
     await world.ended(1)
     assert [count.both for count in world.shadow.scored.vetoes] == [1]
 
 
 async def test_no_word_stays_behind() -> None:
     world = World(replace(ORDER, refusals=True, norms=(Rule(forbid="umbrella"),)))
-    world.offer(said("a secret sentence"))
-    (await world.rows(1))[0].done.set_result(said("another confession"))
+    world.offer()
+    end(await world.rows(2), said("a secret sentence"), said("another confession"))
     await world.ended(1)
     world.engine.rows.clear()
     kept = json.dumps(vars(world.shadow), default=lambda each: vars(each) if hasattr(each, "__dict__") else str(each))

@@ -52,7 +52,7 @@ class Record(Protocol):
 
 
 class Shadow(Protocol):
-    """Who may have an answer that has ended given again, unseen."""
+    """Who may have what was asked answered again, unseen."""
 
     def offer(self, shown: Shown) -> None: ...
 
@@ -139,7 +139,6 @@ class Generator:
             self._engine.submit([row])
             if ask.forced is None and not ask.unlogged:
                 self._meter.assigned(served)
-            shown: Shown | None = None
             try:
                 yield attempt.started
                 async for text in attempt.texts():
@@ -151,23 +150,21 @@ class Generator:
                 if not ask.unlogged:
                     await self._recorded(attempt, answer)
                 attempt.over = True
-                shown = Shown(attempt.asked, tokens, answer)
                 yield Ended(AttemptStatus.COMPLETED, answer)
             except RejoinderError as error:
                 attempt.reason = error.reason
                 raise
             except Exception:
                 attempt.reason = "INTERNAL"
-                shown = Shown(attempt.asked, tokens, None)
                 raise
             finally:
                 row.cancel()
                 if not attempt.over and not ask.unlogged:
                     # Nobody waits for it; the drop counter tells if it was lost.
                     self._record.put(attempt.unfinished())
-                # An answer that its caller left or gave too little time says nothing of the version.
-                if shown is not None and ask.forced is None and not ask.unlogged:
-                    self._shadow.offer(shown)
+                # In whatever way it ended: whether a caller waits for the end is a matter of how long the answer is.
+                if ask.forced is None and not ask.unlogged:
+                    self._shadow.offer(Shown(attempt.asked, tokens))
 
     async def sample(
         self, messages: Sequence[Message], sampling: Sampling | None, n: int, version: str, deadline: float | None

@@ -98,9 +98,10 @@ class PolicyServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Shadow(self, request, context):
-        """The shadow phase of a rollout: a share of stable's answers is given again by the candidate, shown to nobody, and
-        scored beside what was shown. Each call says what to do until `lasts` has passed, and answers with the counts so
-        far; without another call it ends by itself. Role: internal. May be repeated: counts only grow while `salt` stays.
+        """The shadow phase of a rollout: what a share of stable's users asked is answered again by stable and by the
+        candidate, shown to nobody, and scored. Each call says what to do until `lasts` has passed, and answers with the
+        counts so far, of the rollout in force; without another call it ends by itself. Role: internal. May be repeated:
+        counts only grow while `epoch` stays.
         Fails with FAILED_PRECONDITION where this process answers with another server's model, BAD_SETTINGS (a norm).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

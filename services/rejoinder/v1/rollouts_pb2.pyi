@@ -170,7 +170,7 @@ class NormFigures(_message.Message):
     def __init__(self, id: _Optional[str] = ..., severity: _Optional[str] = ..., stable_applied: _Optional[int] = ..., stable_broken: _Optional[int] = ..., canary_applied: _Optional[int] = ..., canary_broken: _Optional[int] = ...) -> None: ...
 
 class ShadowVeto(_message.Message):
-    __slots__ = ("name", "e", "e_needed", "fired", "pairs", "stable", "canary")
+    __slots__ = ("name", "e", "e_needed", "fired", "pairs", "stable", "canary", "measured")
     NAME_FIELD_NUMBER: _ClassVar[int]
     E_FIELD_NUMBER: _ClassVar[int]
     E_NEEDED_FIELD_NUMBER: _ClassVar[int]
@@ -178,6 +178,7 @@ class ShadowVeto(_message.Message):
     PAIRS_FIELD_NUMBER: _ClassVar[int]
     STABLE_FIELD_NUMBER: _ClassVar[int]
     CANARY_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_FIELD_NUMBER: _ClassVar[int]
     name: str
     e: float
     e_needed: float
@@ -185,7 +186,8 @@ class ShadowVeto(_message.Message):
     pairs: int
     stable: int
     canary: int
-    def __init__(self, name: _Optional[str] = ..., e: _Optional[float] = ..., e_needed: _Optional[float] = ..., fired: _Optional[bool] = ..., pairs: _Optional[int] = ..., stable: _Optional[int] = ..., canary: _Optional[int] = ...) -> None: ...
+    measured: bool
+    def __init__(self, name: _Optional[str] = ..., e: _Optional[float] = ..., e_needed: _Optional[float] = ..., fired: _Optional[bool] = ..., pairs: _Optional[int] = ..., stable: _Optional[int] = ..., canary: _Optional[int] = ..., measured: _Optional[bool] = ...) -> None: ...
 
 class Shadow(_message.Message):
     __slots__ = ("began_at", "ends_at", "pairs", "min_pairs", "vetoes", "dropped", "stable_tokens", "canary_tokens")

@@ -98,9 +98,9 @@ class RolloutServiceServicer:
 
     def Promote(self, request, context):
         """A person's decision. `generation` names the table it was made on; another one is refused (ABORTED).
-        Role: admin. Safe to retry with the same generation. While the rollout waits for a signature, Promote gives it;
-        else it promotes whatever the verdict is, and says who did. Fails with FAILED_PRECONDITION while not every replica
-        serves the digest.
+        Role: admin. Safe to retry with the same generation. While the rollout waits for a signature (held: approval,
+        shadow_unmeasured), Promote gives it; else it promotes whatever the verdict is, and says who did. Fails with
+        FAILED_PRECONDITION while not every replica serves the digest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
