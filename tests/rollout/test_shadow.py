@@ -1,4 +1,4 @@
-"""rollout/shadow: pairs of answers of which one was shown, counted by replica, tested at every look."""
+"""rollout/shadow: pairs of answers that nobody saw, counted by replica, tested at every look."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 from rejoinder.core.errors import BadSettings
+from rejoinder.rollout.sample_ratio import MOST_PROCESSES
 from rejoinder.rollout.sequential import LAMBDAS, NI_CLIP, Wealth
 from rejoinder.rollout.shadow import Count, Marks, Scored, ShadowEvidence, harms
 from rejoinder.rollout.vetoes import Veto
@@ -63,9 +64,10 @@ def test_harm_fires_at_k_over_alpha_and_stays_shown():
     assert evidence.fired(0.005) == ("failures",)
     evidence.take(scored(900, 20, shown=400))
     assert evidence.fired(0.005) == ("failures",), "what was shown once is not taken back"
-    (failures, length) = evidence.views(0.005)
+    (failures, length) = evidence.views(0.005, 50)
     assert failures.log_needed == pytest.approx(math.log(2 / 0.005))
     assert (failures.fired, failures.count.candidate, length.fired, length.count.pairs) == (True, 20, False, 0)
+    assert (failures.measured, length.measured) == (True, False), "silence without pairs says nothing"
 
 
 def test_a_better_candidate_fires_nothing_but_a_two_sided_veto():
@@ -84,7 +86,7 @@ def test_replicas_are_tests_of_their_own_and_sums_for_people():
     total = evidence.total
     assert (total.pairs, total.dropped, total.shown_tokens, total.vetoes[0].candidate) == (48, 4, 960, 12)
     one = Count("failures", 12, 0, 3).log_e() - math.log(2)
-    assert evidence.views(0.005)[0].log_e == pytest.approx(one), "the first of four, not all four together"
+    assert evidence.views(0.005, 50)[0].log_e == pytest.approx(one), "the first of four, not all four together"
 
 
 def test_a_replica_that_starts_anew_is_another_one_and_a_total_never_falls():
@@ -96,23 +98,44 @@ def test_a_replica_that_starts_anew_is_another_one_and_a_total_never_falls():
     assert not evidence.take(scored(0, 0, epoch="c")), "nothing yet"
 
 
-def test_the_oldest_of_many_processes_is_forgotten_and_stays_in_the_sums():
+def test_of_more_processes_than_are_remembered_the_first_count_and_none_counts_twice():
     evidence = ShadowEvidence((FAILURES,))
-    for k in range(200):
-        evidence.take(scored(2, 1, epoch=f"r{k}"))
-    assert (evidence.total.pairs, evidence.total.vetoes[0].candidate) == (400, 200)
+    for _ in range(5):
+        for k in range(200):
+            evidence.take(scored(2, 1, epoch=f"r{k}"))
+    assert (evidence.total.pairs, evidence.total.vetoes[0].candidate) == (2 * MOST_PROCESSES, MOST_PROCESSES)
+    assert evidence.take(scored(40, 40, epoch="r0"))
+    one = Count("failures", 40, 0, 40).log_e() - math.log(2)
+    assert evidence.views(0.005, 50)[0].log_e == pytest.approx(one), "it is the first still"
+
+
+def test_time_counts_while_replicas_go_on_and_no_longer_than_they_do_by_themselves():
+    evidence = ShadowEvidence((FAILURES,))
+    for now in (100.0, 101.0, 102.5):
+        evidence.kept(now, 30.0)
+    assert evidence.kept_s == 2.5
+    evidence.kept(500.0, 30.0)
+    assert evidence.kept_s == 32.5, "who looked was away, and its last order lapsed"
+    assert evidence.stands()
+    assert not evidence.stands()
+    evidence.kept(600.0, 30.0)
+    evidence.kept(601.0, 30.0)
+    assert evidence.kept_s == 33.5
 
 
 def test_the_state_goes_through_json_and_on_as_if_nothing_had_been():
     evidence = ShadowEvidence((FAILURES, LENGTH))
     for k in range(70):
         evidence.take(scored(5, k % 3, epoch=f"r{k}"))
+        evidence.kept(float(k), 30.0)
     back = ShadowEvidence((FAILURES, LENGTH))
     back.restore(json.loads(json.dumps(evidence.as_dict())))
     assert back.as_dict() == evidence.as_dict()
     for each in (evidence, back):
-        each.take(scored(9, 9, epoch="r69"))
-    assert (back.views(0.005), back.total) == (evidence.views(0.005), evidence.total)
+        each.take(scored(9, 9, epoch="r60"))
+        each.kept(80.0, 30.0)
+    assert back.as_dict() == evidence.as_dict()
+    assert (back.views(0.005, 50), back.total) == (evidence.views(0.005, 50), evidence.total)
     with pytest.raises(BadSettings, match="changed"):
         ShadowEvidence((FAILURES,)).restore(evidence.as_dict())
 

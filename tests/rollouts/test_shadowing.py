@@ -27,6 +27,7 @@ def test_a_good_version_goes_on_when_its_time_is_over_and_is_promoted(world) -> 
     engine.start("r42", PHASE)
     rows = world.live(engine, until=lambda: phase(engine) == "promoted")
     assert rows == ["shadow", "shadowing", "first_step", "hold", "promote", "promoted"]
+    assert engine.seen().trial.evidence.shadow.total.pairs == sum(each.pairs for each in world.replicas.values())
     for replica in world.replicas.values():
         assert len({order.salt for order in replica.orders}) == 1
         assert [order.share for order in replica.orders[-2:]] == [0.5, 0.0], "it is told that it is over"
@@ -73,7 +74,7 @@ def test_too_few_pairs_hold_it_and_people_see_why(world) -> None:
     seen = report(engine.seen())
     assert (seen.phase, seen.held, seen.shadow.min_pairs) == ("shadow", "shadow_unmeasured", 200)
     assert 0 < seen.shadow.pairs < 200
-    assert seen.shadow.ends_at - seen.shadow.began_at == 30.0
+    assert seen.shadow.ends_at is None, "its time is over"
     assert world.live(engine, people=50, until=lambda: phase(engine) == "canary")[-1] == "first_step"
 
 
@@ -107,10 +108,17 @@ def test_a_frozen_policy_answers_nobody_again(world) -> None:
     world.live(engine, seconds=5)
     engine.freeze(engine.seen().arms.generation, True)
     told = len(world.replicas["a"].orders)
-    assert world.live(engine, seconds=5) == ["frozen"]
+    assert world.replicas["a"].orders[-1].share == 0.0, "at once, not when it lapses"
+    kept = engine.seen().trial.evidence.shadow.kept_s
+    assert world.live(engine, seconds=500) == ["frozen"]
     assert len(world.replicas["a"].orders) == told
+    counted = engine.seen().trial.evidence.shadow.total.pairs
+    assert counted == sum(each.pairs for each in world.replicas.values())
     engine.freeze(engine.seen().arms.generation, False)
-    world.live(engine, seconds=5)
+    seen = engine.seen().trial
+    assert (seen.status.held, seen.evidence.shadow.kept_s) == ("", kept)
+    assert report(engine.seen()).shadow.ends_at - world.clock.now() == 30.0 - kept
+    assert world.live(engine, until=lambda: phase(engine) == "canary") == ["shadowing", "first_step"]
     assert len(world.replicas["a"].orders) > told
 
 
@@ -121,6 +129,50 @@ def test_an_abort_in_the_phase_stops_it_at_once(world) -> None:
     engine.command("abort", engine.seen().arms.generation, "anna")
     assert (report(engine.seen()).phase, report(engine.seen()).reason) == ("aborted", "abort")
     assert world.replicas["a"].orders[-1].share == 0.0
+
+
+def test_an_engine_that_was_away_does_not_call_that_a_phase(world) -> None:
+    engine = world.engine()
+    engine.start("r42", {**PHASE, "lease_ttl_s": 10.0, "shadow_unmeasured": "advance"})
+    world.live(engine, seconds=5)
+    kept = engine.seen().trial.evidence.shadow.kept_s
+    engine._ports.memory.close()
+    world.clock.advance(10_000.0)
+    again = world.engine()
+    assert again.tick() == "shadowing"
+    assert again.seen().trial.evidence.shadow.kept_s == kept + 10.0, "replicas went on for that long by themselves"
+
+
+def test_time_in_which_no_replica_is_at_it_does_not_count(world) -> None:
+    """Another engine's order is in force there, or they are away."""
+    engine = world.engine()
+    engine.start("r42", {**PHASE, "shadow_unmeasured": "advance"})
+    for replica in world.replicas.values():
+        replica.shadow(Order("another", 1.0, lasts=20.0))
+    world.live(engine, seconds=20)
+    assert engine.seen().trial.evidence.shadow.kept_s == 0.0
+    assert world.live(engine, seconds=60, until=lambda: phase(engine) == "canary")[-1] == "first_step"
+    assert engine.seen().trial.evidence.shadow.kept_s == 30.0
+
+
+def test_a_veto_that_measured_nothing_is_no_veto_that_passed(world) -> None:
+    """No answer of these replicas meets a norm, so `norms` has no pair."""
+    engine = world.engine(vetoes=[{"name": "failures", "base_rate": 0.01}, {"name": "norms"}], charter=NORMS)
+    engine.start("r42", PHASE)
+    assert world.live(engine, seconds=60)[-1] == "shadow_unmeasured"
+    seen = report(engine.seen()).shadow
+    assert seen.pairs > 100
+    assert [(veto.name, veto.measured) for veto in seen.vetoes] == [("failures", True), ("norms", False)]
+
+
+def test_a_person_exposes_what_was_not_measured_at_the_first_weight(world) -> None:
+    engine = world.engine()
+    engine.start("r42", {**PHASE, "shadow_min_pairs": 100_000})
+    world.live(engine, until=lambda: engine.seen().trial.status.held == "shadow_unmeasured")
+    engine.command("promote", engine.seen().arms.generation, "anna")
+    status = engine.seen().trial.status
+    assert (phase(engine), status.by, status.approved) == ("canary", "anna", ("shadow",))
+    assert (world.table.canary, world.table.weight, world.served.version) == (NEW, 0.5, "r41")
 
 
 def test_a_replica_that_cannot_is_named_and_nothing_starts(world) -> None:

@@ -89,13 +89,14 @@ class Replica:
     def restart(self, epoch: str) -> None:
         """Another process, that has drawn nobody yet, and answered nobody again."""
         self.counter = AssignmentCounter(epoch)
-        self.epoch, self.pairs, self.counts = epoch, 0, dict[str, Count]()
+        self.epoch, self.turn, self.force, self.until = epoch, 0, Order(), 0.0
+        self.pairs, self.counts = 0, dict[str, Count]()
 
-    def answered(self, interaction: str, shown: Marks, again: Marks) -> None:
-        """An answer of stable has ended, and is given again if it is drawn."""
-        if self.orders and self.orders[-1].draws(interaction):
+    def answered(self, interaction: str, stable: Marks, candidate: Marks) -> None:
+        """An answer of stable has ended, and what was asked is answered again by both if it is drawn."""
+        if self._clock.now() < self.until and self.force.draws(interaction):
             self.pairs += 1
-            for veto, (ours, theirs) in harms(shown, again).items():
+            for veto, (ours, theirs) in harms(stable, candidate).items():
                 one = Count(veto, 1, ours and not theirs, theirs and not ours, ours and theirs)
                 self.counts[veto] = self.counts.get(veto, Count(veto)) + one
 
@@ -103,8 +104,13 @@ class Replica:
         if self.away or not self.shadows:
             raise FailedPrecondition("it cannot")
         self.orders.append(order)
+        own = order.salt == self.force.salt
+        if own or (order.share and self._clock.now() >= self.until):
+            if not own:
+                self.turn, self.pairs, self.counts = self.turn + 1, 0, {}
+            self.force, self.until = order, self._clock.now() + (order.lasts or 0.0) if order.share else 0.0
         counts = tuple(ShadowCount(**vars(count)) for count in self.counts.values())
-        return Shadowed(self.epoch, order.salt, self.pairs, counts)
+        return Shadowed(f"{self.epoch}.{self.turn}", self.force.salt, self.pairs, counts)
 
     def draw(self, table: ArmsTable, user: str, now: float, chance: float) -> Assignment:
         shown = assign(table, Caller("t", user), now=now, lease_ok=True, loaded={GOOD.digest, NEW.digest})
@@ -292,7 +298,7 @@ class World:
             )
 
     def shadowed(self, count: int) -> None:
-        """That many answers of stable, half on each replica, and what the other version makes of them."""
+        """That many answers of stable, half on each replica, and what both versions make of what was asked."""
         for _ in range(count):
             self._given += 1
             name, marks = f"i{self._given}", []

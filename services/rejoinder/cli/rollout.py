@@ -16,7 +16,7 @@ import click
 from rejoinder.cli.datafolder import DataFolder, data_option, tenant_option
 from rejoinder.cli.output import json_option, print_json, print_table
 from rejoinder.cli.supervisor import address_of
-from rejoinder.clients.rollouts import NormFigures, Rollout, RolloutClient, Shadow, VetoArm, VetoFigures
+from rejoinder.clients.rollouts import NormFigures, Rollout, RolloutClient, Shadow, ShadowVeto, VetoArm, VetoFigures
 from rejoinder.core import yamlfile
 from rejoinder.core.charter import inlined
 from rejoinder.core.clock import SystemClock
@@ -198,14 +198,15 @@ def show(rollout: Rollout, as_json: bool) -> None:
         _say_needed(rollout.judged_needed, None if at is None else _iso(at))
 
 
+def _state(veto: ShadowVeto) -> str:
+    return "fired" if veto.fired else "" if veto.measured else "unmeasured"
+
+
 def _show_shadow(shadow: Shadow) -> None:
     """What was scored and shown to nobody."""
     columns = ("veto", "stable", "canary", "pairs", "E", "fires at", "")
-    rows = [
-        (v.name, v.stable, v.canary, v.pairs, f"{v.e:.3g}", f"{v.e_needed:.3g}", "fired" if v.fired else "")
-        for v in shadow.vetoes
-    ]
-    print_table("Shadow (answers that did harm; the canary's were shown to nobody)", columns, rows)
+    rows = [(v.name, v.stable, v.canary, v.pairs, f"{v.e:.3g}", f"{v.e_needed:.3g}", _state(v)) for v in shadow.vetoes]
+    print_table("Shadow (answers that did harm; all of them were shown to nobody)", columns, rows)
     lengths = f"{shadow.stable_tokens:.1f} and {shadow.canary_tokens:.1f} tokens"
     until = "" if shadow.ends_at is None else f", until {_iso(shadow.ends_at)}"
     needed = f"{shadow.pairs} pairs of at least {shadow.min_pairs}"

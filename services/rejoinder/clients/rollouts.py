@@ -19,6 +19,9 @@ _PROMOTE = Rpc("/rejoinder.v1.RolloutService/Promote", rollouts_pb2.GetRolloutRe
 _ABORT = Rpc("/rejoinder.v1.RolloutService/Abort", rollouts_pb2.GetRolloutResponse)
 _FREEZE = Rpc("/rejoinder.v1.RolloutService/Freeze", rollouts_pb2.GetRolloutResponse)
 
+#: What a rollout is held by where a person's signature is waited for: promote gives it.
+SIGNED = ("approval", "shadow_unmeasured")
+
 
 class Verdict(StrEnum):
     UNSPECIFIED = "UNSPECIFIED"
@@ -87,8 +90,8 @@ class NormFigures:
 
 @dataclass(frozen=True)
 class ShadowVeto:
-    """One veto on pairs of answers of which one was shown: its greatest E-value and what it fires at, the pairs on
-    which it was measured, and in how many of them stable's and the canary's answer did harm."""
+    """One veto on pairs of answers that nobody saw: its greatest E-value and what it fires at, the pairs on which it
+    was measured, in how many of them stable's and the canary's answer did harm, and whether they are enough."""
 
     name: str = ""
     e: float = 0.0
@@ -97,12 +100,13 @@ class ShadowVeto:
     pairs: int = 0
     stable: int = 0
     canary: int = 0
+    measured: bool = False
 
 
 @dataclass(frozen=True)
 class Shadow:
-    """The shadow phase. began_at, ends_at: seconds since the epoch. dropped: answers that were drawn and made no pair.
-    tokens: mean length of either answer, 0 without any."""
+    """The shadow phase. began_at, ends_at: seconds since the epoch; ends_at None where its time is over. dropped: draws
+    that made no pair. tokens: mean length of either answer, 0 without any."""
 
     began_at: float | None = None
     ends_at: float | None = None

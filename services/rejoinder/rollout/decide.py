@@ -20,14 +20,14 @@ the registry or the arms table does not decide at all: the lease runs out and re
 | shadow_harm       | in the shadow phase: a veto fired on its pairs           | aborted: nobody has met it       |
 | suspended         | the rollout is suspended                                 | canary off while it lasts        |
 | frozen            | the policy is frozen                                     | arms stay as they are, renewed   |
-| busy              | before exposure: another rollout holds a live canary     | wait                             |
+| busy              | before exposure: another's live canary, or shadow phase  | wait                             |
 | override          | a person said promote, every replica has the digest      | create served, with who said it  |
 | sign_canary       | a person must sign before exposure and has not           | wait                             |
 | load_deadline     | not every replica reported the digest in time            | aborted                          |
 | loading           | not every replica reports the canary's digest            | load it                          |
 | shadow            | the plan has a shadow phase and it has not begun         | answers again, shown to nobody   |
-| shadowing         | the shadow phase lasts                                   | wait                             |
-| shadow_unmeasured | too few pairs, and the plan does not expose unmeasured   | wait, shadowing on               |
+| shadowing         | it was not kept going for its time yet                   | wait                             |
+| shadow_unmeasured | too few pairs of a veto; neither plan nor person exposes | wait, shadowing on               |
 | first_step        | ready                                                    | canary at the first weight       |
 | sign_promotion    | promotable at the last step; a person has not signed     | hold, renewed                    |
 | promote           | last step, promotable, duration over, digests met        | create served                    |
@@ -85,7 +85,9 @@ def _arms(look: Look, after: Status) -> Iterator[WriteArms]:
         lease=arms.lease if live and arms.lease else (Lease(ttl) if live else None),
         frozen=seen.frozen,
     )
-    changed = wanted != arms or seen.term > arms.term
+    # An approval that was given for something else must not answer this: it names the generation.
+    asked = after.held == "shadow_unmeasured" != look.status.held
+    changed = wanted != arms or asked or seen.term > arms.term
     due = live and (wanted.lease is None or look.now - wanted.lease.renewed_at >= RENEW_AFTER * ttl)
     if changed or due:
         yield WriteArms(

@@ -84,7 +84,7 @@ def forecast(
     per_second, found = judged_per_day / 86400, []
     target = math.log(1 / plan.alpha)
     shown = log_mean_exp(logs) >= target
-    waited = _shadow_left(plan, status, now)
+    waited = _shadow_left(plan, status, evidence)
     for index in range(at_step, len(plan.steps)):
         step = plan.steps[index]
         growth = not_worse_growth(scores, step.weight, plan.margin, difference)
@@ -117,13 +117,13 @@ def forecast(
     )
 
 
-def _shadow_left(plan: RolloutPlan, status: Status | None, now: float) -> float:
-    """Seconds of the shadow phase before anybody is exposed; a wait for pairs beyond it is not foreseen."""
+def _shadow_left(plan: RolloutPlan, status: Status | None, evidence: Evidence | None) -> float:
+    """Seconds of the shadow phase before anybody is exposed; what holds it up is not foreseen."""
     if status is None or status.phase not in (SHADOW, CANARY):
         return plan.shadow_s
-    if status.phase == CANARY or status.shadow_at is None:
+    if status.phase == CANARY:
         return 0.0
-    return max(0.0, plan.shadow_s - (now - status.shadow_at))
+    return max(0.0, plan.shadow_s - (evidence.shadow.kept_s if evidence else 0.0))
 
 
 def _missing(least: int, have: Mapping[str, float], weight: float) -> float:

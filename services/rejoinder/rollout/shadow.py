@@ -1,10 +1,13 @@
-"""The shadow phase: a share of stable's answers is given again by the candidate, shown to nobody, and scored.
+"""The shadow phase: what a share of stable's users asked is answered again by both versions, shown to nobody, and
+scored.
 
-A pair is one shown answer and the candidate's answer to the same words. Its score under a veto is d = 1 where the
-candidate alone does harm, -1 where what was shown alone does, else 0. Under *the candidate does no more harm* the mean
-of d is at most 0 whatever came before, so each
+A pair is an answer of either version to the same words, written beside each other under the same limits; one that does
+not come takes the other with it. So which pairs there are is no matter of what either version says, as it would be if
+the shown answer were held against: a long one is left or runs out of time more often. Its score under a veto is d = 1
+where the candidate alone does harm, -1 where stable alone does, else 0. Under *the candidate does no more harm* the
+mean of d is at most 0 whatever came before, so each
 
-    E = mean over l of prod [1 + .95 l d] = mean over l of (1 + .95 l)^(candidate alone) (1 - .95 l)^(shown alone)
+    E = mean over l of prod [1 + .95 l d] = mean over l of (1 + .95 l)^(candidate alone) (1 - .95 l)^(stable alone)
 
 is a supermartingale that starts at 1 (the bets of `sequential`, on pairs): P(ever >= 1/alpha) <= alpha however often it
 is looked at. It depends on counts alone, so counts are all that a replica tells. Of each unit of assignment one pair
@@ -42,7 +45,8 @@ class Marks:
 
 @dataclass(frozen=True)
 class Count:
-    """Pairs of one veto, and in how many which answer did harm: what was shown alone, the candidate's alone, both."""
+    """Pairs of one veto, and in how many which answer did harm: that of the version that is shown (stable) alone, the
+    candidate's alone, both."""
 
     veto: str = ""
     pairs: int = 0
@@ -66,8 +70,9 @@ def _log_e(ones: int, others: int) -> float:
 
 @dataclass(frozen=True)
 class Scored:
-    """What one process has scored of one rollout, in totals. epoch: names its life. vetoes: every count by its veto's
-    name. dropped: answers that were drawn and made no pair. tokens: written in all pairs."""
+    """What one process has scored of one rollout, in totals. epoch: names its life, and in it this rollout's turn.
+    vetoes: every count by its veto's name. dropped: draws that made no pair. tokens: written in all pairs, by the
+    version that is shown and by the candidate."""
 
     epoch: str = ""
     salt: str = ""
@@ -79,7 +84,7 @@ class Scored:
 
 
 def harms(shown: Marks, again: Marks) -> dict[str, tuple[bool, bool]]:
-    """By veto, whether the shown answer and the candidate's do harm, where both can be measured.
+    """By veto, whether stable's answer and the candidate's do harm, where both can be measured.
 
     Length is a matter of the two alone, so it needs no bound from earlier answers: more than twice as long as the
     other, or cut at the limit where the other was not.
@@ -101,12 +106,14 @@ def _grew(one: Marks, other: Marks) -> bool:
 
 @dataclass(frozen=True)
 class ShadowVeto:
-    """One veto for people. log_e: the greatest so far, discounted. count: summed over processes."""
+    """One veto for people. log_e: the greatest so far, discounted. measured: on enough pairs for its silence to say
+    anything. count: summed over processes."""
 
     name: str
     log_e: float
     log_needed: float
     fired: bool
+    measured: bool
     count: Count
 
 
@@ -119,27 +126,41 @@ class _Process:
 
 
 class ShadowEvidence:
-    """owns: the totals of every process that scored pairs, how many there were, each veto's greatest discounted E.
+    """owns: the totals of every process that scored pairs, each veto's greatest discounted E, and for how long the
+    phase was kept going (`kept_s`, seconds).
 
-    A process that spoke longest ago is forgotten beyond `MOST_PROCESSES`; what it counted stays in the sums.
+    No process is ever forgotten: one that spoke again would count twice. Beyond `MOST_PROCESSES` lives no new one is
+    taken up.
     """
 
     def __init__(self, vetoes: tuple[Veto, ...]) -> None:
         self.vetoes = tuple(veto for veto in vetoes if veto.name in SCORED)
         self._processes: dict[str, _Process] = {}
-        self._gone = Scored()
-        self._seen = 0
         self._peaks = {veto.name: 0.0 for veto in self.vetoes}
+        self.kept_s = 0.0
+        self._looked_at: float | None = None
+
+    def kept(self, now: float, most_s: float) -> None:
+        """At `now` replicas go on; most_s: how long they do so by themselves after a look."""
+        if self._looked_at is not None:
+            # Whole microseconds: a hundred looks a second apart are a hundred seconds.
+            self.kept_s = round(self.kept_s + min(max(0.0, now - self._looked_at), most_s), 6)
+        self._looked_at = now
+
+    def stands(self) -> bool:
+        """No replica goes on: until the next `kept` no time counts. Whether it had been going."""
+        going, self._looked_at = self._looked_at is not None, None
+        return going
 
     def take(self, scored: Scored) -> bool:
         """A process's totals as they are now; whether they say anything new. No total is ever taken back."""
         if not scored.epoch or not (scored.pairs or scored.dropped):
             return False
-        if scored.epoch not in self._processes:
-            self._seen += 1
-            self._processes[scored.epoch] = _Process(self._seen)
-        # The last to speak stand last: what is forgotten are processes that are gone.
-        process = self._processes[scored.epoch] = self._processes.pop(scored.epoch)
+        process = self._processes.get(scored.epoch)
+        if process is None:
+            if len(self._processes) >= MOST_PROCESSES:
+                return False
+            process = self._processes[scored.epoch] = _Process(len(self._processes) + 1)
         if scored.pairs < process.scored.pairs or scored.dropped < process.scored.dropped:
             return False
         new = scored != process.scored
@@ -148,14 +169,12 @@ class ShadowEvidence:
         for veto in self.vetoes:
             log_e = counts.get(veto.name, Count()).log_e(veto.two_sided) - discount(process.place)
             self._peaks[veto.name] = max(self._peaks[veto.name], log_e)
-        while len(self._processes) > MOST_PROCESSES:
-            self._gone = _sum(self._gone, self._processes.pop(next(iter(self._processes))).scored)
         return new
 
     @property
     def total(self) -> Scored:
         """Summed for people: a unit that two processes met is in it twice."""
-        total = self._gone
+        total = Scored()
         for process in self._processes.values():
             total = _sum(total, process.scored)
         return total
@@ -164,8 +183,8 @@ class ShadowEvidence:
         """Names of the vetoes that ever reached k/alpha; alpha is the part of the error that all of them share."""
         return tuple(veto.name for veto in self.vetoes if self._peaks[veto.name] >= self._needed(veto, alpha))
 
-    def views(self, alpha: float) -> tuple[ShadowVeto, ...]:
-        """Every veto for people; alpha as in `fired`."""
+    def views(self, alpha: float, min_pairs: int) -> tuple[ShadowVeto, ...]:
+        """Every veto for people; alpha as in `fired`, min_pairs: below which one is not measured."""
         fired, counts = self.fired(alpha), {count.veto: count for count in self.total.vetoes}
         return tuple(
             ShadowVeto(
@@ -173,14 +192,19 @@ class ShadowEvidence:
                 self._peaks[veto.name],
                 self._needed(veto, alpha),
                 veto.name in fired,
-                counts.get(veto.name, Count(veto.name)),
+                (count := counts.get(veto.name, Count(veto.name))).pairs >= min_pairs,
+                count,
             )
             for veto in self.vetoes
         )
 
     def as_dict(self) -> dict[str, Any]:
-        processes = [[process.place, _plain(process.scored)] for process in self._processes.values()]
-        return {"processes": processes, "gone": _plain(self._gone), "seen": self._seen, "peaks": dict(self._peaks)}
+        return {
+            "processes": [[process.place, _plain(process.scored)] for process in self._processes.values()],
+            "peaks": dict(self._peaks),
+            "kept_s": self.kept_s,
+            "looked_at": self._looked_at,
+        }
 
     def restore(self, value: Mapping[str, Any]) -> None:
         """Takes up the state of an earlier process with the same vetoes; BadSettings where they differ."""
@@ -188,7 +212,8 @@ class ShadowEvidence:
             raise BadSettings("the vetoes changed under a running rollout")
         found = [_Process(place, _scored(scored)) for place, scored in value["processes"]]
         self._processes = {process.scored.epoch: process for process in found}
-        self._gone, self._seen, self._peaks = _scored(value["gone"]), value["seen"], dict(value["peaks"])
+        self._peaks = dict(value["peaks"])
+        self.kept_s, self._looked_at = value["kept_s"], value["looked_at"]
 
     def _needed(self, veto: Veto, alpha: float) -> float:
         # Two sides are two tests at half the error each.
@@ -218,7 +243,9 @@ def _scored(value: Mapping[str, Any]) -> Scored:
 
 @dataclass(frozen=True)
 class ShadowView:
-    """What `decide` is told of the phase. pairs: of all replicas. fired: vetoes that showed harm."""
+    """What `decide` is told of the phase. pairs: of all replicas, under the veto that was measured on the fewest.
+    fired: vetoes that showed harm. kept_s: seconds that it was kept going."""
 
     pairs: int = 0
     fired: tuple[str, ...] = ()
+    kept_s: float = 0.0

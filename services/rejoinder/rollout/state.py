@@ -45,7 +45,7 @@ class Pointer:
 @dataclass(frozen=True)
 class Observed:
     """The world as read just now. term: ours, as the writer of the arms table. replicas: all of the policy's. shadow:
-    what was scored in the shadow phase."""
+    what was scored in the shadow phase. rival: whether another rollout has the replicas for its own."""
 
     arms: ArmsTable
     served: Pointer
@@ -56,6 +56,7 @@ class Observed:
     suspended: bool = False
     frozen: bool = False
     shadow: ShadowView = field(default_factory=ShadowView)
+    rival: bool = False
 
 
 @dataclass(frozen=True)

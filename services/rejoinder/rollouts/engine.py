@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from rejoinder.clients.rollouts import TrailPoint
+from rejoinder.clients.rollouts import SIGNED, TrailPoint
 from rejoinder.core.arms import ArmsTable, Version
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import Aborted, FailedPrecondition, Fenced, PolicyFrozen
@@ -23,14 +23,14 @@ from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.served import current
 from rejoinder.rollout.decide import decide
 from rejoinder.rollout.plan import RolloutPlan
-from rejoinder.rollout.state import SHADOW, Command, Decision, Observed, Pointer, Replica
+from rejoinder.rollout.state import SHADOW, Command, Decision, Observed, Pointer, Replica, Status
 from rejoinder.rollout.verdict import Verdict
 from rejoinder.rollouts import rolled_back
 from rejoinder.rollouts.acts import Acts
 from rejoinder.rollouts.judging import Ledger, pages
 from rejoinder.rollouts.memory import Memory
 from rejoinder.rollouts.replicas import Replicas
-from rejoinder.rollouts.shadowing import check_shadowed, order_of, shadows, take_up, view_of
+from rejoinder.rollouts.shadowing import check_shadowed, look_at, order_of, shadows, stop_of, take_up, view_of
 from rejoinder.rollouts.tables import ArmsTopic
 from rejoinder.rollouts.trail import note, point_of, trail_of
 from rejoinder.rollouts.trial import Trial, begin, remembered, taken_up
@@ -152,7 +152,7 @@ class Engine:
             trial = self._trial
             if trial is None or not trial.open:
                 raise FailedPrecondition("no rollout is open", policy=self._rules.policy)
-            said = "approve" if kind == "promote" and trial.status.held == "approval" else kind
+            said = "approve" if kind == "promote" and trial.status.held in SIGNED else kind
             row = self._turn((Command(said, generation, by),), accepted=(kind, generation))
             if row not in _FOLLOWED[said]:
                 raise self._unfollowed(trial)
@@ -177,7 +177,7 @@ class Engine:
         if self._trial is None or not self._trial.open:
             return self._idle(arms, served, now)
         replicas = self._ports.replicas.look()
-        self._shadow(self._trial)
+        self._shadow(self._trial, now)
         trial = self._judge(self._trial, replicas)
         judged = trial.judged(self._rules.behind_s)
         if judged is not None:
@@ -212,9 +212,6 @@ class Engine:
         for action in decision.actions:
             self._acts.do(action, now)
         after = decision.status
-        if trial.status.phase == SHADOW and after.phase != SHADOW:
-            # At once, not when it lapses: what is being written for nobody makes room.
-            self._ports.replicas.shadow(replace(order_of(trial.plan, trial.status), share=0.0))
         if after.taken_back:
             rolled_back.record(self._ports.artefacts.store, self._rules.policy, after, now)
         if after == trial.status and accepted is None:
@@ -226,6 +223,7 @@ class Engine:
         self._trial = replace(trial, status=after)
         facts = {"phase": after.shown, "version": after.canary.version, "step": after.step}
         self._events.info("rollout_moved", row=decision.row, held=after.held, reason=after.reason, **facts)
+        self._stopped(self._trial, trial.status)
 
     def _idle(self, arms: ArmsTable, served: Pointer, now: float) -> str:
         """Between rollouts only the freeze is written; stable is the registry's."""
@@ -242,11 +240,20 @@ class Engine:
             self._ports.topic.write(table)
         return "idle"
 
-    def _shadow(self, trial: Trial) -> None:
+    def _shadow(self, trial: Trial, now: float) -> None:
         """Keeps the shadow phase going, and remembers what was scored: a process that dies loses what nobody read."""
-        if shadows(trial.status):
-            found = self._ports.replicas.shadow(order_of(trial.plan, trial.status))
-            if take_up(trial.evidence, trial.status, found):
+        plan, status = trial.plan, trial.status
+        if status.phase == SHADOW:
+            found = self._ports.replicas.shadow(order_of(plan, status)) if shadows(status) else ()
+            if look_at(trial.evidence, plan, status, found, now):
+                self._ports.memory.write(taken_up(trial))
+
+    def _stopped(self, trial: Trial, before: Status) -> None:
+        """Where answers are given again no more replicas hear it, and tell what they had scored. After the status: it
+        waits for no replica, and one that does not hear lapses."""
+        if shadows(before) and not shadows(trial.status):
+            found = self._ports.replicas.shadow(stop_of(trial.plan, before))
+            if take_up(trial.evidence, before, found):
                 self._ports.memory.write(taken_up(trial))
 
     def _judge(self, trial: Trial, replicas: tuple[Replica, ...]) -> Trial:

@@ -11,7 +11,7 @@ from rejoinder.rollout.evidence import parts
 from rejoinder.rollout.forecast import Forecast, Scores, forecast
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.sample_ratio import CountedRatio, SampleRatio
-from rejoinder.rollout.state import IDLE
+from rejoinder.rollout.state import IDLE, SHADOW
 from rejoinder.rollout.vetoes import VetoView
 from rejoinder.rollouts.engine import Seen
 from rejoinder.rollouts.shadowing import shadow_views
@@ -55,7 +55,7 @@ def report(seen: Seen) -> Rollout:
     if charter is not None:
         shown = replace(shown, charter=charter.digest, charter_version=charter.version)
     if trial.plan.shadow_s:
-        shown = replace(shown, shadow=_shadow(trial))
+        shown = replace(shown, shadow=_shadow(trial, seen.now))
     if verdict is None:
         return shown
     stable, canary = (_figures(trial, name) for name in ("stable", "canary"))
@@ -135,12 +135,12 @@ def _veto(view: VetoView) -> VetoFigures:
     )
 
 
-def _shadow(trial: Trial) -> Shadow:
-    plan, began, found = trial.plan, trial.status.shadow_at, trial.evidence.shadow
-    total = found.total
+def _shadow(trial: Trial, now: float) -> Shadow:
+    plan, status, found = trial.plan, trial.status, trial.evidence.shadow
+    total, left = found.total, plan.shadow_s - found.kept_s
     return Shadow(
-        began_at=began,
-        ends_at=None if began is None else began + plan.shadow_s,
+        began_at=status.shadow_at,
+        ends_at=now + left if status.phase == SHADOW and left > 0 else None,
         pairs=total.pairs,
         min_pairs=plan.shadow_min_pairs,
         vetoes=tuple(
@@ -152,6 +152,7 @@ def _shadow(trial: Trial) -> Shadow:
                 veto.count.pairs,
                 veto.count.shown + veto.count.both,
                 veto.count.candidate + veto.count.both,
+                veto.measured,
             )
             for veto in shadow_views(trial.evidence, plan)
         ),

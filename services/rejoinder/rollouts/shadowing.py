@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from rejoinder.core.errors import BadSettings
 from rejoinder.core.shadow import Order
@@ -39,6 +40,12 @@ def order_of(plan: RolloutPlan, status: Status) -> Order:
     )
 
 
+def stop_of(plan: RolloutPlan, status: Status) -> Order:
+    """What every replica is told when it is over, or is to stand: not only when it lapses does what is being written
+    for nobody make room."""
+    return replace(order_of(plan, status), share=0.0)
+
+
 def shadows(status: Status) -> bool:
     """Whether answers are to be given again now."""
     return status.phase == SHADOW and status.held not in ("frozen", "suspended", "busy")
@@ -50,12 +57,26 @@ def take_up(evidence: Evidence, status: Status, found: Iterable[Scored]) -> bool
     return any([evidence.shadow.take(scored) for scored in found if scored.salt == status.salt])
 
 
+def look_at(evidence: Evidence, plan: RolloutPlan, status: Status, found: Iterable[Scored], now: float) -> bool:
+    """Takes up counts and time of one look in the phase; whether there is anything new. No time counts that is waited
+    for a digest, or in which no replica is at this rollout."""
+    told = [scored for scored in found if scored.salt == status.salt]
+    new = take_up(evidence, status, told)
+    if told and status.held != "digests":
+        evidence.shadow.kept(now, plan.lease_ttl_s)
+        return True
+    return evidence.shadow.stands() or new
+
+
 def shadow_views(evidence: Evidence, plan: RolloutPlan) -> tuple[ShadowVeto, ...]:
     """Every veto for people; none without the phase."""
-    return evidence.shadow.views(parts(plan)["shadow"] * plan.alpha) if plan.shadow_s else ()
+    if not plan.shadow_s:
+        return ()
+    return evidence.shadow.views(parts(plan)["shadow"] * plan.alpha, plan.shadow_min_pairs)
 
 
 def view_of(evidence: Evidence, plan: RolloutPlan) -> ShadowView:
     """What `decide` is told."""
-    fired = tuple(veto.name for veto in shadow_views(evidence, plan) if veto.fired)
-    return ShadowView(evidence.shadow.total.pairs, fired)
+    views = shadow_views(evidence, plan)
+    least = min((view.count.pairs for view in views), default=0)
+    return ShadowView(least, tuple(view.name for view in views if view.fired), evidence.shadow.kept_s)
