@@ -235,6 +235,7 @@ class GenerationEngine:
                 )
                 calls = list(self._calls)
                 self._calls.clear()
+            self._thin()
             # Before anybody leaves the queue: who waits there holds the adapter it waits for.
             for call in calls:
                 call()
@@ -270,16 +271,33 @@ class GenerationEngine:
         now = self._clock.monotonic()
         gone: list[Row | Scoring] = [
             *_taken_out(self._queue, now),
-            *_taken_out(self._spare, now),
             *_taken_out(self._scorings, now),
         ]
         return [partial(_end_unbegun, work) for work in gone]
 
+    def _thin(self) -> None:
+        """Spare rows that nobody waits for leave at every turn, also where others get all of them: they would keep
+        their prompts, and their version, until there is time for them."""
+        now = self._clock.monotonic()
+        with self._wake:
+            gone = _taken_out(self._spare, now)
+        for row in gone:
+            _end_unbegun(row)
+        for batch in self._of(SPARE):
+            batch.drop(now)
+        self._live()
+
+    def _live(self) -> None:
+        self._batches = {key: batch for key, batch in self._batches.items() if batch.live}
+
     def _joining(self) -> list[Row]:
-        """The rows that there is room for now, the oldest first, each rank apart."""
-        found = []
+        """The rows that there is room for now, the oldest first, each rank apart; spare ones where there is nothing
+        else."""
+        found: list[Row] = []
         for rank in (WATCHED, BACKGROUND, SPARE):
             queue = self._spare if rank == SPARE else self._queue
+            if rank == SPARE and (found or self._scorings or any(own != SPARE for own, _ in self._batches)):
+                break
             room = self._settings.max_batch - sum(batch.live for batch in self._of(rank))
             coming = [row for row in queue if row.rank == rank][: max(0, room)]
             for row in coming:
@@ -316,8 +334,15 @@ class GenerationEngine:
                 self._score()
             self._owed = self._clock.monotonic() - between
         if not (watched or self._of(BACKGROUND) or self._scorings):
-            self._step(self._of(SPARE), min(_SPARE_TOKENS, self._settings.prompt_tokens))
-        self._batches = {key: batch for key, batch in self._batches.items() if batch.live}
+            self._spare_turn()
+        self._live()
+
+    def _spare_turn(self) -> None:
+        """A turn of one version's spare rows, and then it is the next one's: as long as any turn holds others up."""
+        key = next((key for key in self._batches if key[0] == SPARE), None)
+        if key is not None:
+            self._step([self._batches[key]], min(_SPARE_TOKENS, self._settings.prompt_tokens))
+            self._batches[key] = self._batches.pop(key)
 
     def _step(self, batches: Sequence[Batch], prompt_tokens: int) -> None:
         for batch in batches:
