@@ -116,16 +116,19 @@ class Analysis(Part):
 
 
 class Shadow(Part):
-    """Before the first user: a share of stable's answers is given again by the canary, scored and shown to nobody."""
+    """Before the first user: what a share of stable's users asked is answered again by both versions, scored and shown
+    to nobody."""
 
     percent: int = Field(default=5, ge=1, le=100)
-    """Of stable's logged answers; each costs a second one, written while nobody waits for another."""
+    """Of stable's logged answers; each costs two more, written while nobody waits for another."""
     duration: Duration = "30m"
-    """How long."""
+    """How long it must be kept going: time in which it stands (suspended, frozen, loading, another rollout's turn,
+    nobody there to look) does not count."""
     min_pairs: int = Field(default=50, ge=1, le=1_000_000)
-    """Answers given twice below which it counts as unmeasured."""
+    """Pairs below which a veto counts as unmeasured."""
     on_unmeasured: Literal["Hold", "Advance"] = "Hold"
-    """Hold goes on until there are enough or a person speaks; Advance exposes."""
+    """While a veto has too few: Hold goes on until it has enough or a person exposes it unmeasured, by the annotation
+    rejoinder.dev/approve with the generation that the status shows then; Advance exposes."""
 
 
 class Watch(Part):
@@ -206,7 +209,8 @@ class RolloutSpec(Part):
     freeze: bool = False
     """True leaves everybody on the arm they have; nothing advances, nothing is promoted. Harm is still acted on."""
     approval: Literal["none", "canary", "promotion"] = "none"
-    """Where a person signs, by the annotation rejoinder.dev/approve."""
+    """Where a person signs, by the annotation rejoinder.dev/approve; a shadow phase that measured too little is signed
+    the same way."""
     promote_on: Literal["notWorse", "better"] = "notWorse"
     """What must be shown."""
     on_deadline: Literal["Stable", "Hold"] = "Stable"
@@ -323,7 +327,7 @@ class VerdictStatus(Part):
 
 
 class ShadowVetoStatus(Part):
-    """One veto on answers that were given twice."""
+    """One veto on pairs of answers that nobody saw."""
 
     name: str = Field(max_length=32)
     """Which."""
@@ -335,17 +339,17 @@ class ShadowVetoStatus(Part):
     """Logarithm of its greatest E-value; it fires at logNeeded."""
     log_needed: str = Field(default="0", max_length=16)
     """Where it fires."""
-    state: Literal["Clear", "Fired"]
-    """Fired ends the rollout before anybody has met the canary."""
+    state: Literal["Clear", "Fired", "Unmeasured"]
+    """Fired ends the rollout before anybody has met the canary; Unmeasured has too few pairs to say anything."""
 
 
 class ShadowStatus(Part):
     """The shadow phase as something was last decided on it."""
 
     pairs: int = 0
-    """Answers that were given twice."""
+    """Of answers by either version."""
     dropped: int = 0
-    """Answers that were drawn and not given twice: no room, too late, not loaded."""
+    """Draws that made no pair: no room, too late, not loaded."""
     vetoes: tuple[ShadowVetoStatus, ...] = Field(default=(), max_length=5)
     """Every veto with its evidence."""
 

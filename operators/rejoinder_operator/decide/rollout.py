@@ -36,6 +36,7 @@ from rejoinder.rollout.state import (
     ABORTED,
     CANARY,
     PROMOTED,
+    SHADOW,
     SUPERSEDED,
     Action,
     Command,
@@ -45,7 +46,7 @@ from rejoinder.rollout.state import (
     Status,
 )
 from rejoinder.rollout.verdict import Verdict
-from rejoinder.rollouts.shadowing import check_shadowed
+from rejoinder.rollouts.shadowing import check_shadowed, shadows
 
 from rejoinder_operator.api.charter import plain_of
 from rejoinder_operator.api.fields import bare, seconds
@@ -77,7 +78,8 @@ _WAITS = ("busy", "approval", "suspended", "frozen")
 class RolloutWorld:
     """arms: None before the policy's first table. published: the canary's digest in the registry, "" for none. tried:
     why this version was rolled back before, "" if it was not. term: ours, as the writer of the arms topic. shadow: what
-    was scored before exposure; unseen: the same for people, None outside the phase."""
+    was scored before exposure; unseen: the same for people, None outside the phase. rival: another rollout of the
+    policy is in its shadow phase, and was before this one."""
 
     served: Pointer | None = None
     arms: ArmsTable | None = None
@@ -88,6 +90,7 @@ class RolloutWorld:
     verdict: Verdict | None = None
     shadow: ShadowView = field(default_factory=ShadowView)
     unseen: Mapping[str, Any] | None = None
+    rival: bool = False
     holdout_share: float = 0.05
 
 
@@ -223,10 +226,21 @@ def decide_rollout(
         suspended=spec.suspend,
         frozen=spec.freeze,
         shadow=seen.shadow,
+        rival=seen.rival,
     )
     found = decide(plan, before, observed, now)
     moved = _shown(found.row, found.status, seen, found.actions, _again(plan, found.status))
     return replace(moved, decisive=found.row not in _STILL)
+
+
+def goes_first(other: Status, name: str, ours: Status | None, own: str) -> bool:
+    """Whether another rollout of the policy has its replicas for its shadow phase. Of two that are in it, as caches
+    lag, the older one has them."""
+    if other.closed or not shadows(other):
+        return False
+    if ours is None or ours.phase != SHADOW:
+        return True
+    return (other.shadow_at or 0.0, name) < (ours.shadow_at or 0.0, own)
 
 
 def changed(before: Mapping[str, Any] | None, after: Status) -> bool:
@@ -338,7 +352,7 @@ def shadow_status(total: Scored, vetoes: Sequence[ShadowVeto]) -> dict[str, Any]
             "harm": [veto.count.shown + veto.count.both, veto.count.candidate + veto.count.both],
             "logE": f"{veto.log_e:.3f}",
             "logNeeded": f"{veto.log_needed:.3f}",
-            "state": "Fired" if veto.fired else "Clear",
+            "state": "Fired" if veto.fired else "Clear" if veto.measured else "Unmeasured",
         }
         for veto in vetoes
     ]

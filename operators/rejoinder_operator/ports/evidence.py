@@ -21,7 +21,7 @@ from rejoinder.rollout.shadow import Scored
 from rejoinder.rollout.state import CANARY, PROMOTED, Replica, Status
 from rejoinder.rollout.verdict import Verdict
 from rejoinder.rollouts.judging import Ledger, Reading, pages
-from rejoinder.rollouts.shadowing import take_up
+from rejoinder.rollouts.shadowing import look_at, take_up
 from rejoinder.rollouts.trial import Trial, taken_up
 
 
@@ -88,12 +88,19 @@ class Evidences:
     def shadowed(
         self, policy: str, plan: RolloutPlan, status: Status, scored: Sequence[Scored], now: float
     ) -> Evidence:
-        """Takes up what replicas scored in the shadow phase. Raises Fenced as `look` does."""
+        """Takes up what replicas scored at a look in the shadow phase. Raises Fenced as `look` does."""
         kept = self._of(policy, plan, status)
-        kept.dirty |= take_up(kept.trial.evidence, status, scored)
+        kept.dirty |= look_at(kept.trial.evidence, plan, status, scored, now)
         if now - kept.written_at >= self._every_s:
             self.keep(policy, status.salt, now)
         return kept.trial.evidence
+
+    def stopped(self, policy: str, plan: RolloutPlan, status: Status, scored: Sequence[Scored], now: float) -> None:
+        """Keeps what replicas had scored when they were told that it is over, or stands. Raises Fenced as
+        `look` does."""
+        kept = self._of(policy, plan, status)
+        kept.dirty |= take_up(kept.trial.evidence, status, scored)
+        self.keep(policy, status.salt, now)
 
     def _of(self, policy: str, plan: RolloutPlan, status: Status) -> Kept:
         kept = self._kept.get((policy, status.salt)) or self._read(policy, plan, status)

@@ -28,6 +28,7 @@ from rejoinder_operator.decide.rollout import (
     changed,
     commands_of,
     decide_rollout,
+    goes_first,
     plan_of,
     salt_of,
     shadow_status,
@@ -137,6 +138,19 @@ def test_what_was_scored_unseen_is_told_in_the_status() -> None:
     shown = ShadowStatus.model_validate(told)
     assert (shown.pairs, shown.dropped) == (40, 3)
     assert next((veto.name, veto.harm, veto.state) for veto in shown.vetoes) == ("failures", (3, 22), "Fired")
+    assert [veto.state for veto in shown.vetoes[1:]] == ["Unmeasured"]
+
+
+def test_of_two_rollouts_in_their_shadow_phase_the_older_one_has_the_replicas() -> None:
+    idle = Status("s", GOOD, NEW, 1, NOW)
+    first, second = (replace(idle, phase="shadow", shadow_at=NOW + at) for at in (0.0, 1.0))
+    assert goes_first(second, "b", idle, "a")
+    assert goes_first(second, "b", None, "a")
+    assert goes_first(first, "b", second, "a")
+    assert not goes_first(second, "b", first, "a")
+    assert goes_first(first, "a", first, "b") is not goes_first(first, "b", first, "a"), "never both"
+    for over in (idle, replace(first, held="frozen"), replace(first, held="busy"), replace(first, closed=True)):
+        assert not goes_first(over, "b", second, "a")
 
 
 def test_a_command_carries_the_generation_that_it_was_made_on() -> None:
