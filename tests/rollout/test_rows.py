@@ -351,6 +351,14 @@ def test_a_person_may_expose_what_was_not_measured_and_no_earlier_word_does(appr
     assert (engine.status.by, engine.seen.arms.weight) == ("anna", 0.05)
 
 
+def test_what_is_asked_of_a_person_has_its_own_table_also_where_a_canary_of_another_was_left_behind():
+    engine = Engine(replace(PLAN, shadow_s=60))
+    dead = replace(engine.seen.arms, canary=OTHER, steps=(Step(0.1, T0 - 90),), lease=Lease(30, T0 - 90, T0 - 60))
+    assert engine.tick(0, arms=dead) == "shadow"
+    assert engine.tick(60, shadow=replace(ENOUGH, pairs=49)) == "shadow_unmeasured"
+    assert engine.seen.arms.generation == dead.generation + 1
+
+
 def test_a_word_that_is_said_before_its_time_is_over_ends_no_shadow_phase():
     engine = Engine(replace(PLAN, shadow_s=60))
     engine.tick()

@@ -1,4 +1,4 @@
-"""What a replica is told of a rollout's shadow phase: which of stable's answers to give again, by whom, how long."""
+"""What a replica is told of a rollout's shadow phase: which of stable's users to answer again, by whom, how long."""
 
 from __future__ import annotations
 

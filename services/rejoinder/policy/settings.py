@@ -55,10 +55,10 @@ class EngineTheme(Theme):
 
 class ShadowTheme(Theme):
     at_once: int = Field(default=2, ge=1, le=16)
-    """Answers of a rollout's shadow phase that are written at once, while nobody waits for any other; further ones are
-    dropped and counted. More make pairs sooner and hold a shown answer up by a slower token, once."""
+    """Pairs of a rollout's shadow phase that are written at once, while nobody waits for any other answer; further ones
+    are dropped and counted. More make pairs sooner and hold a shown answer up by a slower token, once."""
     late_s: float = Field(default=60.0, gt=0)
-    """Seconds after the shown answer in which the unseen one must come; a later one is dropped and counted."""
+    """Seconds after the shown answer in which both unseen ones must come; a later pair is dropped and counted."""
 
 
 class RecordTheme(CallerTheme):

@@ -72,7 +72,9 @@ def _arms(look: Look, after: Status) -> Iterator[WriteArms]:
     """The table that `after` means, if it differs from the one in force, or the lease is due."""
     seen, arms = look.seen, look.seen.arms
     ttl, live = look.plan.lease_ttl_s, after.phase == CANARY and after.held != "suspended"
-    if not live and arms.canary not in (None, after.canary):
+    # An approval that was given for something else must not answer this: it names the generation.
+    asked = after.held == "shadow_unmeasured" != look.status.held
+    if not (live or asked) and arms.canary not in (None, after.canary):
         return  # another rollout's canary: its own engine writes this table
     salts = replace(arms.salts, assignment=after.salt) if live else arms.salts
     wanted = replace(
@@ -85,8 +87,6 @@ def _arms(look: Look, after: Status) -> Iterator[WriteArms]:
         lease=arms.lease if live and arms.lease else (Lease(ttl) if live else None),
         frozen=seen.frozen,
     )
-    # An approval that was given for something else must not answer this: it names the generation.
-    asked = after.held == "shadow_unmeasured" != look.status.held
     changed = wanted != arms or asked or seen.term > arms.term
     due = live and (wanted.lease is None or look.now - wanted.lease.renewed_at >= RENEW_AFTER * ttl)
     if changed or due:

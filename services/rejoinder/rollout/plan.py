@@ -44,10 +44,10 @@ class RolloutPlan:
     on_deadline: `stable` rolls back, `hold` waits for a person. approval: where a person signs. promote_on: `not_worse`
     (margin shown) or `better` (superiority shown). maturity_s: the wait for a follow-up. turns_cap: judged turns per
     unit. base_rate, reply_rate: stable's, before the rollout. reply_margin: a shift of the reply rate that must be
-    ruled out before a promotion on satisfaction alone. shadow_s: a phase before exposure, 0 for none: a share of
-    stable's answers, shadow_share in (0, 1], is given again by the canary, scored and shown to nobody. Below
-    shadow_min_pairs of them at its end, shadow_unmeasured: `hold` goes on until there are enough or a person speaks,
-    `advance` exposes. watch_s: how long the replaced version stays loaded. lease_ttl_s: must exceed the engine's own
+    ruled out before a promotion on satisfaction alone. shadow_s: a phase before exposure, 0 for none, in which what a
+    share of stable's users asked, shadow_share in (0, 1], is answered again by both versions, scored and shown to
+    nobody; time that it stands does not count. Where a veto has fewer pairs than shadow_min_pairs at its end,
+    shadow_unmeasured: `hold` goes on until it has enough or a person signs, `advance` exposes. watch_s: how long the replaced version stays loaded. lease_ttl_s: must exceed the engine's own
     fail-over. load_deadline_s: until every replica reports the canary's digest. charter: what the veto `norms` holds
     answers against; both, or neither where the charter's norms are reports alone. BadSettings with the field named
     where a value is out of range.
