@@ -47,10 +47,10 @@ class RolloutPlan:
     ruled out before a promotion on satisfaction alone. shadow_s: a phase before exposure, 0 for none, in which what a
     share of stable's users asked, shadow_share in (0, 1], is answered again by both versions, scored and shown to
     nobody; time that it stands does not count. Where a veto has fewer pairs than shadow_min_pairs at its end,
-    shadow_unmeasured: `hold` goes on until it has enough or a person signs, `advance` exposes. watch_s: how long the replaced version stays loaded. lease_ttl_s: must exceed the engine's own
-    fail-over. load_deadline_s: until every replica reports the canary's digest. charter: what the veto `norms` holds
-    answers against; both, or neither where the charter's norms are reports alone. BadSettings with the field named
-    where a value is out of range.
+    shadow_unmeasured: `hold` goes on until it has enough or a person signs, `advance` exposes. watch_s: how long the
+    replaced version stays loaded. lease_ttl_s: must exceed the engine's own fail-over. load_deadline_s: until every
+    replica reports the canary's digest. charter: what the veto `norms` holds answers against; both, or neither where
+    the charter's norms are reports alone. BadSettings with the field named where a value is out of range.
     """
 
     steps: tuple[PlanStep, ...] = (PlanStep(0.05), PlanStep(0.20), PlanStep(0.50))
