@@ -213,7 +213,8 @@ class ShadowEvidence:
         found = [_Process(place, _scored(scored)) for place, scored in value["processes"]]
         self._processes = {process.scored.epoch: process for process in found}
         self._peaks = dict(value["peaks"])
-        self.kept_s, self._looked_at = value["kept_s"], value["looked_at"]
+        # A process of before its time was counted has none: it begins at nothing.
+        self.kept_s, self._looked_at = value.get("kept_s", 0.0), value.get("looked_at")
 
     def _needed(self, veto: Veto, alpha: float) -> float:
         # Two sides are two tests at half the error each.
