@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rejoinder.training.feeds import HISTORY, JOINT, JUDGED, LIST, PAIR
-from rejoinder.training.pairs import Pair, instructions
+from rejoinder.training.pairs import Messages, Pair, instructions
 from rejoinder.training.turns import encode_prompt, encode_response, end_of_turn
 
 
@@ -99,7 +99,7 @@ def encode(
     return examples, dropped
 
 
-def _bare(pair: Pair) -> Sequence[Mapping[str, str]]:
+def _bare(pair: Pair) -> Messages:
     """Its prompt without what is known of the user; the operator's instructions stay."""
     head = instructions(pair.prompt)
     return (*pair.prompt[:head], *pair.prompt[head + pair.history :])
