@@ -13,6 +13,7 @@ import pytest
 import yaml
 from rejoinder.cli.main import main
 from rejoinder.core.types import Message, Sampling
+from rejoinder.evaluate.topics import MOST_ANSWERS
 from rejoinder.rounds.pairs.context import Sampled
 
 RULES = {"support": r"^yes\b", "neutral": r"^it depends\b", "oppose": r"^no\b"}
@@ -178,7 +179,7 @@ def test_versions_of_a_policy_are_sampled_with_the_same_seeds_and_kept(
         ("tea", "two", "support"),
         ("tea", "two", "oppose"),
     }
-    assert sorted(asked) == sorted((version, 5 + n) for version in ("one", "two") for n in range(40))
+    assert sorted(asked) == sorted((version, 5 + n * MOST_ANSWERS) for version in ("one", "two") for n in range(40))
     assert run(kept, "--topics", topics, "--seed", "5", "--json") == 0
     assert json.loads(capsys.readouterr().out) == found
 
