@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from rejoinder.core.types import Message, Sampling
 from rejoinder.evaluate.topics import MOST_ANSWERS, of
 from rejoinder.rounds.guarded import sampled
@@ -37,3 +39,18 @@ def test_each_prompt_is_asked_in_the_files_order_and_no_answers_share_a_seed() -
     assert [a.texts[0] for a in found] == ["v a 5", "v b 69", "v c 133"]
     seeds = [int(text.split()[-1]) for a in found for text in a.texts]
     assert len(set(seeds)) == len(seeds) == 3 * MOST_ANSWERS
+
+
+@pytest.mark.parametrize(("count", "prompts"), [(1, 64), (20, 3), (64, 1)])
+def test_answers_and_not_prompts_are_counted_under_way(
+    monkeypatch: pytest.MonkeyPatch, count: int, prompts: int
+) -> None:
+    made: list[int] = []
+
+    def pool(workers: int) -> ThreadPoolExecutor:
+        made.append(workers)
+        return ThreadPoolExecutor(workers)
+
+    monkeypatch.setattr("rejoinder.rounds.guarded.ThreadPoolExecutor", pool)
+    sampled(TOPICS, Echo(), "v", Sampling(0.7), count)
+    assert made == [prompts]

@@ -9,7 +9,7 @@ from rejoinder.core.types import Message, Role, Sampling
 from rejoinder.evaluate.topics import MOST_ANSWERS, Topics
 from rejoinder.rounds.pairs.context import Sampler
 
-#: Prompts under way at once.
+#: Answers under way at once. Every one is a row of its own in the service's queue (512), which other callers need too.
 AT_ONCE = 64
 
 
@@ -33,5 +33,5 @@ def sampled(topics: Topics, sampler: Sampler, version: str, sampling: Sampling, 
         found = sampler.sample((Message(Role.USER, prompt),), drawn, count, version)
         return Answers(topic, prompt, tuple(each.text for each in found))
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(max(1, AT_ONCE // count)) as pool:
         return list(pool.map(one, range(len(asked))))
