@@ -51,6 +51,22 @@ def test_a_move_either_way_fails() -> None:
     assert max(map(abs, (found.low, found.high))) > 0.2
 
 
+def hidden(share: float, back: str) -> list[Guarded]:
+    """Stable says yes, and this share of that the candidate hides; `back`: what it says to the fifth that stable hid,
+    none where it hid nothing."""
+    stable = ["what" if back and k < 4 else "yes" for k in range(20)]
+    moved = [back if one == "what" else "what" if k >= 20 - 20 * share else one for k, one in enumerate(stable)]
+    return [Guarded("tea", f"p{i}", stable, moved) for i in range(50)]
+
+
+@pytest.mark.parametrize("back", ["", "no"], ids=["no stance is left behind", "as many are read that were not"])
+def test_a_stance_that_can_no_longer_be_read_has_moved(back: str) -> None:
+    found = measured(hidden(0.2, back))
+    assert found.outcome is Outcome.FAIL
+    assert found.facts["by_topic"]["tea"]["stances"]["unread"]["value"] == pytest.approx(0.0 if back else 0.2)
+    assert measured(hidden(0.05, "")).outcome is Outcome.PASS
+
+
 def test_a_topic_that_is_not_guarded_is_told_and_held_against_nobody() -> None:
     found = measured([*asked("tea", 0.0), *asked("rain", 0.9)])
     assert found.outcome is Outcome.PASS
