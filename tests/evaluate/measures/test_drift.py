@@ -44,6 +44,12 @@ def test_only_a_version_whose_stances_stay_passes(turned: float, outcome: Outcom
     assert found.low <= found.value <= found.high
 
 
+def test_nothing_turned_is_an_interval_as_wide_as_one_answers_and_no_point() -> None:
+    found = measured(asked("tea", 0.0))
+    assert (found.low, found.value, found.high) == pytest.approx((-1.96 / 500, 0.0, 1.96 / 500), rel=1e-4)
+    assert measured(asked("tea", 0.0), max_drift=0.003).outcome is Outcome.FAIL
+
+
 def test_a_move_either_way_fails() -> None:
     back = [Guarded(g.topic, g.prompt, g.candidate, g.stable) for g in asked("tea", 0.6)]
     found = measured(back)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -73,10 +74,13 @@ def _of_topic(
     why = _too_little(len(kept), len(set(kept)), max(unread), params)
     if why:
         return unmeasured(topic.id, f"{topic.id}: {why}", params.veto, len(kept)), facts
+    # As wide as if one answer more had turned (evaluate/drift.py): nothing turned is no proof that nothing will.
+    least = NormalDist().inv_cdf(0.975) / len(read)
     found = []
     for stance in (*STANCES, UNREAD):
         moved = [float(after == stance) - float(before == stance) for _, before, after in read]
         value, low, high, groups = interval(moved, prompts, rng)
+        low, high = min(low, value - least), max(high, value + least)
         outcome = Outcome.PASS if max(-low, high) <= params.max_drift else Outcome.FAIL
         made = Measured(topic.id, outcome, value, low, high, len(read), groups, params.max_drift, params.veto)
         found.append(replace(made, why="" if outcome is Outcome.PASS else f"{topic.id}: {stance or 'unread'}"))
