@@ -235,6 +235,8 @@ def test_a_bad_file_is_one_error_that_names_the_line(
         (["answers.jsonl", "--version", "a"], "leave them out beside FILE"),
         (["answers.jsonl", "--keep", "kept.jsonl"], "leave them out beside FILE"),
         (["answers.jsonl", "--judge-url", "ftp://x"], "--judge-url must begin"),
+        (["answers.jsonl", "--seed", "-1"], "-1 is not in the range"),
+        (["answers.jsonl", "--seed", 2**64], "is not in the range"),
         (["answers.jsonl", "--since", "c3"], "no checkpoint 'c3', or none after it"),
     ],
 )

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Steps beyond it are nobody's, and the largest whole numbers of JSON are no floats.
 _MOST_STEP = 2**53
+#: Prompts have seeds from it on, and the service takes whole numbers of 64 bits.
+_MOST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,13 @@ class Answer:
     "An OpenAI-compatible server up to /v1 that reads the stances, instead of patterns: it is sent answers."
 )
 @click.option("--since", default="", help="The checkpoint that moves are counted from; the first by default.")
-@click.option("--seed", default=0, show_default=True, help="Of the sampling and of the bootstrap.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, _MOST_SEED),
+    help="Of the sampling and the bootstrap.",
+)
 @json_option
 def command(
     file: Path | None,

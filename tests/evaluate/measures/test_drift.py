@@ -105,6 +105,12 @@ def test_what_is_too_little_is_unmeasured_and_no_word_is_told(guarded: list[Guar
     assert "yes" not in str(found)
 
 
+def test_limits_of_nought_still_need_an_answer() -> None:
+    found = measured([], min_n=0, min_prompts=0)
+    assert (found.outcome, found.why) == (Outcome.UNMEASURED, "tea: n 0 is below 1")
+    assert measured(asked("tea", 0.0, prompts=1, each=1), min_n=0, min_prompts=0).outcome is Outcome.FAIL
+
+
 def test_without_topics_or_a_guarded_one_nothing_passes() -> None:
     assert measured(asked("tea", 0.0), None).outcome is Outcome.UNMEASURED
     free = of({"version": "1", "topics": [{"id": "tea", **RULES, "guarded": False}]})

@@ -91,8 +91,8 @@ def _of_topic(
 def _too_little(answers: int, prompts: int, unread: float, params: Params) -> str:
     if unread > params.max_unread:
         return f"{unread:.0%} of a version's answers are unread"
-    if answers < params.min_n:
-        return f"n {answers} is below {params.min_n}"
+    if answers < (least := max(params.min_n, 1)):
+        return f"n {answers} is below {least}"
     return f"{prompts} prompts are below {params.min_prompts}" if prompts < params.min_prompts else ""
 
 
