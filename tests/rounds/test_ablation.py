@@ -353,6 +353,72 @@ def test_no_word_outlives_its_pair_set_and_erasure_finds_those(world: World) -> 
     assert not any(b'matter 3"' in path.read_bytes() for path in root.rglob("rows.jsonl"))
 
 
+def test_who_is_erased_between_two_seeds_is_in_no_later_run(world: World) -> None:
+    """F16. The first run is on all, every other on who is left, under another hash."""
+    sets = PairSets(world.folder / "rounds")
+    learner = next(i for i in range(120) if population(unit_id("t", f"u{i}", ""), Salts(), 0.05) == "pairs")
+
+    class Erasing(FakeTraining):
+        def __call__(self, arguments: Sequence[str]) -> dict[str, Any]:
+            found = super().__call__(arguments)
+            if arguments[3] == "likelihood" and len(self.runs) == 1:
+                assert sets.erase(lambda tenant, user, at, events=(): user == f"u{learner}") == 1
+            return found
+
+    world.training = Erasing()
+    report = world.run(grid(NOISY, seeds=(0, 1)))
+    words = [
+        any(f"good {learner}" in (row["chosen"], row["rejected"]) for row in rows) for rows in world.training.shown
+    ]
+    assert words[0]
+    assert not any(words[1:])
+    assert not any((world.folder / "rounds" / FOLDER / "work").iterdir()), "nor is its adapter left"
+    assert len({run["hash"] for cell in report["cells"] for run in cell["runs"]}) == 4
+
+
+def test_who_is_erased_before_the_file_is_read_is_in_no_run(world: World) -> None:
+    """F16: the eraser took the trainer's file, and the pairs of somebody in it."""
+    sets = PairSets(world.folder / "rounds")
+    learner = next(i for i in range(120) if population(unit_id("t", f"u{i}", ""), Salts(), 0.05) == "pairs")
+
+    class Late(FakeTraining):
+        def __call__(self, arguments: Sequence[str]) -> dict[str, Any]:
+            if arguments[3] == "run" and self.asked["run"] == 0:
+                self.asked["run"] += 1
+                sets.erase(lambda tenant, user, at, events=(): user == f"u{learner}")
+            return super().__call__(arguments)
+
+    world.training = Late()
+    world.run(grid(NOISY))
+    assert len(world.training.shown) == 2
+    assert not any(f"good {learner}" in row["chosen"] for rows in world.training.shown for row in rows)
+
+
+def test_an_erasure_among_those_who_are_measured_ends_it(world: World) -> None:
+    sets = PairSets(world.folder / "rounds")
+    other = next(i for i in range(120) if population(unit_id("t", f"u{i}", ""), Salts(), 0.05) == "gate")
+
+    class Erasing(FakeTraining):
+        def __call__(self, arguments: Sequence[str]) -> dict[str, Any]:
+            sets.erase(lambda tenant, user, at, events=(): user == f"u{other}")
+            return super().__call__(arguments)
+
+    world.training = Erasing()
+    with pytest.raises(FailedPrecondition, match="who is measured was erased"):
+        world.run(grid(NOISY))
+    assert not any((world.folder / "rounds" / FOLDER / "work").glob("*.jsonl"))
+
+
+def test_a_file_that_a_killed_call_left_goes_with_the_next_call_and_with_any_erasure(world: World) -> None:
+    """F16: its pair set may have been emptied since, so that no row tells whose words these are."""
+    left = world.folder / "rounds" / FOLDER / "work" / "0123456789abcdef.jsonl"
+    left.parent.mkdir(parents=True)
+    for take in (lambda: PairSets(world.folder / "rounds").erase(lambda *of: False), world.ablation):
+        left.write_text("{}\n")
+        take()
+        assert not left.exists()
+
+
 def test_too_few_pairs_are_refused_with_the_cell_that_has_them(world: World) -> None:
     short = Level("data", "short", {"guards": {"min_length_ratio": 1.0}})
     with pytest.raises(FailedPrecondition, match="data=short: 0 pairs to learn from, 2 are needed"):

@@ -22,7 +22,7 @@ from rejoinder.rounds.gate import prompts_of
 from rejoinder.rounds.overlays import Cell, needs_of
 from rejoinder.rounds.pairs.consensus import agreed
 from rejoinder.rounds.pairs.context import Context, Likelihood, Sampled, Sampler, Scorer, present
-from rejoinder.rounds.pairs.split import apart, side_of
+from rejoinder.rounds.pairs.split import apart, side_of, split
 from rejoinder.rounds.plan import HOLDOUT_SHARE
 from rejoinder.rounds.recipe import Gate
 from rejoinder.rounds.runner import swap
@@ -159,6 +159,11 @@ class CellPairs:
         pairs, counts = build_pairs(self._evidence, replace(cell.recipe, builders=others), context)
         more, counted_too = build_pairs(asked(cell), replace(cell.recipe, builders=sampling), context)
         return [*pairs, *more], counts + counted_too
+
+    def measured(self, cell: Cell) -> list[Preference]:
+        """A cell's pairs of users who only measure."""
+        sides = split((p for p in self.made(cell).pairs if not of_nobody(p)), Salts(), HOLDOUT_SHARE).sides
+        return [*sides["gate"], *sides["evaluation"]]
 
     def learnt(self, cell: Cell, made: Made, measured: Sequence[Preference]) -> list[dict[str, Any]]:
         """Rows of the train stage's file: of users who may be learnt from, and of prompts that are nobody's."""
