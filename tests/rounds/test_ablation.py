@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from rejoinder.core.arms import Salts, population, unit_id
 from rejoinder.core.clock import ManualClock
-from rejoinder.core.errors import BadFile, BadSettings, FailedPrecondition, NoSuchHead
+from rejoinder.core.errors import BadFile, BadSettings, ClaimTaken, FailedPrecondition, NoSuchHead
 from rejoinder.core.types import Choice, Comparison, Feedback, Interaction, Message, Role, Sampling
 from rejoinder.ledger.reading.windows import Evidence
-from rejoinder.registry.datasets import PairSets
-from rejoinder.rounds.ablation import FOLDER, MEASURES, Ablation, Grid, cells_of, figures, pinned
+from rejoinder.registry.datasets import PairSets, read
+from rejoinder.registry.reviews import REJECTED, pair_digest
+from rejoinder.rounds.ablation import FOLDER, MEASURES, Ablation, Grid, alone, cells_of, figures, pinned
 from rejoinder.rounds.cellpairs import Bench
 from rejoinder.rounds.overlays import BASE, Level
 from rejoinder.rounds.pairs.context import Context, Likelihood, Sampled
@@ -151,6 +152,7 @@ class World:
     def __init__(self, folder: Path, count: int = 120) -> None:
         self.folder = folder
         self.evidence = people(count)
+        self.verdicts: dict[str, str] = {}
         self.training = FakeTraining()
         self.context = Context("assist", "", 0, 0, workers=1)
         (folder / "base").mkdir(parents=True)
@@ -165,6 +167,7 @@ class World:
             self.training,
             ManualClock(),
             lambda: {(piece.tenant, piece.id) for piece in self.evidence},
+            verdicts=self.verdicts,
         )
         return Ablation(bench, self.evidence)
 
@@ -417,6 +420,26 @@ def test_a_file_that_a_killed_call_left_goes_with_the_next_call_and_with_any_era
         left.write_text("{}\n")
         take()
         assert not left.exists()
+
+
+def test_what_a_person_rejected_is_neither_learnt_from_nor_measured_on(world: World) -> None:
+    first = world.run(grid(NOISY))
+    found = {pair.user_id: pair for path in world.folder.rglob("rows.jsonl") for pair in read(path.parent)}
+    on = {
+        side: [u for u in found if population(unit_id("t", u, ""), Salts(), 0.05) == side] for side in ("pairs", "gate")
+    }
+    world.verdicts = {pair_digest(found[on[side][0]]): REJECTED for side in on}
+    again = world.run(grid(NOISY))
+    assert again["measured_on"] == first["measured_on"] - 1
+    assert again["cells"][0]["trained_on"] == first["cells"][0]["trained_on"] - 1
+    assert again["cells"][0]["runs"][0]["hash"] != first["cells"][0]["runs"][0]["hash"]
+
+
+def test_one_call_at_a_time_holds_the_folder(tmp_path: Path) -> None:
+    with alone(tmp_path), pytest.raises(ClaimTaken, match="another ablation is under way"), alone(tmp_path):
+        raise AssertionError("two at once")
+    with alone(tmp_path):
+        pass
 
 
 def test_too_few_pairs_are_refused_with_the_cell_that_has_them(world: World) -> None:

@@ -10,6 +10,7 @@ erased meanwhile is in none of the later ones.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import shutil
@@ -86,6 +87,18 @@ def cells_of(base: Mapping[str, Any], grid_of: Grid) -> dict[Levels, Cell]:
         asking = ", ".join(row.name for row in BUILDERS.values() if "scorer" in row.traits.get("needs", ()))
         raise BadSettings(f"{slot}: no builder of any cell reads it; {asking} would", field=slot)
     return made
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Holds the ablations' folder for this call. Raises ClaimTaken while another living one does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ClaimTaken("another ablation is under way on this data folder") from None
+        yield
 
 
 def pinned(folder: Path, kind: Any, evidence: Sequence[Evidence]) -> tuple[list[Evidence], Path]:
