@@ -18,7 +18,7 @@ from rejoinder.core.types import Choice, Comparison, Feedback, Interaction, Mess
 from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.registry.datasets import PairSets, read
 from rejoinder.registry.reviews import REJECTED, pair_digest
-from rejoinder.rounds.ablation import FOLDER, MEASURES, Ablation, Grid, alone, cells_of, figures, pinned
+from rejoinder.rounds.ablation import FOLDER, MEASURES, Ablation, Grid, alone, cells_of, figures, kind_of, pinned
 from rejoinder.rounds.cellpairs import Bench
 from rejoinder.rounds.overlays import BASE, Level
 from rejoinder.rounds.pairs.context import Context, Likelihood, Sampled
@@ -260,13 +260,16 @@ def test_stopped_between_training_and_measuring_it_measures_what_was_trained(wor
 
 def test_an_unfinished_one_goes_on_with_the_evidence_that_it_began_with(tmp_path: Path) -> None:
     before, later = people(20), people(30)
-    found, begun = pinned(tmp_path, {"recipe": 1}, before)
-    assert found == before
-    assert pinned(tmp_path, {"recipe": 1}, later)[0] == before
-    assert pinned(tmp_path, {"recipe": 1}, later[3:])[0] == [piece for piece in before if piece in later[3:]], "erased"
-    assert pinned(tmp_path, {"recipe": 2}, later)[0] == later
+    one, other = kind_of({}, "", grid(NOISY)), kind_of({}, "", grid(NOISY, seeds=(0, 1)))
+    found, as_of, begun = pinned(tmp_path, one, before, 5.0)
+    assert (found, as_of) == (before, 5.0)
+    assert pinned(tmp_path, one, later, 6.0)[1] == 5.0
+    assert kind_of({}, "", grid(COPY)) != one, "other levels are another call"
+    assert pinned(tmp_path, one, later, 6.0)[0] == before
+    assert pinned(tmp_path, one, later[3:], 6.0)[0] == [piece for piece in before if piece in later[3:]], "erased"
+    assert pinned(tmp_path, other, later, 6.0)[0] == later
     begun.unlink()
-    assert pinned(tmp_path, {"recipe": 1}, later)[0] == later
+    assert pinned(tmp_path, one, later, 6.0)[0] == later
 
 
 def test_all_cells_are_measured_on_the_base_recipes_pairs_of_other_users(world: World) -> None:
@@ -433,6 +436,16 @@ def test_what_a_person_rejected_is_neither_learnt_from_nor_measured_on(world: Wo
     assert again["measured_on"] == first["measured_on"] - 1
     assert again["cells"][0]["trained_on"] == first["cells"][0]["trained_on"] - 1
     assert again["cells"][0]["runs"][0]["hash"] != first["cells"][0]["runs"][0]["hash"]
+
+
+def test_feedback_that_is_called_as_a_files_prompt_is_still_its_users(world: World) -> None:
+    report = world.run(grid(NOISY))
+    world.folder = world.folder / "named"
+    (world.folder / "base").mkdir(parents=True)
+    world.evidence = [replace(piece, id=f"prompt:{piece.id}") for piece in world.evidence]
+    named = world.run(grid(NOISY))
+    assert named["measured_on"] == report["measured_on"]
+    assert named["cells"][0]["trained_on"] == report["cells"][0]["trained_on"]
 
 
 def test_one_call_at_a_time_holds_the_folder(tmp_path: Path) -> None:

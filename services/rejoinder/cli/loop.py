@@ -140,11 +140,12 @@ def ablation_of(
     policy: str,
     evidence: str,
     recipe: Mapping[str, Any],
+    wanted: ablation.Grid,
     services: Mapping[str, str],
     base: Path | None,
     told: Callable[[str], None],
 ) -> Iterator[Ablation]:
-    """An ablation on a data folder: on what users say now, or on what an unfinished one of this recipe began with.
+    """An ablation on a data folder: on what users say now, or on what an unfinished one of the same words began with.
 
     recipe: the base's plain values. evidence: whose answers, "" for all. base: None for the embedded one. Raises
     ClaimTaken while another ablation is under way there.
@@ -164,7 +165,8 @@ def ablation_of(
         models_of(services, policy) as (sampler, scorer),
     ):
         window = ledger.preview("", evidence, leaving)
-        pieces, begun = ablation.pinned(folder, {"recipe": recipe, "evidence": evidence}, window.evidence)
+        kind = ablation.kind_of(recipe, evidence, wanted)
+        pieces, as_of, begun = ablation.pinned(folder, kind, window.evidence, window.manifest.as_of)
         context = Context(policy, stable, 0, 0, sampler, scorer, embedded(), AT_ONCE)
 
         def held() -> set[tuple[str, str]]:
@@ -178,7 +180,7 @@ def ablation_of(
             run,
             SystemClock(),
             held,
-            window.manifest.as_of,
+            as_of,
             told,
             verdicts,
         )

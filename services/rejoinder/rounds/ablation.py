@@ -101,15 +101,23 @@ def alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def pinned(folder: Path, kind: Any, evidence: Sequence[Evidence]) -> tuple[list[Evidence], Path]:
-    """The evidence that an unfinished call of the same kind began with, as far as it is there, and the file that says
-    so: whoever comes to an end takes it away. kind: the base recipe and whose answers are read."""
+def kind_of(recipe: Any, evidence: str, grid_of: Grid) -> dict[str, Any]:
+    """What makes two calls the same: only then does one go on with the evidence of the other."""
+    levels = {slot: [[level.name, level.overlay] for level in found] for slot, found in grid_of.slots.items()}
+    plain = {"full": grid_of.full, "seeds": list(grid_of.seeds), "tokens": grid_of.tokens}
+    return {"recipe": recipe, "evidence": evidence, "levels": levels, **plain}
+
+
+def pinned(folder: Path, kind: Any, evidence: Sequence[Evidence], as_of: float) -> tuple[list[Evidence], float, Path]:
+    """The evidence that an unfinished call of the same kind began with, as far as it is there, of when that was
+    (seconds), and the file that says so: whoever comes to an end takes it away."""
     store, path = FolderStore(folder), f"open/{digest_of(kind)}.json"
     names = {mark(piece): piece for piece in evidence}
     with suppress(ClaimTaken):
-        create_json(store, path, sorted(names))
-    wanted = set(read_json(store, path))
-    return [piece for name, piece in names.items() if name in wanted], folder / path
+        create_json(store, path, {"as_of": as_of, "evidence": sorted(names)})
+    begun = read_json(store, path)
+    wanted = set(begun["evidence"])
+    return [piece for name, piece in names.items() if name in wanted], begun["as_of"], folder / path
 
 
 @dataclass(frozen=True)
@@ -161,6 +169,7 @@ class Ablation:
         ]
         return {
             "base": first.recipe.name,
+            "as_of": self._bench.at,
             "grid": "full" if grid_of.full else "one",
             "slots": slots,
             "seeds": list(grid_of.seeds),

@@ -197,4 +197,5 @@ def asked(cell: Cell) -> list[Evidence]:
 
 
 def of_nobody(pair: Preference) -> bool:
-    return pair.provenance.evidence.startswith(_OF_FILE)
+    """Of a file's prompt. A client may give its feedback such an id, but not without an event of its own."""
+    return pair.provenance.evidence.startswith(_OF_FILE) and not pair.provenance.event_ids

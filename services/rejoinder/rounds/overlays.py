@@ -125,6 +125,8 @@ def levels_of(varied: Sequence[str]) -> dict[str, list[Level]]:
 
 def resolve(base: Mapping[str, Any], levels: Sequence[Level]) -> Cell:
     """The base's plain values under one overlay a slot, checked as any recipe is. Raises BadSettings, UnknownRow."""
+    if not isinstance(base, Mapping):
+        raise BadSettings("recipe must be a mapping")
     plain, head, file = dict(base), "", ""
     for level in levels:
         if level.slot == "reward":
