@@ -298,6 +298,8 @@ def test_a_part_that_no_builder_reads_is_refused(tmp_path: Path) -> None:
     weak = Level("reward", "weak", {"reward": {"head": "weak"}})
     with pytest.raises(BadSettings, match="reward: no builder of any cell reads it; best_worst, ranked would"):
         cells_of(RECIPE, grid(weak))
+    with pytest.raises(BadSettings, match="reward: no builder"):
+        cells_of(RECIPE, grid(SAMPLED, weak, full=False))
     missing = Level("prompts", "own", {"prompts": {"file": "none.jsonl"}}, tmp_path)
     with pytest.raises(BadFile):
         cells_of(RECIPE, grid(SAMPLED, missing))
@@ -333,7 +335,8 @@ def test_reward_and_prompts_change_what_is_sampled_and_what_that_costs_is_told(w
     }
     assert cells["sampled", BASE, "own"]["cost"]["samples"] == 60
     assert cells["sampled", BASE, "own"]["trained_on"] == 30, "a prompt that is nobody's is learnt from"
-    assert effect(report, "weak")["measures"]["ranking_accuracy"]["value"] == pytest.approx(-0.5)
+    assert effect(report, "weak")["measures"]["ranking_accuracy"]["value"] == pytest.approx(-1.0)
+    assert effect(report, "weak")["comparisons"] == 2, "people's pairs read no reward, and say nothing of it"
     for name in ("weak", "own"):
         unread = [cell for levels, cell in cells.items() if levels[0] == BASE and name in levels]
         assert {cell["runs"][0]["hash"] for cell in unread} == {people_alone["runs"][0]["hash"]}

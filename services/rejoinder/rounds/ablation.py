@@ -33,7 +33,7 @@ from rejoinder.registry import datasets
 from rejoinder.registry.artefacts import folder_digest
 from rejoinder.registry.store import FolderStore, create_json, read_json
 from rejoinder.rounds.cellpairs import CODE, Bench, CellPairs, asked, mark
-from rejoinder.rounds.overlays import BASE, Cell, Level, resolve, unread
+from rejoinder.rounds.overlays import BASE, Cell, Level, reads, resolve, unread
 from rejoinder.rounds.pairs import BUILDERS
 from rejoinder.rounds.ranking import likelihood, write
 from rejoinder.rounds.stages import TRAINING, Done, Stages, paths
@@ -83,7 +83,9 @@ def cells_of(base: Mapping[str, Any], grid_of: Grid) -> dict[Levels, Cell]:
     made = {names: resolve(base, [levels[pair] for pair in zip(grid_of.slots, names, strict=True)]) for names in wanted}
     for cell in made.values():
         asked(cell)
-    if slot := unread(grid_of.slots, list(made.values())):
+    # One at a time, a slot is compared with the base's other parts alone.
+    compared_in = made.values() if grid_of.full else [next(iter(made.values()))]
+    if slot := unread(grid_of.slots, list(compared_in)):
         asking = ", ".join(row.name for row in BUILDERS.values() if "scorer" in row.traits.get("needs", ()))
         raise BadSettings(f"{slot}: no builder of any cell reads it; {asking} would", field=slot)
     return made
@@ -179,7 +181,7 @@ class Ablation:
             "cells": [
                 {"levels": dict(zip(slots, names, strict=True)), **one} for names, one in zip(found, kept, strict=True)
             ],
-            "effects": effects(slots, found, groups, grid_of.seeds[0]),
+            "effects": effects(slots, cells, found, groups, grid_of.seeds[0]),
         }
 
     def _heard(self, stage: str, how: str) -> None:
@@ -316,11 +318,17 @@ def figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, Floats]:
 
 
 def effects(
-    slots: Mapping[str, Sequence[str]], found: Mapping[Levels, Mapping[str, Any]], groups: Sequence[int], seed: int
+    slots: Mapping[str, Sequence[str]],
+    cells: Mapping[Levels, Cell],
+    found_in: Mapping[Levels, Mapping[str, Any]],
+    groups: Sequence[int],
+    seed: int,
 ) -> list[dict[str, Any]]:
-    """Of every level but the base's: what it changes in each measure, with a 95 % interval by user, and in the cost."""
+    """Of every level but the base's: what it changes in each measure, with a 95 % interval by user, and in the cost.
+    Over the cells that read its slot: the others are the same by design."""
     made = []
     for slot, levels in slots.items():
+        found = {names: one for names, one in found_in.items() if reads(cells[names], slot)}
         for level in levels[1:]:
             twins = compared(slots, list(found), slot, level)
             measures = {}

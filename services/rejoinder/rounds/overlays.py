@@ -153,8 +153,12 @@ def resolve(base: Mapping[str, Any], levels: Sequence[Level]) -> Cell:
 
 def unread(slots: Mapping[str, Sequence[Level]], cells: Sequence[Cell]) -> str:
     """A slot that is varied and that no cell's builders read, "" for none: its effect would be nothing by design."""
-    asked = any("scorer" in cell.needs for cell in cells)
-    return next((s for s in ("reward", "prompts") if s in slots and not asked), "")
+    return next((slot for slot in slots if not any(reads(cell, slot) for cell in cells)), "")
+
+
+def reads(cell: Cell, slot: str) -> bool:
+    """Whether anything of a cell hangs on this slot."""
+    return slot not in ("reward", "prompts") or "scorer" in cell.needs
 
 
 def needs_of(chosen: Chosen) -> tuple[str, ...]:
