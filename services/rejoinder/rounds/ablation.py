@@ -266,6 +266,7 @@ class Ablation:
             "head": self._pairs.head(cell),
             "pairs": _rows_digest(rows),
             "measured": measured.digest,
+            "teacher": {name: folder_digest(Path(path)) for name, path in (settings.get("teacher") or {}).items()},
             "base": self._base,
         }
 

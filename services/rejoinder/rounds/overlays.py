@@ -108,7 +108,7 @@ def read(slot: str, file: Path) -> Level:
     for path in _leaves(overlay):
         if path not in SLOTS[slot]:
             raise BadSettings(f"{file}: {path} {_why_not(path, slot)}", field=path)
-    return Level(slot, file.stem, overlay, file.parent)
+    return Level(slot, file.stem, recipes.beside(overlay, file.parent), file.parent)
 
 
 def levels_of(varied: Sequence[str]) -> dict[str, list[Level]]:
