@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 
 from rejoinder.clients import Connection, FeedbackClient, PolicyClient
 from rejoinder.clients.policy import GenerateAsk, Start
+from rejoinder.core.errors import RejoinderError
 from rejoinder.core.types import Consent, Edit, Feedback, FollowUp, Message, Role, Served
 
 PLEASED = "Thanks, that is exactly what I wanted to know."
@@ -62,6 +65,37 @@ class People:
             self._say(start, user, FollowUp(PLEASED if pleased(start.served) else DISPLEASED))
 
         list(self._pool.map(one, self._users(count)))
+
+    def versions(self, users: Sequence[str]) -> dict[str, str]:
+        """Whose answer each of them is shown."""
+
+        def one(user: str) -> str:
+            start, _ = self._asked(user)
+            return start.served.version if start.served else ""
+
+        return dict(zip(users, self._pool.map(one, users), strict=True))
+
+    @contextmanager
+    def asking(self) -> Iterator[list[str]]:
+        """While the block lasts somebody asks, one after another, and judges nothing. Yields the statuses of calls that
+        failed in spite of the client's own attempts; complete when the block has ended."""
+        failed: list[str] = []
+        over = threading.Event()
+
+        def ask() -> None:
+            while not over.is_set():
+                try:
+                    self._asked(next(iter(self._users(1))))
+                except RejoinderError as error:
+                    failed.append(f"{error.status}: {error.reason}")
+
+        asker = threading.Thread(target=ask)
+        asker.start()
+        try:
+            yield failed
+        finally:
+            over.set()
+            asker.join()
 
     def close(self) -> None:
         self._pool.shutdown()
