@@ -29,7 +29,6 @@ SLOW: dict[str, Any] = {
 def world(node: Node) -> Iterator[World]:
     if missing := previous.missing():
         pytest.skip(missing)
-    node.load(previous.images())
     before = pictures(node, previous.TRAINING, previous.TAG)
     with living(node, before, previous.source()) as made:
         yield made
