@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.images.build import images
-from tests.cluster.node.prepare import everything
 from tests.cluster.node.node import Node, missing
+from tests.cluster.node.prepare import everything
 from tests.cluster.node.traces import passing, settings
 
 _COUNT = itertools.count(1)
