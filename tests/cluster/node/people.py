@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 
 from rejoinder.clients import Connection, FeedbackClient, PolicyClient
 from rejoinder.clients.policy import GenerateAsk, Start
-from rejoinder.core.errors import RejoinderError
 from rejoinder.core.types import Consent, Edit, Feedback, FollowUp, Message, Role, Served
 
 PLEASED = "Thanks, that is exactly what I wanted to know."
@@ -74,28 +71,6 @@ class People:
             return start.served.version if start.served else ""
 
         return dict(zip(users, self._pool.map(one, users), strict=True))
-
-    @contextmanager
-    def asking(self) -> Iterator[list[str]]:
-        """While the block lasts somebody asks, one after another, and judges nothing. Yields the statuses of calls that
-        failed in spite of the client's own attempts; complete when the block has ended."""
-        failed: list[str] = []
-        over = threading.Event()
-
-        def ask() -> None:
-            while not over.is_set():
-                try:
-                    self._asked(next(iter(self._users(1))))
-                except RejoinderError as error:
-                    failed.append(f"{error.status}: {error.reason}")
-
-        asker = threading.Thread(target=ask)
-        asker.start()
-        try:
-            yield failed
-        finally:
-            over.set()
-            asker.join()
 
     def close(self) -> None:
         self._pool.shutdown()
