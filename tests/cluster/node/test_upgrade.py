@@ -1,5 +1,5 @@
-"""From the version before to this one in the middle of a canary, and back: nobody changes arms. That an upgrade loses no
-call is test_restarts' to show."""
+"""From the version before to this one in the middle of a canary, and back: nobody changes arms. That an upgrade loses
+no call is test_restarts' to show."""
 
 from __future__ import annotations
 
