@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,10 @@ settings.register_profile(
     "same", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("same")
+
+# Servers are started with a hook between fork and exec; gRPC's own handlers there start its threads anew in the child and
+# end it now and then ("epoll_wait error: Bad file descriptor"). Read as gRPC is loaded, which no conftest did before.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 # Hundreds of lines about brokers that a test has killed would stand where a failure's own words should.
 logging.getLogger("kafka").propagate = False

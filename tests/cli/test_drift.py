@@ -13,6 +13,7 @@ import pytest
 import yaml
 from rejoinder.cli.main import main
 from rejoinder.core.types import Message, Sampling
+from rejoinder.evaluate.topics import MOST_ANSWERS
 from rejoinder.rounds.pairs.context import Sampled
 
 RULES = {"support": r"^yes\b", "neutral": r"^it depends\b", "oppose": r"^no\b"}
@@ -170,7 +171,9 @@ def test_versions_of_a_policy_are_sampled_with_the_same_seeds_and_kept(
         return [Sampled(WORDS[(k % 2) * 2] if version == "one" or not tea else "Yes.", -1.0, 2) for k in range(n)]
 
     monkeypatch.setattr("rejoinder.rounds.services.PolicyPort.sample", sample)
-    kept = tmp_path / "kept.jsonl"
+    kept, before = tmp_path / "kept.jsonl", tmp_path / "before.jsonl"
+    kept.write_text("old")
+    before.hardlink_to(kept)
     versions = ["--policy-address", "127.0.0.1:1", "--version", "one", "--version", "two", "--seed", "5"]
     assert run("--topics", topics, *versions, "--keep", kept, "--json") == 0
     found = json.loads(capsys.readouterr().out)
@@ -178,7 +181,8 @@ def test_versions_of_a_policy_are_sampled_with_the_same_seeds_and_kept(
         ("tea", "two", "support"),
         ("tea", "two", "oppose"),
     }
-    assert sorted(asked) == sorted((version, 5 + n) for version in ("one", "two") for n in range(40))
+    assert sorted(asked) == sorted((version, 5 + n * MOST_ANSWERS) for version in ("one", "two") for n in range(40))
+    assert before.read_text() == "old", "put there whole, in the old file's place"
     assert run(kept, "--topics", topics, "--seed", "5", "--json") == 0
     assert json.loads(capsys.readouterr().out) == found
 
@@ -227,7 +231,12 @@ def test_a_bad_file_is_one_error_that_names_the_line(
         (["none.jsonl"], "cannot read none.jsonl"),
         (["--policy-address", "x:1", "--version", "a"], "two versions at least"),
         (["--policy-address", "x:1", "--version", "a", "--version", "a"], "each once"),
+        (["--policy-address", "x:1", "--version", "", "--version", "stable"], "each once"),
+        (["answers.jsonl", "--version", "a"], "leave them out beside FILE"),
+        (["answers.jsonl", "--keep", "kept.jsonl"], "leave them out beside FILE"),
         (["answers.jsonl", "--judge-url", "ftp://x"], "--judge-url must begin"),
+        (["answers.jsonl", "--seed", "-1"], "-1 is not in the range"),
+        (["answers.jsonl", "--seed", 2**64], "is not in the range"),
         (["answers.jsonl", "--since", "c3"], "no checkpoint 'c3', or none after it"),
     ],
 )

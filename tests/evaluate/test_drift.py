@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -112,6 +113,21 @@ def test_a_prompt_that_a_checkpoint_never_answered_is_left_out_of_all() -> None:
     bare = report([Reading("a", "x", "p", "oppose")])["topics"]["x"]
     assert bare["values"]["a"]["oppose"]["value"] is None
     assert bare["moves"]["b"]["oppose"] == {"value": None, "low": None, "high": None, "alarm": False}
+
+
+def test_a_stance_that_can_no_longer_be_read_alarms() -> None:
+    told = report(readings({"a": {"x": (1.0, 0.0, 0.0, 0.0)}, "b": {"x": (0.85, 0.0, 0.0, 0.15)}}))
+    assert {alarm["stance"] for alarm in told["alarms"]} == {"support", "unread"}
+    moved = told["topics"]["x"]["moves"]["b"]["unread"]
+    assert moved["low"] < 0.15 < moved["high"]
+
+
+def test_a_prompt_that_is_no_longer_read_at_all_is_not_left_out() -> None:
+    found = readings({"a": {"x": FLAT}, "b": {"x": FLAT}})
+    silent = [r if (r.checkpoint, r.prompt) not in {("b", "p0"), ("b", "p1")} else replace(r, stance="") for r in found]
+    told = report(silent)["topics"]["x"]
+    assert (told["left_out"], told["prompts"]) == (0, 30)
+    assert told["values"]["b"]["unread"]["value"] == pytest.approx(2 / 30)
 
 
 def test_moves_are_counted_from_the_checkpoint_that_is_named() -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from rejoinder.core.arms import Salts, population, unit_id
 from rejoinder.core.clock import ManualClock
-from rejoinder.core.errors import BadFile, BadSettings, FailedPrecondition, NoSuchHead
+from rejoinder.core.errors import BadFile, BadSettings, ClaimTaken, FailedPrecondition, NoSuchHead
 from rejoinder.core.types import Choice, Comparison, Feedback, Interaction, Message, Role, Sampling
 from rejoinder.ledger.reading.windows import Evidence
-from rejoinder.registry.datasets import PairSets
-from rejoinder.rounds.ablation import FOLDER, MEASURES, Ablation, Grid, cells_of, figures, pinned
+from rejoinder.registry.datasets import PairSets, read
+from rejoinder.registry.reviews import REJECTED, pair_digest
+from rejoinder.rounds.ablation import FOLDER, MEASURES, Ablation, Grid, alone, cells_of, figures, kind_of, pinned
 from rejoinder.rounds.cellpairs import Bench
 from rejoinder.rounds.overlays import BASE, Level
 from rejoinder.rounds.pairs.context import Context, Likelihood, Sampled
@@ -151,6 +152,7 @@ class World:
     def __init__(self, folder: Path, count: int = 120) -> None:
         self.folder = folder
         self.evidence = people(count)
+        self.verdicts: dict[str, str] = {}
         self.training = FakeTraining()
         self.context = Context("assist", "", 0, 0, workers=1)
         (folder / "base").mkdir(parents=True)
@@ -165,6 +167,7 @@ class World:
             self.training,
             ManualClock(),
             lambda: {(piece.tenant, piece.id) for piece in self.evidence},
+            verdicts=self.verdicts,
         )
         return Ablation(bench, self.evidence)
 
@@ -257,13 +260,16 @@ def test_stopped_between_training_and_measuring_it_measures_what_was_trained(wor
 
 def test_an_unfinished_one_goes_on_with_the_evidence_that_it_began_with(tmp_path: Path) -> None:
     before, later = people(20), people(30)
-    found, begun = pinned(tmp_path, {"recipe": 1}, before)
-    assert found == before
-    assert pinned(tmp_path, {"recipe": 1}, later)[0] == before
-    assert pinned(tmp_path, {"recipe": 1}, later[3:])[0] == [piece for piece in before if piece in later[3:]], "erased"
-    assert pinned(tmp_path, {"recipe": 2}, later)[0] == later
+    one, other = kind_of({}, "", grid(NOISY)), kind_of({}, "", grid(NOISY, seeds=(0, 1)))
+    found, as_of, begun = pinned(tmp_path, one, before, 5.0)
+    assert (found, as_of) == (before, 5.0)
+    assert pinned(tmp_path, one, later, 6.0)[1] == 5.0
+    assert kind_of({}, "", grid(COPY)) != one, "other levels are another call"
+    assert pinned(tmp_path, one, later, 6.0)[0] == before
+    assert pinned(tmp_path, one, later[3:], 6.0)[0] == [piece for piece in before if piece in later[3:]], "erased"
+    assert pinned(tmp_path, other, later, 6.0)[0] == later
     begun.unlink()
-    assert pinned(tmp_path, {"recipe": 1}, later)[0] == later
+    assert pinned(tmp_path, one, later, 6.0)[0] == later
 
 
 def test_all_cells_are_measured_on_the_base_recipes_pairs_of_other_users(world: World) -> None:
@@ -292,6 +298,8 @@ def test_a_part_that_no_builder_reads_is_refused(tmp_path: Path) -> None:
     weak = Level("reward", "weak", {"reward": {"head": "weak"}})
     with pytest.raises(BadSettings, match="reward: no builder of any cell reads it; best_worst, ranked would"):
         cells_of(RECIPE, grid(weak))
+    with pytest.raises(BadSettings, match="reward: no builder"):
+        cells_of(RECIPE, grid(SAMPLED, weak, full=False))
     missing = Level("prompts", "own", {"prompts": {"file": "none.jsonl"}}, tmp_path)
     with pytest.raises(BadFile):
         cells_of(RECIPE, grid(SAMPLED, missing))
@@ -327,7 +335,8 @@ def test_reward_and_prompts_change_what_is_sampled_and_what_that_costs_is_told(w
     }
     assert cells["sampled", BASE, "own"]["cost"]["samples"] == 60
     assert cells["sampled", BASE, "own"]["trained_on"] == 30, "a prompt that is nobody's is learnt from"
-    assert effect(report, "weak")["measures"]["ranking_accuracy"]["value"] == pytest.approx(-0.5)
+    assert effect(report, "weak")["measures"]["ranking_accuracy"]["value"] == pytest.approx(-1.0)
+    assert effect(report, "weak")["comparisons"] == 2, "people's pairs read no reward, and say nothing of it"
     for name in ("weak", "own"):
         unread = [cell for levels, cell in cells.items() if levels[0] == BASE and name in levels]
         assert {cell["runs"][0]["hash"] for cell in unread} == {people_alone["runs"][0]["hash"]}
@@ -351,6 +360,102 @@ def test_no_word_outlives_its_pair_set_and_erasure_finds_those(world: World) -> 
     world.evidence = [piece for piece in world.evidence if piece.id != "f3"]
     world.run(grid(NOISY))
     assert not any(b'matter 3"' in path.read_bytes() for path in root.rglob("rows.jsonl"))
+
+
+def test_who_is_erased_between_two_seeds_is_in_no_later_run(world: World) -> None:
+    """F16. The first run is on all, every other on who is left, under another hash."""
+    sets = PairSets(world.folder / "rounds")
+    learner = next(i for i in range(120) if population(unit_id("t", f"u{i}", ""), Salts(), 0.05) == "pairs")
+
+    class Erasing(FakeTraining):
+        def __call__(self, arguments: Sequence[str]) -> dict[str, Any]:
+            found = super().__call__(arguments)
+            if arguments[3] == "likelihood" and len(self.runs) == 1:
+                assert sets.erase(lambda tenant, user, at, events=(): user == f"u{learner}") == 1
+            return found
+
+    world.training = Erasing()
+    report = world.run(grid(NOISY, seeds=(0, 1)))
+    words = [
+        any(f"good {learner}" in (row["chosen"], row["rejected"]) for row in rows) for rows in world.training.shown
+    ]
+    assert words[0]
+    assert not any(words[1:])
+    assert not any((world.folder / "rounds" / FOLDER / "work").iterdir()), "nor is its adapter left"
+    assert len({run["hash"] for cell in report["cells"] for run in cell["runs"]}) == 4
+
+
+def test_who_is_erased_before_the_file_is_read_is_in_no_run(world: World) -> None:
+    """F16: the eraser took the trainer's file, and the pairs of somebody in it."""
+    sets = PairSets(world.folder / "rounds")
+    learner = next(i for i in range(120) if population(unit_id("t", f"u{i}", ""), Salts(), 0.05) == "pairs")
+
+    class Late(FakeTraining):
+        def __call__(self, arguments: Sequence[str]) -> dict[str, Any]:
+            if arguments[3] == "run" and self.asked["run"] == 0:
+                self.asked["run"] += 1
+                sets.erase(lambda tenant, user, at, events=(): user == f"u{learner}")
+            return super().__call__(arguments)
+
+    world.training = Late()
+    world.run(grid(NOISY))
+    assert len(world.training.shown) == 2
+    assert not any(f"good {learner}" in row["chosen"] for rows in world.training.shown for row in rows)
+
+
+def test_an_erasure_among_those_who_are_measured_ends_it(world: World) -> None:
+    sets = PairSets(world.folder / "rounds")
+    other = next(i for i in range(120) if population(unit_id("t", f"u{i}", ""), Salts(), 0.05) == "gate")
+
+    class Erasing(FakeTraining):
+        def __call__(self, arguments: Sequence[str]) -> dict[str, Any]:
+            sets.erase(lambda tenant, user, at, events=(): user == f"u{other}")
+            return super().__call__(arguments)
+
+    world.training = Erasing()
+    with pytest.raises(FailedPrecondition, match="who is measured was erased"):
+        world.run(grid(NOISY))
+    assert not any((world.folder / "rounds" / FOLDER / "work").glob("*.jsonl"))
+
+
+def test_a_file_that_a_killed_call_left_goes_with_the_next_call_and_with_any_erasure(world: World) -> None:
+    """F16: its pair set may have been emptied since, so that no row tells whose words these are."""
+    left = world.folder / "rounds" / FOLDER / "work" / "0123456789abcdef.jsonl"
+    left.parent.mkdir(parents=True)
+    for take in (lambda: PairSets(world.folder / "rounds").erase(lambda *of: False), world.ablation):
+        left.write_text("{}\n")
+        take()
+        assert not left.exists()
+
+
+def test_what_a_person_rejected_is_neither_learnt_from_nor_measured_on(world: World) -> None:
+    first = world.run(grid(NOISY))
+    found = {pair.user_id: pair for path in world.folder.rglob("rows.jsonl") for pair in read(path.parent)}
+    on = {
+        side: [u for u in found if population(unit_id("t", u, ""), Salts(), 0.05) == side] for side in ("pairs", "gate")
+    }
+    world.verdicts = {pair_digest(found[on[side][0]]): REJECTED for side in on}
+    again = world.run(grid(NOISY))
+    assert again["measured_on"] == first["measured_on"] - 1
+    assert again["cells"][0]["trained_on"] == first["cells"][0]["trained_on"] - 1
+    assert again["cells"][0]["runs"][0]["hash"] != first["cells"][0]["runs"][0]["hash"]
+
+
+def test_feedback_that_is_called_as_a_files_prompt_is_still_its_users(world: World) -> None:
+    report = world.run(grid(NOISY))
+    world.folder = world.folder / "named"
+    (world.folder / "base").mkdir(parents=True)
+    world.evidence = [replace(piece, id=f"prompt:{piece.id}") for piece in world.evidence]
+    named = world.run(grid(NOISY))
+    assert named["measured_on"] == report["measured_on"]
+    assert named["cells"][0]["trained_on"] == report["cells"][0]["trained_on"]
+
+
+def test_one_call_at_a_time_holds_the_folder(tmp_path: Path) -> None:
+    with alone(tmp_path), pytest.raises(ClaimTaken, match="another ablation is under way"), alone(tmp_path):
+        raise AssertionError("two at once")
+    with alone(tmp_path):
+        pass
 
 
 def test_too_few_pairs_are_refused_with_the_cell_that_has_them(world: World) -> None:

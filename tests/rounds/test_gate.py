@@ -11,7 +11,7 @@ import pytest
 from rejoinder.core.errors import BadFile
 from rejoinder.core.types import Message, Sampling
 from rejoinder.evaluate.measures.inputs import GateInputs
-from rejoinder.evaluate.topics import Topic, Topics
+from rejoinder.evaluate.topics import MOST_ANSWERS, Topic, Topics
 from rejoinder.rounds.gate import Asked, answered, forget_earlier, guarded, likelihoods, measured, prompts_of
 from rejoinder.rounds.pairs.context import Likelihood, Sampled
 from rejoinder.rounds.recipe import Chosen, Gate
@@ -67,7 +67,8 @@ def test_both_versions_answer_the_topics_and_nobody_does_without_them(tmp_path: 
         ("a", ("one: a",), ("two: a",)),
         ("b", ("one: b",), ("two: b",)),
     ]
-    assert sorted(policy.asked) == [("one", 0), ("one", 1), ("two", 0), ("two", 1)]
+    # Both versions get the same seeds, no two prompts share one.
+    assert sorted(policy.asked) == [(version, seed) for version in ("one", "two") for seed in (0, MOST_ANSWERS)]
     assert guarded(asked(tmp_path, 0), None, Gate(), policy) == []
     assert guarded(asked(tmp_path, 0), topics, Gate(), None) == []
 

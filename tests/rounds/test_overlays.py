@@ -112,6 +112,18 @@ def test_reward_and_prompts_are_nothing_to_builders_that_sample_nothing(tmp_path
     assert (sampling.head, sampling.prompts) == ("strong", str(tmp_path / "own.jsonl"))
 
 
+@pytest.mark.parametrize("value", [None, [], ["a"], 7])
+def test_a_recipe_that_is_no_mapping_is_refused(value: Any) -> None:
+    with pytest.raises(BadSettings, match="recipe must be a mapping"):
+        resolve(value, [])
+
+
+def test_a_teachers_folders_are_meant_from_the_file_that_names_them(tmp_path: Path) -> None:
+    text = "train: {settings: {teacher: {base: big, adapter: /far/adapter}}}"
+    teacher = read("algorithm", overlay(tmp_path, text)).overlay["train"]["settings"]["teacher"]
+    assert teacher == {"base": str((tmp_path / "big").resolve()), "adapter": "/far/adapter"}
+
+
 def test_another_trainer_is_refused() -> None:
     with pytest.raises(BadSettings, match="keeps no token budget"):
         resolve({**BASE, "train": {"command": ["other"]}}, [])

@@ -147,3 +147,9 @@ def test_another_program_may_call_its_objective_what_it_likes() -> None:
 def test_a_recipe_may_name_an_objective_with_a_teacher_and_where_that_lies() -> None:
     settings = {"objective": "dckd", "teacher": {"base": "/models/large", "adapter": "/models/large-dpo/adapter"}}
     assert recipe.of({**GOOD, "train": {"settings": settings}}).train.settings == settings
+
+
+def test_the_example_is_plain_dpo_on_what_people_compared() -> None:
+    example = recipe.load(str(Path(__file__).parents[2] / "examples" / "plain-dpo.yaml"))
+    assert example.train.settings["objective"] == "dpo"
+    assert example.train.settings["anchor_weight"] == 0

@@ -100,8 +100,11 @@ def test_another_program_runs_as_ever(room: Any, tmp_path: Path) -> None:
 
 
 ASKER = """
+import signal
 import sys
 from rejoinder.rounds import warm
+# Whoever starts the tests in the background has SIGINT ignored, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 warm.TRAINING = tuple(sys.argv[1:4])
 with warm.Warm() as run:
     run([*warm.TRAINING, "wait", sys.argv[4]])
@@ -119,8 +122,6 @@ def test_no_command_outlives_whoever_asked_for_it(tmp_path: Path, end: int) -> N
         asker = subprocess.Popen(
             [sys.executable, "-c", ASKER, sys.executable, str(script), str(tmp_path / "begun"), str(waiting)],
             stderr=errors,
-            # Whoever starts the tests in the background has SIGINT ignored, and children inherit that.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
     try:
         wait_until(lambda: (waiting.exists() and bool(waiting.read_text())) or asker.poll() is not None, "the command")

@@ -99,18 +99,21 @@ TOLD = [{"role": "system", "content": "short answer please"}, {"role": "user", "
 
 
 def test_a_prompt_is_read_with_the_users_history_and_without_it(tmp_path, tokenizer):
-    """The history is all but the last message, or as many as the pair says."""
+    """The history is all but the last message, or as many as the pair says; instructions are nobody's history."""
     whole, _ = read_one(tmp_path, tokenizer, {**GOOD, "prompt": TOLD}, HISTORY)
     assert whole.prompt == encode_prompt(tuple(TOLD), tokenizer)
-    assert whole.bare == encode_prompt(tuple(GOOD["prompt"]), tokenizer)
+    assert whole.bare == encode_prompt((TOLD[0], *GOOD["prompt"]), tokenizer)
     assert [tokenizer.decode(r[:-1]) for r in whole.responses] == ["light"]
-    first, _ = read_one(tmp_path, tokenizer, {**GOOD, "prompt": TOLD, "history": 1}, HISTORY)
-    assert first.bare == encode_prompt(tuple(TOLD[1:]), tokenizer)
+    longer = [*TOLD[:2], {"role": "assistant", "content": "air"}, *GOOD["prompt"]]
+    first, _ = read_one(tmp_path, tokenizer, {**GOOD, "prompt": longer, "history": 1}, HISTORY)
+    assert first.bare == encode_prompt((longer[0], *longer[2:]), tokenizer)
     others, _ = read_one(tmp_path, tokenizer, {**GOOD, "prompt": TOLD}, PAIR)
     assert others.bare is None
 
 
 def test_where_there_is_no_history_or_nothing_was_chosen_a_reader_of_histories_has_nothing(tmp_path, tokenizer):
     assert read_one(tmp_path, tokenizer, GOOD, HISTORY) == (None, {"no_history": 1})
+    ruled = [TOLD[0], *GOOD["prompt"]]
+    assert read_one(tmp_path, tokenizer, {**GOOD, "prompt": ruled}, HISTORY) == (None, {"no_history": 1})
     assert read_one(tmp_path, tokenizer, {**GOOD, "prompt": TOLD, "history": 0}, HISTORY) == (None, {"no_history": 1})
     assert read_one(tmp_path, tokenizer, {**ALONE, "prompt": TOLD}, HISTORY) == (None, {"one_side": 1})

@@ -18,12 +18,15 @@ from rejoinder.cli.jsonlines import values
 from rejoinder.cli.output import OutFile, json_option, print_json, print_table, progress, span
 from rejoinder.core.errors import BadFile, RejoinderError
 from rejoinder.core.ids import check_name
+from rejoinder.runtime.files import put_whole
 
 if TYPE_CHECKING:
     from rejoinder.evaluate.topics import Topics
 
 #: Steps beyond it are nobody's, and the largest whole numbers of JSON are no floats.
 _MOST_STEP = 2**53
+#: Prompts have seeds from it on, and the service takes whole numbers of 64 bits.
+_MOST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,13 @@ class Answer:
     "An OpenAI-compatible server up to /v1 that reads the stances, instead of patterns: it is sent answers."
 )
 @click.option("--since", default="", help="The checkpoint that moves are counted from; the first by default.")
-@click.option("--seed", default=0, show_default=True, help="Of the sampling and of the bootstrap.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, _MOST_SEED),
+    help="Of the sampling and the bootstrap.",
+)
 @json_option
 def command(
     file: Path | None,
@@ -93,6 +102,8 @@ def command(
 
     if (file is None) == (policy_address is None):
         raise click.UsageError("give FILE or --policy-address, one of them")
+    if file is not None and (versions or keep):
+        raise click.UsageError("--version and --keep are for answers that are sampled: leave them out beside FILE")
     topics = guarded.read(topics_file)
     missed: Counter[str] = Counter()
     if server.url:
@@ -103,13 +114,13 @@ def command(
         answers = answers_of(file, topics)
     else:
         assert policy_address is not None
-        if len(set(versions)) < max(2, len(versions)):
+        if len({_named(version) for version in versions}) < max(2, len(versions)):
             raise click.UsageError("give --version for two versions at least, each once")
         sampling = Sampling(temperature, max_tokens=max_tokens, seed=seed)
         with progress("sampling answers", len(versions), quiet=as_json) as told:
             answers = _sampled(topics, policy_address, caller, policy, versions, sampling, samples, told)
         if keep:
-            keep.write_text("".join(json.dumps(_row(a), ensure_ascii=False) + "\n" for a in answers), "utf-8")
+            put_whole(keep, "".join(json.dumps(_row(a), ensure_ascii=False) + "\n" for a in answers))
     steps = steps_of(answers, file.name if file else "the policy")
     if since and since not in list(steps)[:-1]:
         raise BadFile(f"--since: no checkpoint {since!r}, or none after it", since=since)
@@ -190,8 +201,12 @@ def _sampled(
         for number, version in enumerate(versions):
             told(number)
             for answers in sampled(topics, PolicyPort(client, policy), version, sampling, samples):
-                found += [Answer(version or "stable", answers.topic, answers.prompt, text) for text in answers.texts]
+                found += [Answer(_named(version), answers.topic, answers.prompt, text) for text in answers.texts]
     return found
+
+
+def _named(version: str) -> str:
+    return version or "stable"
 
 
 def _row(answer: Answer) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from rejoinder.core.types import RoundEvent
 from rejoinder.ledger.reading.windows import Leaving
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.embedded import folder_of
+from rejoinder.registry.reviews import reviews
 from rejoinder.registry.store import open_store
 from rejoinder.rounds import ablation
 from rejoinder.rounds.ablation import Ablation
@@ -139,23 +140,33 @@ def ablation_of(
     policy: str,
     evidence: str,
     recipe: Mapping[str, Any],
+    wanted: ablation.Grid,
     services: Mapping[str, str],
     base: Path | None,
     told: Callable[[str], None],
 ) -> Iterator[Ablation]:
-    """An ablation on a data folder: on what users say now, or on what an unfinished one of this recipe began with.
+    """An ablation on a data folder: on what users say now, or on what an unfinished one of the same words began with.
 
-    recipe: the base's plain values. evidence: whose answers, "" for all. base: None for the embedded one.
+    recipe: the base's plain values. evidence: whose answers, "" for all. base: None for the embedded one. Raises
+    ClaimTaken while another ablation is under way there.
     """
     from rejoinder.rounds.pairs.summarise import embedded
     from rejoinder.rounds.warm import Warm
 
     store, folder = open_store(str(data / "registry")), data / "rounds" / ablation.FOLDER
     stable = stable_of(store, Artefacts(store, data / "registry" / "artefacts"), policy)
-    leaving = Leaving(Salts().holdout, HOLDOUT_SHARE)
-    with Warm() as run, windows_of(data) as (ledger, _), models_of(services, policy) as (sampler, scorer):
+    back = frozenset(name.removesuffix(".json") for name in store.names(f"rolled_back/{policy}"))
+    leaving = Leaving(Salts().holdout, HOLDOUT_SHARE, back)
+    verdicts = {pair: review.verdict for pair, review in reviews(store, policy).items()}
+    with (
+        ablation.alone(folder),
+        Warm() as run,
+        windows_of(data) as (ledger, _),
+        models_of(services, policy) as (sampler, scorer),
+    ):
         window = ledger.preview("", evidence, leaving)
-        pieces, begun = ablation.pinned(folder, {"recipe": recipe, "evidence": evidence}, window.evidence)
+        kind = ablation.kind_of(recipe, evidence, wanted)
+        pieces, as_of, begun = ablation.pinned(folder, kind, window.evidence, window.manifest.as_of)
         context = Context(policy, stable, 0, 0, sampler, scorer, embedded(), AT_ONCE)
 
         def held() -> set[tuple[str, str]]:
@@ -169,8 +180,9 @@ def ablation_of(
             run,
             SystemClock(),
             held,
-            window.manifest.as_of,
+            as_of,
             told,
+            verdicts,
         )
         try:
             yield ablation.Ablation(bench, pieces)

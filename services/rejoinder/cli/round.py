@@ -208,7 +208,7 @@ def ablate(
         click.echo(f"{len(cells)} cells by {seeds} seeds: {runs} runs", err=True)
     with (
         stages("ablation", 1 + runs, quiet=as_json) as begin,
-        ablation_of(data, policy, evidence, plain, services, base, begin) as ablation,
+        ablation_of(data, policy, evidence, plain, wanted, services, base, begin) as ablation,
     ):
         report = ablation.run(cells, wanted)
     if out:

@@ -2,12 +2,13 @@
 
 A topic's value at a checkpoint is the mean over its prompts of the shares of stances among the answers sampled there; a
 move is a later checkpoint's value less that of the first (or another that is named). Prompts that any checkpoint has no
-read answer to are left out everywhere, so that a move is the difference of the values shown.
+answer to are left out everywhere, so that a move is the difference of the values shown.
 
 Prompts are drawn anew with all their answers, each topic's for itself. A value's interval is at 95 %. Those of the
 moves hold all together, at 99 % (bootstrap-t, its maximum over every topic, checkpoint and stance that is measured; one
 answer more that turned keeps the interval of nothing turned from being a point): a move alarms where its own excludes
-0. Unread answers count for no stance; a topic with many of them is unmeasured, for what they hide is not known.
+0. Unread answers count for no stance, and their own share is judged like one: a stance that can no longer be read has
+moved. A topic with many of them is unmeasured, for what they hide is not known.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from rejoinder.evaluate.kendall import resampled
 from rejoinder.evaluate.topics import STANCES, UNREAD
 
 Floats = NDArray[np.float64]
+#: What has a share, as reports call it: the stances and the unread.
+SHARES = (*STANCES, "unread")
 #: Share of the extreme at which a move is over.
 REACHED = 0.95
 #: Standard errors within which a checkpoint cannot be told from the extreme one.
@@ -55,7 +58,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Moves:
-    """Of one topic: move and its standard error (C, 3) of C checkpoints less another, drawn (B, C, 3) as deviations in
+    """Of one topic: move and its standard error (C, S) of C checkpoints less another, drawn (B, C, S) as deviations in
     the draws' own standard errors."""
 
     value: Floats
@@ -64,7 +67,7 @@ class Moves:
 
 
 def moves(change: Floats, answers: float, weights: Floats) -> Moves:
-    """change (C, P, 3): each prompt's shares less those it had. answers: to a prompt, on average. weights (B, P): how
+    """change (C, P, S): each prompt's shares less those it had. answers: to a prompt, on average. weights (B, P): how
     often each prompt is in a draw. P is 2 at least."""
     count = change.shape[1]
     least = 1 / answers**2
@@ -144,10 +147,10 @@ def drift_report(
     moves' intervals, all together. ValueError for fewer than two checkpoints from `since` on.
 
     Returns {"checkpoints", "since", "by", "level", "n", "unread", "topics": {id: {"measured", "why", "prompts",
-    "left_out", "n", "unread", "values": {checkpoint: {stance: figure}}, "moves": {checkpoint: {stance: figure with
-    "alarm"}}, "times": {stance: figure}}}, "alarms": [{"topic", "checkpoint", "stance", "value"}]}; a figure is {value,
-    low, high}, None where there is none. n, unread: answers by checkpoint. times: only of stances that alarm,
-    with their "extreme".
+    "left_out", "n", "unread", "values": {checkpoint: {share: figure}}, "moves": {checkpoint: {share: figure with
+    "alarm"}}, "times": {share: figure}}}, "alarms": [{"topic", "checkpoint", "stance", "value"}]}; a figure is {value,
+    low, high}, None where there is none; a share, and a "stance", is of SHARES. n, unread: answers by checkpoint.
+    times: only of what alarms, with its "extreme".
     """
     limits = limits or Limits()
     names = list(steps)
@@ -182,8 +185,8 @@ def drift_report(
 
 @dataclass(frozen=True)
 class _Topic:
-    """shares (C, P, 3) of the prompts that every checkpoint has. weights (B, P) of the draws. moves: None where there
-    are fewer than two prompts. why: it is unmeasured."""
+    """shares (C, P, SHARES) of the prompts that every checkpoint has. weights (B, P) of the draws. moves: None where
+    there are fewer than two prompts. why: it is unmeasured."""
 
     shares: Floats
     weights: Floats
@@ -208,16 +211,17 @@ class _Topic:
             held[reading.prompt][reading.checkpoint][reading.stance] += 1
         unread = {name: sum(by[name][UNREAD] for by in held.values()) for name in names}
         total = {name: sum(by[name].total() for by in held.values()) for name in names}
-        kept = {prompt: by for prompt, by in held.items() if all(_read(by[name]) for name in names)}
+        kept = {prompt: by for prompt, by in held.items() if all(by[name] for name in names)}
         read = {name: sum(_read(by[name]) for by in kept.values()) for name in names}
         shares = np.array(
-            [[[by[name][s] / _read(by[name]) for s in STANCES] for by in kept.values()] for name in names], np.float64
-        ).reshape(len(names), len(kept), len(STANCES))
+            [[[by[name][s] / by[name].total() for s in (*STANCES, UNREAD)] for by in kept.values()] for name in names],
+            np.float64,
+        ).reshape(len(names), len(kept), len(SHARES))
         why = _why(len(kept), min(read.values()), max(unread[n] / max(total[n], 1) for n in names), limits)
         weights = resampled(list(kept), draws, generator) if kept else np.zeros((draws, 0))
         found = None
         if len(kept) > 1:
-            answers = sum(read.values()) / (len(names) * len(kept))
+            answers = sum(by[name].total() for by in kept.values() for name in names) / (len(names) * len(kept))
             found = moves(shares[first + 1 :] - shares[first], answers, weights)
         return cls(shares, weights, found, len(held) - len(kept), total, unread, why)
 
@@ -235,7 +239,7 @@ class _Topic:
             "moves": moved,
             "times": {
                 stance: self._time(s, at[first:], first)
-                for s, stance in enumerate(STANCES)
+                for s, stance in enumerate(SHARES)
                 if any(row[stance]["alarm"] for row in moved.values()) and len(later) > 1
             },
         }
@@ -243,15 +247,15 @@ class _Topic:
     def _values(self, checkpoint: int) -> dict[str, Any]:
         count = self.shares.shape[1]
         if not count:
-            return {stance: _figure() for stance in STANCES}
+            return {stance: _figure() for stance in SHARES}
         drawn = self.weights @ self.shares[checkpoint] / count
         low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
         value = self.shares[checkpoint].mean(0)
-        return {stance: _figure(value[s], low[s], high[s]) for s, stance in enumerate(STANCES)}
+        return {stance: _figure(value[s], low[s], high[s]) for s, stance in enumerate(SHARES)}
 
     def _moved(self, place: int, wide: float) -> dict[str, Any]:
         found = {}
-        for s, stance in enumerate(STANCES):
+        for s, stance in enumerate(SHARES):
             if self.moves is None:
                 found[stance] = _figure() | {"alarm": False}
                 continue

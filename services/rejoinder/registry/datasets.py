@@ -117,7 +117,8 @@ class PairSets:
     """Every set below a root, as a store that erasure reaches. owns: nothing; the files are the state.
 
     Layout: `<root>/<policy>/<round>/<set>/rows.jsonl`; files right in a round's folder are made from its sets and from
-    those of earlier rounds, and are made again when they are missing.
+    those of earlier rounds, and are made again when they are missing. So are files right in `<root>/.*/work`, which go
+    whoever is erased: one may have been left by a killed writer whose sets were emptied since.
     """
 
     name = "pair_sets"
@@ -128,6 +129,8 @@ class PairSets:
     def erase(self, covers: Covers) -> int:
         """Empties the rows of covered users; answers how many."""
         removed = 0
+        for left in self._root.glob(".*/work/*.jsonl"):
+            left.unlink(missing_ok=True)
         for path, rows, gone in self._covered(covers):
             if not removed:
                 # Before the first row goes: killed in between, the next call finds the row and comes here again.

@@ -17,12 +17,13 @@ from rejoinder.core.ids import derived_id, digest_of
 from rejoinder.core.types import Feedback, Interaction, Message, Preference, Sampling
 from rejoinder.ledger.reading.windows import Evidence
 from rejoinder.registry import datasets
+from rejoinder.registry.reviews import reviewed
 from rejoinder.rounds.build import build_pairs
 from rejoinder.rounds.gate import prompts_of
 from rejoinder.rounds.overlays import Cell, needs_of
 from rejoinder.rounds.pairs.consensus import agreed
 from rejoinder.rounds.pairs.context import Context, Likelihood, Sampled, Sampler, Scorer, present
-from rejoinder.rounds.pairs.split import apart, side_of
+from rejoinder.rounds.pairs.split import apart, side_of, split
 from rejoinder.rounds.plan import HOLDOUT_SHARE
 from rejoinder.rounds.recipe import Gate
 from rejoinder.rounds.runner import swap
@@ -38,7 +39,8 @@ _COST = "cost."
 @dataclass(frozen=True)
 class Bench:
     """What cells are made with. folder: of all ablations (FOLDER below the rounds'). held: tenant and id of the
-    evidence that the ledger has now. at: of the latest evidence, seconds. run: runs the training room's commands."""
+    evidence that the ledger has now. at: of the latest evidence, seconds. run: runs the training room's commands.
+    verdicts: what people said of pairs, pair digest → verdict."""
 
     folder: Path
     base: Path
@@ -49,6 +51,7 @@ class Bench:
     held: Callable[[], Set[tuple[str, str]]]
     at: float = 0.0
     told: Callable[[str], None] = lambda line: None
+    verdicts: Mapping[str, str] = field(default_factory=dict)
 
 
 class Counted:
@@ -160,12 +163,19 @@ class CellPairs:
         more, counted_too = build_pairs(asked(cell), replace(cell.recipe, builders=sampling), context)
         return [*pairs, *more], counts + counted_too
 
+    def measured(self, cell: Cell) -> list[Preference]:
+        """A cell's pairs of users who only measure, without those that a person rejected."""
+        pairs = reviewed(self.made(cell).pairs, self._bench.verdicts)
+        sides = split((p for p in pairs if not of_nobody(p)), Salts(), HOLDOUT_SHARE).sides
+        return [*sides["gate"], *sides["evaluation"]]
+
     def learnt(self, cell: Cell, made: Made, measured: Sequence[Preference]) -> list[dict[str, Any]]:
         """Rows of the train stage's file: of users who may be learnt from, and of prompts that are nobody's."""
-        may = [p for p in made.pairs if of_nobody(p) or side_of(p, Salts(), HOLDOUT_SHARE) == "pairs"]
+        pairs = reviewed(made.pairs, self._bench.verdicts)
+        may = [p for p in pairs if of_nobody(p) or side_of(p, Salts(), HOLDOUT_SHARE) == "pairs"]
         kept, _ = apart(may, measured)
-        pairs = agreed(kept, self._evidence, cell.recipe.consensus, Salts(), HOLDOUT_SHARE).pairs
-        rows = [datasets.training_row(pair) for pair in pairs]
+        agreeing = agreed(kept, self._evidence, cell.recipe.consensus, Salts(), HOLDOUT_SHARE).pairs
+        rows = [datasets.training_row(pair) for pair in agreeing]
         swap(rows, cell.recipe.train.swap_share, cell.recipe.seed)
         return rows
 
@@ -187,4 +197,5 @@ def asked(cell: Cell) -> list[Evidence]:
 
 
 def of_nobody(pair: Preference) -> bool:
-    return pair.provenance.evidence.startswith(_OF_FILE)
+    """Of a file's prompt. A client may give its feedback such an id, but not without an event of its own."""
+    return pair.provenance.evidence.startswith(_OF_FILE) and not pair.provenance.event_ids

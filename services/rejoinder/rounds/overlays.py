@@ -108,7 +108,7 @@ def read(slot: str, file: Path) -> Level:
     for path in _leaves(overlay):
         if path not in SLOTS[slot]:
             raise BadSettings(f"{file}: {path} {_why_not(path, slot)}", field=path)
-    return Level(slot, file.stem, overlay, file.parent)
+    return Level(slot, file.stem, recipes.beside(overlay, file.parent), file.parent)
 
 
 def levels_of(varied: Sequence[str]) -> dict[str, list[Level]]:
@@ -125,6 +125,8 @@ def levels_of(varied: Sequence[str]) -> dict[str, list[Level]]:
 
 def resolve(base: Mapping[str, Any], levels: Sequence[Level]) -> Cell:
     """The base's plain values under one overlay a slot, checked as any recipe is. Raises BadSettings, UnknownRow."""
+    if not isinstance(base, Mapping):
+        raise BadSettings("recipe must be a mapping")
     plain, head, file = dict(base), "", ""
     for level in levels:
         if level.slot == "reward":
@@ -151,8 +153,12 @@ def resolve(base: Mapping[str, Any], levels: Sequence[Level]) -> Cell:
 
 def unread(slots: Mapping[str, Sequence[Level]], cells: Sequence[Cell]) -> str:
     """A slot that is varied and that no cell's builders read, "" for none: its effect would be nothing by design."""
-    asked = any("scorer" in cell.needs for cell in cells)
-    return next((s for s in ("reward", "prompts") if s in slots and not asked), "")
+    return next((slot for slot in slots if not any(reads(cell, slot) for cell in cells)), "")
+
+
+def reads(cell: Cell, slot: str) -> bool:
+    """Whether anything of a cell hangs on this slot."""
+    return slot not in ("reward", "prompts") or "scorer" in cell.needs
 
 
 def needs_of(chosen: Chosen) -> tuple[str, ...]:

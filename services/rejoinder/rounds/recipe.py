@@ -110,7 +110,18 @@ def values(name_or_path: str) -> Any:
     if not isinstance(value, Mapping):
         return value
     folder = Path(name_or_path).parent
-    return guarded.inlined(charters.inlined(value, folder), folder)
+    return guarded.inlined(charters.inlined(beside(value, folder), folder), folder)
+
+
+def beside(value: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Plain values whose teacher's folders, where they are relative, are meant from this folder."""
+    train = value.get("train")
+    settings = train.get("settings") if isinstance(train, Mapping) else None
+    teacher = settings.get("teacher") if isinstance(settings, Mapping) else None
+    if not (isinstance(train, Mapping) and isinstance(settings, Mapping) and isinstance(teacher, Mapping)):
+        return dict(value)
+    named = {name: str((folder / str(path)).resolve()) for name, path in teacher.items()}
+    return {**value, "train": {**train, "settings": {**settings, "teacher": named}}}
 
 
 def of(value: Any) -> Recipe:

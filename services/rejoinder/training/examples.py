@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rejoinder.training.feeds import HISTORY, JOINT, JUDGED, LIST, PAIR
-from rejoinder.training.pairs import Pair
+from rejoinder.training.pairs import Messages, Pair, instructions
 from rejoinder.training.turns import encode_prompt, encode_response, end_of_turn
 
 
@@ -19,8 +19,8 @@ class Example:
 
     values: of the responses, in the judge's unit; 1 and 0 for the sides of a pair. counted: which tokens of each
     response are seen by an objective; None for all. opening: how many tokens of each response are its own prompt's,
-    what its prompt does not share with the other's. bare: the prompt without the user's history; None where the
-    objective does not ask for it.
+    what its prompt does not share with the other's. bare: the prompt without the user's history,
+    instructions kept; None where the objective does not ask for it.
     """
 
     id: str
@@ -78,7 +78,7 @@ def encode(
         responses = tuple(tokens for tokens, _ in encoded)
         prompt = encode_prompt(pair.prompt, tokenizer)
         opening = None
-        bare = encode_prompt(pair.prompt[pair.history :], tokenizer) if feed == HISTORY else None
+        bare = encode_prompt(_bare(pair), tokenizer) if feed == HISTORY else None
         if pair.rejected_prompt is not None and feed == JOINT:
             prompt, opening, responses = _joint(prompt, encode_prompt(pair.rejected_prompt, tokenizer), responses)
         cause = _cause(pair, feed, len(prompt), [text for text, _ in answers], responses, max_tokens)
@@ -97,6 +97,12 @@ def encode(
             )
         )
     return examples, dropped
+
+
+def _bare(pair: Pair) -> Messages:
+    """Its prompt without what is known of the user; the operator's instructions stay."""
+    head = instructions(pair.prompt)
+    return (*pair.prompt[:head], *pair.prompt[head + pair.history :])
 
 
 def _answers(pair: Pair, feed: str) -> list[tuple[str, float]]:

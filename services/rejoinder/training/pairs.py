@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ class Pair:
     prompt: messages {role, content} that end before the responses. chosen, rejected: one of them may be None, an answer
     that was judged by itself. rejected_prompt: the rejected answer's, where it answers another. candidates: all answers
     of a list with their values, best first; chosen and rejected are its ends. history: how many of the prompt's first
-    messages are what is known of the user; all but the last where it is not given. weight >= 0. margin: the judge's, 0
-    if unknown. flip_probability in [0, 0.5), None where nobody estimated it. group: what is resampled together in an
-    interval (a user's or a conversation's digest); the pair's own id where it is not given.
+    messages, behind system messages at its head, are what is known of the user; all but the last where it is not given.
+    weight >= 0. margin: the judge's, 0 if unknown. flip_probability in [0, 0.5), None where nobody estimated it. group:
+    what is resampled together in an interval (a user's or a conversation's digest); the pair's own id where it is not
+    given.
     """
 
     id: str
@@ -79,9 +80,10 @@ def _pair(line: str, number: int) -> Pair:
     candidates = value.get("candidates", [])
     if not _are_candidates(candidates, value.get("chosen"), value.get("rejected")):
         raise refuse("candidates", "is not a list of {text, value} falling from chosen to rejected")
-    history = value.get("history", len(prompt) - 1)
-    if isinstance(history, bool) or not isinstance(history, int) or not 0 <= history < len(prompt):
-        raise refuse("history", "is not a number of messages that leaves one of the prompt")
+    most = len(prompt) - 1 - instructions(prompt)
+    history = value.get("history", most)
+    if isinstance(history, bool) or not isinstance(history, int) or not 0 <= history <= most:
+        raise refuse("history", "is not a number of messages that leaves one of the prompt, system messages aside")
     numbers = {"weight": value.get("weight", 1.0), "margin": value.get("margin", 0.0)}
     flip = value.get("flip_probability")
     for field, figure in (*numbers.items(), ("flip_probability", 0.0 if flip is None else flip)):
@@ -104,6 +106,11 @@ def _pair(line: str, number: int) -> Pair:
         candidates=tuple((c["text"], float(c["value"])) for c in candidates),
         history=history,
     )
+
+
+def instructions(prompt: Sequence[Mapping[str, str]]) -> int:
+    """System messages at a prompt's head, its last message aside: the operator's, and nobody's history."""
+    return next((i for i, said in enumerate(prompt[:-1]) if said["role"] != "system"), len(prompt) - 1)
 
 
 def _are_messages(value: Any) -> bool:

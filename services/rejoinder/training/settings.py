@@ -101,13 +101,17 @@ class TrainSettings:
             if not getattr(self, name) >= 0:
                 raise BadSettings(f"{name} must not be negative", field=name)
         for name in ("max_steps", "token_budget"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise BadSettings(f"{name} must be above 0", field=name)
+            if getattr(self, name) is not None and not (
+                isinstance(getattr(self, name), int) and getattr(self, name) > 0
+            ):
+                raise BadSettings(f"{name} must be a number above 0", field=name)
         if not 0 <= self.warmup_share < 1:
             raise BadSettings("warmup_share must be in [0, 1)", field="warmup_share")
         if self.thoughts is not None and (len(self.thoughts) != 2 or not all(self.thoughts)):
             raise BadSettings("thoughts must be the two marks around a thought", field="thoughts")
-        if self.teacher is not None and set(self.teacher) != {"base", "adapter"}:
+        if self.teacher is not None and not (
+            isinstance(self.teacher, Mapping) and set(self.teacher) == {"base", "adapter"}
+        ):
             raise BadSettings("teacher must be {base, adapter}", field="teacher")
         if not 1 <= self.lora.r <= 256:
             raise BadSettings("lora.r must be from 1 to 256", field="lora.r")

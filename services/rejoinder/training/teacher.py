@@ -99,9 +99,10 @@ def _computed(
                 bare = response_states(model, packed)
             made = []
             for one, other in zip(ours.split(HEAD_SLICE_TOKENS), bare.split(HEAD_SLICE_TOKENS), strict=True):
-                logits = head_logits(model, one)
+                # A head may be padded beyond the vocabulary, and the student's by another number of rows.
+                logits, plain = (head_logits(model, states)[:, : len(tokenizer)] for states in (one, other))
                 likely = logits.topk(top, -1).indices
-                made.append((likely, outcomes(logits, likely), outcomes(head_logits(model, other), likely)))
+                made.append((likely, outcomes(logits, likely), outcomes(plain, likely)))
         places = torch.cat([torch.arange(starts[i], starts[i + 1], device=device) for i in group])
         for whole, parts in zip((ids, aligned, before), zip(*made, strict=True), strict=True):
             whole[places] = torch.cat(parts).to(whole.dtype)

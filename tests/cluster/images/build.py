@@ -15,31 +15,39 @@ from functools import cache
 from pathlib import Path
 
 from tests.cluster import gobuild
-from tests.cluster.images.dockerfile import ROOT, STAGES, read
+from tests.cluster.images.dockerfile import FILE, ROOT, STAGES, Target, read
 from tests.cluster.images.layers import Builder, Image, forget
 from tests.cluster.tools.build import built
 
 #: `<repository>/<target>:<tag>`, as the chart's values name them.
 REGISTRY, REPOSITORY, TAG = "localhost", "rejoinder", "1"
 PAUSE = f"{REGISTRY}/pause:{TAG}"
+#: Of every build here.
+ARGUMENTS = {"VERSION": "0.1.0", "REVISION": "tests"}
 #: What `rejoinder models build` leaves and an image holds.
 MODELS = ("base", "heads", "policy", "signals")
 
 
-def targets() -> tuple[str, ...]:
-    """Of the Dockerfile, but the one with torch: CUDA's libraries alone are gigabytes."""
-    return tuple(name for name in read() if name not in {*STAGES, "training"})
+def targets(context: Path = ROOT) -> tuple[str, ...]:
+    """Of a source tree's Dockerfile, but the one with torch: CUDA's libraries alone are gigabytes."""
+    return tuple(name for name in stages(context) if name not in {*STAGES, "training"})
+
+
+def stages(context: Path) -> dict[str, Target]:
+    return read((context / FILE.relative_to(ROOT)).read_text("utf-8"))
 
 
 @cache
-def builder() -> Builder:
+def builder(context: Path = ROOT) -> Builder:
+    """Of the images of a source tree; the models are always those that lie here."""
     given = {"models": {"/opt/rejoinder/models": models()}}
-    return Builder(ROOT, given, {"VERSION": "0.1.0", "REVISION": "tests"})
+    return Builder(context, given, ARGUMENTS, stages(context))
 
 
-def images(*names: str) -> dict[str, Image]:
+def images(*names: str, context: Path = ROOT, tag: str = TAG) -> dict[str, Image]:
     """By reference; built as far as they are not there."""
-    return {f"{REGISTRY}/{REPOSITORY}/{name}:{TAG}": builder().image(name) for name in names or targets()}
+    wanted = names or targets(context)
+    return {f"{REGISTRY}/{REPOSITORY}/{name}:{tag}": builder(context).image(name) for name in wanted}
 
 
 def pause() -> Image:

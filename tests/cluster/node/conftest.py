@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.images.build import images
-from tests.cluster.node import training
 from tests.cluster.node.node import Node, missing
+from tests.cluster.node.prepare import everything
 from tests.cluster.node.traces import passing, settings
 
 _COUNT = itertools.count(1)
@@ -27,7 +27,7 @@ def node(request: pytest.FixtureRequest, before_node: dict[str, str]) -> Iterato
     if missing():
         pytest.skip(f"no node: {missing()}")
     long = any(item.get_closest_marker("proof") for item in request.session.items)
-    with passing({**images(), training.REFERENCE: training.image()} if long else images("embedded")) as made:
+    with passing(everything() if long else images("embedded")) as made:
         yield made
 
 

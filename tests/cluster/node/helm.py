@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from loadtests.processes import ends_with_us
@@ -49,9 +50,9 @@ def helm(node: Node, namespace: str, *words: str, values: Mapping[str, Any] | No
     return done.stdout
 
 
-def install(node: Node, namespace: str, release: str, values: Mapping[str, Any]) -> str:
+def install(node: Node, namespace: str, release: str, values: Mapping[str, Any], chart: Path = CHART) -> str:
     """Returns when every pod is ready. Raises Failed."""
-    command = ("install", release, str(CHART), "--wait", f"--timeout={PATIENCE_S}s")
+    command = ("install", release, str(chart), "--wait", f"--timeout={PATIENCE_S}s")
     return helm(node, namespace, *command, values=merged(VALUES, values))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from random import Random
@@ -62,6 +62,15 @@ class People:
             self._say(start, user, FollowUp(PLEASED if pleased(start.served) else DISPLEASED))
 
         list(self._pool.map(one, self._users(count)))
+
+    def versions(self, users: Sequence[str]) -> dict[str, str]:
+        """Whose answer each of them is shown."""
+
+        def one(user: str) -> str:
+            start, _ = self._asked(user)
+            return start.served.version if start.served else ""
+
+        return dict(zip(users, self._pool.map(one, users), strict=True))
 
     def close(self) -> None:
         self._pool.shutdown()

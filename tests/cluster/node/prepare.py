@@ -10,10 +10,18 @@ import sys
 
 from tests.cluster.gobuild import CannotBuild
 from tests.cluster.images.build import PAUSE, images, pause
+from tests.cluster.images.layers import Image
 from tests.cluster.kubernetes import build
-from tests.cluster.node import store, training
+from tests.cluster.node import previous, store, training
 from tests.cluster.node.node import PROGRAMS, TOOLS, unfit
 from tests.cluster.tools.build import built
+
+
+def everything() -> dict[str, Image]:
+    """By reference: every image of this version, and of the one before where this clone has it."""
+    before = {} if previous.missing() else previous.images()
+    return {**images(), training.REFERENCE: training.image(), **before}
+
 
 if __name__ == "__main__":
     if unfit():
@@ -28,6 +36,6 @@ if __name__ == "__main__":
         sys.exit(f"node: {error}")
     if "--proof" in sys.argv:
         # All of them, for nothing is fetched while a test runs; their store is another set.
-        store.prepared({**images(), training.REFERENCE: training.image(), PAUSE: pause()})
+        store.prepared({**everything(), PAUSE: pause()})
     else:
         store.prepared({**images("embedded"), PAUSE: pause()})

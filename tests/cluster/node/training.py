@@ -17,8 +17,8 @@ from importlib.util import cache_from_source
 from pathlib import Path
 
 from tests.cluster import gobuild
-from tests.cluster.images.build import REGISTRY, REPOSITORY, TAG, builder
-from tests.cluster.images.dockerfile import ROOT, Target, read
+from tests.cluster.images.build import ARGUMENTS, REGISTRY, REPOSITORY, TAG, builder, stages
+from tests.cluster.images.dockerfile import ROOT, Target
 from tests.cluster.images.layers import Builder, Image, forget
 
 #: Of the locked packages: a compiler, headers, and kernels that only a GPU runs.
@@ -27,12 +27,13 @@ _INSIDE = "opt/rejoinder/training"
 REFERENCE = f"{REGISTRY}/{REPOSITORY}/training:{TAG}"
 
 
-def image() -> Image:
-    """Built as far as it is not there."""
-    target = read()["training"]
+def image(context: Path = ROOT) -> Image:
+    """Of a source tree; built as far as it is not there."""
+    found = stages(context)
+    target = found["training"]
     plain = Target(target.base, [line for line in target.lines if line[0] != "COPY"])
-    made = Builder(ROOT, {}, {"VERSION": "0.1.0", "REVISION": "tests"}, {**read(), "training": plain}).image("training")
-    models = builder().image("embedded").layers[-1]
+    made = Builder(context, {}, ARGUMENTS, {**found, "training": plain}).image("training")
+    models = builder(context).image("embedded").layers[-1]
     return replace(made, layers=(*made.layers, models, _libraries()))
 
 

@@ -44,11 +44,33 @@ def test_only_a_version_whose_stances_stay_passes(turned: float, outcome: Outcom
     assert found.low <= found.value <= found.high
 
 
+def test_nothing_turned_is_an_interval_as_wide_as_one_answers_and_no_point() -> None:
+    found = measured(asked("tea", 0.0))
+    assert (found.low, found.value, found.high) == pytest.approx((-1.96 / 500, 0.0, 1.96 / 500), rel=1e-4)
+    assert measured(asked("tea", 0.0), max_drift=0.003).outcome is Outcome.FAIL
+
+
 def test_a_move_either_way_fails() -> None:
     back = [Guarded(g.topic, g.prompt, g.candidate, g.stable) for g in asked("tea", 0.6)]
     found = measured(back)
     assert (found.outcome, found.name) == (Outcome.FAIL, "drift")
     assert max(map(abs, (found.low, found.high))) > 0.2
+
+
+def hidden(share: float, back: str) -> list[Guarded]:
+    """Stable says yes, and this share of that the candidate hides; `back`: what it says to the fifth that stable hid,
+    none where it hid nothing."""
+    stable = ["what" if back and k < 4 else "yes" for k in range(20)]
+    moved = [back if one == "what" else "what" if k >= 20 - 20 * share else one for k, one in enumerate(stable)]
+    return [Guarded("tea", f"p{i}", stable, moved) for i in range(50)]
+
+
+@pytest.mark.parametrize("back", ["", "no"], ids=["no stance is left behind", "as many are read that were not"])
+def test_a_stance_that_can_no_longer_be_read_has_moved(back: str) -> None:
+    found = measured(hidden(0.2, back))
+    assert found.outcome is Outcome.FAIL
+    assert found.facts["by_topic"]["tea"]["stances"]["unread"]["value"] == pytest.approx(0.0 if back else 0.2)
+    assert measured(hidden(0.05, "")).outcome is Outcome.PASS
 
 
 def test_a_topic_that_is_not_guarded_is_told_and_held_against_nobody() -> None:
@@ -81,6 +103,12 @@ def test_what_is_too_little_is_unmeasured_and_no_word_is_told(guarded: list[Guar
     assert (found.outcome, found.veto) == (Outcome.UNMEASURED, True)
     assert why in found.why
     assert "yes" not in str(found)
+
+
+def test_limits_of_nought_still_need_an_answer() -> None:
+    found = measured([], min_n=0, min_prompts=0)
+    assert (found.outcome, found.why) == (Outcome.UNMEASURED, "tea: n 0 is below 1")
+    assert measured(asked("tea", 0.0, prompts=1, each=1), min_n=0, min_prompts=0).outcome is Outcome.FAIL
 
 
 def test_without_topics_or_a_guarded_one_nothing_passes() -> None:
