@@ -7,6 +7,7 @@ import json
 import math
 import random
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -305,6 +306,28 @@ async def test_a_model_that_breaks_is_a_harm_and_no_error() -> None:
         row.done.set_exception(ArithmeticError("no numbers"))
     await world.ended(1)
     assert [count.both for count in world.shadow.scored.vetoes] == [1]
+
+
+async def test_both_answers_are_scored_in_a_thread_of_their_own_when_both_are_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The threads that read prompts of shown answers are no place for it."""
+    threads: list[str] = []
+
+    def marked(asked: str, answer: Answer | None, order: Order) -> Marks:
+        threads.append(threading.current_thread().name)
+        return marks_of(asked, answer, order)
+
+    monkeypatch.setattr(sys.modules[Shadow.__module__], "marks_of", marked)
+    world = World()
+    world.offer()
+    stable, candidate = await world.rows(2)
+    stable.done.set_result(said())
+    await asyncio.sleep(0)
+    assert threads == []
+    candidate.done.set_result(said())
+    await world.ended(1)
+    assert threads == ["shadow-scorer_0"] * 2
 
 
 async def test_no_word_stays_behind() -> None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 
 import pytest
-from rejoinder.core.errors import BadSettings, FailedPrecondition
+from rejoinder.core.errors import Aborted, BadSettings, FailedPrecondition
 from rejoinder.core.shadow import Order
 from rejoinder.rollouts.report import report
 
@@ -173,6 +173,39 @@ def test_a_person_exposes_what_was_not_measured_at_the_first_weight(world) -> No
     status = engine.seen().trial.status
     assert (phase(engine), status.by, status.approved) == ("canary", "anna", ("shadow",))
     assert (world.table.canary, world.table.weight, world.served.version) == (NEW, 0.5, "r41")
+
+
+def test_a_signature_while_a_replica_is_away_exposes_nobody_and_is_not_said_to_be_kept(world) -> None:
+    """At the look after it what was asked is asked anew: the word is no override, which would show it to everybody."""
+    engine = world.engine()
+    engine.start("r42", {**PHASE, "shadow_min_pairs": 100_000})
+    world.live(engine, until=lambda: engine.seen().trial.status.held == "shadow_unmeasured")
+    asked = engine.seen().arms.generation
+    world.replicas["b"].away = True
+    for held in ("shadow_unmeasured", "digests"):
+        assert engine.seen().trial.status.held == held
+        with pytest.raises(FailedPrecondition, match="not every replica serves r42"):
+            engine.command("promote", asked, "anna")
+    world.replicas["b"].away = False
+    with pytest.raises(FailedPrecondition):
+        engine.command("promote", asked, "anna")
+    assert (phase(engine), world.table.canary, world.served.version) == ("shadow", None, "r41")
+    with pytest.raises(Aborted):
+        engine.command("promote", asked, "anna")
+    engine.command("promote", engine.seen().arms.generation, "anna")
+    assert (phase(engine), world.table.weight, world.served.version) == ("canary", 0.5, "r41")
+
+
+def test_while_it_waits_for_a_person_only_new_counts_are_remembered(world, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may wait for days, and in a cluster each state is a file."""
+    engine, written = world.engine(), []
+    engine.start("r42", {**PHASE, "shadow_min_pairs": 100_000})
+    world.live(engine, until=lambda: engine.seen().trial.status.held == "shadow_unmeasured")
+    monkeypatch.setattr(engine._ports.memory, "write", lambda values, *rest: written.append(values))
+    world.live(engine, seconds=5, people=0)
+    assert written == []
+    world.live(engine, seconds=1)
+    assert [sorted(values) for values in written] == [["evidence", "reading"]]
 
 
 def test_a_replica_that_cannot_is_named_and_nothing_starts(world) -> None:

@@ -30,7 +30,7 @@ from rejoinder.rollouts.acts import Acts
 from rejoinder.rollouts.judging import Ledger, pages
 from rejoinder.rollouts.memory import Memory
 from rejoinder.rollouts.replicas import Replicas
-from rejoinder.rollouts.shadowing import check_shadowed, look_at, order_of, shadows, stop_of, take_up, view_of
+from rejoinder.rollouts.shadowing import check_shadowed, look_at, order_of, over, shadows, stop_of, take_up, view_of
 from rejoinder.rollouts.tables import ArmsTopic
 from rejoinder.rollouts.trail import note, point_of, trail_of
 from rejoinder.rollouts.trial import Trial, begin, remembered, taken_up
@@ -152,9 +152,11 @@ class Engine:
             trial = self._trial
             if trial is None or not trial.open:
                 raise FailedPrecondition("no rollout is open", policy=self._rules.policy)
-            said = "approve" if kind == "promote" and trial.status.held in SIGNED else kind
+            # Once a shadow phase's time is over a signature is what is asked for, whatever it is held by at this look.
+            asked = trial.status.held in SIGNED or over(trial.evidence, trial.plan, trial.status)
+            said = "approve" if kind == "promote" and asked else kind
             row = self._turn((Command(said, generation, by),), accepted=(kind, generation))
-            if row not in _FOLLOWED[said]:
+            if not _followed(said, row, trial.status):
                 raise self._unfollowed(trial)
             self._settle()
 
@@ -193,7 +195,7 @@ class Engine:
             shadow=view_of(trial.evidence, trial.plan),
         )
         decision = decide(trial.plan, trial.status, observed, now)
-        followed = bool(commands) and decision.row in _FOLLOWED[commands[0].kind]
+        followed = bool(commands) and _followed(commands[0].kind, decision.row, trial.status)
         self._act(trial, decision, now, accepted if followed else None)
         return decision.row
 
@@ -327,3 +329,8 @@ class Engine:
             self._turn(())
             if self._trial is None or before is None or self._trial.status == before.status:
                 return
+
+
+def _followed(said: str, row: str, before: Status) -> bool:
+    """Whether the row answers a person's word. In the shadow phase no signature is kept until replicas have loaded."""
+    return row in _FOLLOWED[said] and not (row == "loading" and before.phase == SHADOW)

@@ -51,6 +51,11 @@ def shadows(status: Status) -> bool:
     return status.phase == SHADOW and status.held not in ("frozen", "suspended", "busy")
 
 
+def over(evidence: Evidence, plan: RolloutPlan, status: Status) -> bool:
+    """Whether the rollout is in its shadow phase still, and that was kept going for its time."""
+    return status.phase == SHADOW and evidence.shadow.kept_s >= plan.shadow_s
+
+
 def take_up(evidence: Evidence, status: Status, found: Iterable[Scored]) -> bool:
     """Whether the counts of this rollout say anything new."""
     # A list: every one is taken.
@@ -58,13 +63,14 @@ def take_up(evidence: Evidence, status: Status, found: Iterable[Scored]) -> bool
 
 
 def look_at(evidence: Evidence, plan: RolloutPlan, status: Status, found: Iterable[Scored], now: float) -> bool:
-    """Takes up counts and time of one look in the phase; whether there is anything new. No time counts that is waited
-    for a digest, or in which no replica is at this rollout."""
+    """Takes up counts and time of one look in the phase; whether there is anything to remember: time is, until it is
+    over. None counts that is waited for a digest, or in which no replica is at this rollout."""
     told = [scored for scored in found if scored.salt == status.salt]
     new = take_up(evidence, status, told)
     if told and status.held != "digests":
+        counts = not over(evidence, plan, status)
         evidence.shadow.kept(now, plan.lease_ttl_s)
-        return True
+        return new or counts
     return evidence.shadow.stands() or new
 
 
