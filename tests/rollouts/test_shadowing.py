@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 
 import pytest
+from rejoinder.clients.policy import Shadowed
 from rejoinder.core.errors import Aborted, BadSettings, FailedPrecondition
 from rejoinder.core.shadow import Order
 from rejoinder.rollouts.report import report
@@ -129,6 +130,24 @@ def test_an_abort_in_the_phase_stops_it_at_once(world) -> None:
     engine.command("abort", engine.seen().arms.generation, "anna")
     assert (report(engine.seen()).phase, report(engine.seen()).reason) == ("aborted", "abort")
     assert world.replicas["a"].orders[-1].share == 0.0
+
+
+def test_what_was_scored_up_to_the_end_is_remembered(world, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = world.engine()
+    engine.start("r42", PHASE)
+    world.live(engine, seconds=5)
+    heard = world.replicas["a"].shadow
+
+    def shadow(order: Order, policy: str = "") -> Shadowed:
+        if not order.share:
+            world.shadowed(40)
+        return heard(order, policy)
+
+    monkeypatch.setattr(world.replicas["a"], "shadow", shadow)
+    engine.command("abort", engine.seen().arms.generation, "anna")
+    engine._ports.memory.close()
+    counted = sum(replica.pairs for replica in world.replicas.values())
+    assert world.engine().seen().trial.evidence.shadow.total.pairs == counted
 
 
 def test_an_engine_that_was_away_does_not_call_that_a_phase(world) -> None:
