@@ -304,6 +304,9 @@ def test_row_shadowing_lasts_its_time():
     engine.tick()
     assert engine.tick(59, shadow=replace(ENOUGH, kept_s=59.0)) == "shadowing"
     assert engine.tick(5000) == "shadowing", "time in which it is not kept going measures nothing"
+    assert engine.status.held == ""
+    assert engine.tick(1, shadow=replace(ENOUGH, kept_s=59.0, heard=False)) == "shadowing"
+    assert engine.status.held == "shadow_unheard", "why nothing moves"
     assert engine.tick(1, shadow=ENOUGH) == "first_step"
 
 

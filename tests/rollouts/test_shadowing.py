@@ -168,8 +168,11 @@ def test_time_in_which_no_replica_is_at_it_does_not_count(world) -> None:
     engine.start("r42", {**PHASE, "shadow_unmeasured": "advance"})
     for replica in world.replicas.values():
         replica.shadow(Order("another", 1.0, lasts=20.0))
-    world.live(engine, seconds=20)
+    world.live(engine, seconds=19)
     assert engine.seen().trial.evidence.shadow.kept_s == 0.0
+    assert report(engine.seen()).held == "shadow_unheard"
+    world.live(engine, seconds=2)
+    assert report(engine.seen()).held == ""
     assert world.live(engine, seconds=60, until=lambda: phase(engine) == "canary")[-1] == "first_step"
     assert engine.seen().trial.evidence.shadow.kept_s == 30.0
 

@@ -26,7 +26,7 @@ the registry or the arms table does not decide at all: the lease runs out and re
 | load_deadline     | not every replica reported the digest in time            | aborted                          |
 | loading           | not every replica reports the canary's digest            | load it                          |
 | shadow            | the plan has a shadow phase and it has not begun         | answers again, shown to nobody   |
-| shadowing         | it was not kept going for its time yet                   | wait                             |
+| shadowing         | it was not kept going for its time yet                   | wait; `held` where none is at it |
 | shadow_unmeasured | too few pairs of a veto; neither plan nor person exposes | wait, shadowing on               |
 | first_step        | ready                                                    | canary at the first weight       |
 | sign_promotion    | promotable at the last step; a person has not signed     | hold, renewed                    |

@@ -249,7 +249,7 @@ def _shadow(look: Look) -> Next:
 def _shadowing(look: Look) -> Next:
     if look.status.phase != SHADOW or look.seen.shadow.kept_s >= look.plan.shadow_s:
         return None
-    return replace(look.status, held=""), ()
+    return replace(look.status, held="" if look.seen.shadow.heard else "shadow_unheard"), ()
 
 
 def _shadow_unmeasured(look: Look) -> Next:

@@ -127,7 +127,7 @@ class _Process:
 
 class ShadowEvidence:
     """owns: the totals of every process that scored pairs, each veto's greatest discounted E, and for how long the
-    phase was kept going (`kept_s`, seconds).
+    phase was kept going (`kept_s`, seconds). heard: whether any replica was at this rollout when it was last told to.
 
     No process is ever forgotten: one that spoke again would count twice. Beyond `MOST_PROCESSES` lives no new one is
     taken up.
@@ -137,7 +137,7 @@ class ShadowEvidence:
         self.vetoes = tuple(veto for veto in vetoes if veto.name in SCORED)
         self._processes: dict[str, _Process] = {}
         self._peaks = {veto.name: 0.0 for veto in self.vetoes}
-        self.kept_s = 0.0
+        self.kept_s, self.heard = 0.0, True
         self._looked_at: float | None = None
 
     def kept(self, now: float, most_s: float) -> None:
@@ -245,8 +245,9 @@ def _scored(value: Mapping[str, Any]) -> Scored:
 @dataclass(frozen=True)
 class ShadowView:
     """What `decide` is told of the phase. pairs: of all replicas, under the veto that was measured on the fewest.
-    fired: vetoes that showed harm. kept_s: seconds that it was kept going."""
+    fired: vetoes that showed harm. kept_s: seconds that it was kept going. heard: False where no replica is at it."""
 
     pairs: int = 0
     fired: tuple[str, ...] = ()
     kept_s: float = 0.0
+    heard: bool = True

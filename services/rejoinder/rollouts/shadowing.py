@@ -67,6 +67,7 @@ def look_at(evidence: Evidence, plan: RolloutPlan, status: Status, found: Iterab
     over. None counts that is waited for a digest, or in which no replica is at this rollout."""
     told = [scored for scored in found if scored.salt == status.salt]
     new = take_up(evidence, status, told)
+    evidence.shadow.heard = bool(told) or not shadows(status)
     if told and status.held != "digests":
         counts = not over(evidence, plan, status)
         evidence.shadow.kept(now, plan.lease_ttl_s)
@@ -85,4 +86,5 @@ def view_of(evidence: Evidence, plan: RolloutPlan) -> ShadowView:
     """What `decide` is told."""
     views = shadow_views(evidence, plan)
     least = min((view.count.pairs for view in views), default=0)
-    return ShadowView(least, tuple(view.name for view in views if view.fired), evidence.shadow.kept_s)
+    fired = tuple(view.name for view in views if view.fired)
+    return ShadowView(least, fired, evidence.shadow.kept_s, evidence.shadow.heard)

@@ -174,6 +174,17 @@ def test_a_person_exposes_an_unmeasured_version_by_the_annotation(world: World) 
     assert world.inner.table.weight == 0.5
 
 
+def test_where_no_replica_answers_again_any_more_people_see_why_nothing_moves(world: World) -> None:
+    shadowing(world)
+    process = world.live(world.process(), lambda: row_of(world, "assist-r0001") == "shadow")
+    for able, held in ((False, "shadow_unheard"), (True, "")):
+        for replica in world.inner.replicas.values():
+            replica.shadows = able
+        world.live(process, lambda held=held: world.status("PolicyRollout", "assist-r0001")["held"] == held)
+        told = {each["type"]: each for each in world.status("PolicyRollout", "assist-r0001")["conditions"]}
+        assert told["Ready"]["reason"] == ("Shadow" if able else "ShadowUnheard")
+
+
 def test_two_shadow_phases_of_a_policy_come_one_after_the_other(world: World) -> None:
     """Also where another leader, who had not heard of the one, put the other into its phase."""
     another(world, "one", GOOD, shadow=SHADOW)
