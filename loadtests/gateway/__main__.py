@@ -230,8 +230,7 @@ def overload(bench: Bench, side: Side, first: float) -> tuple[list[Row], dict[st
     """Three times what it holds, its processes on one core and the load tester on the others: the rows, and what was
     tried. Found no peak, there are no rows, and the fault says so."""
     faults: dict[str, list[str]] = {}
-    tried: list[tuple[float, float]] = []
-    more: dict[str, Any] = {"tried": tried, "faults": faults}
+    more: dict[str, Any] = {"faults": faults}
 
     def run(rate: float) -> Found:
         found, scenario, cpu = bench.run(side, rate)
@@ -244,18 +243,17 @@ def overload(bench: Bench, side: Side, first: float) -> tuple[list[Row], dict[st
     with apart(side.processes) as alone:
         more["servers on one core"] = alone
         try:
-            tried += saturation.peak(run, first, bench.seconds)
+            more["tried"], peak = saturation.peak(run, first, bench.seconds)
         except saturation.NoPeak as error:
             faults["overload"] = [str(error)]
             return [], more
-        peak = max(good for _, good in tried)
         tally = run(saturation.TIMES * peak).tallies["complete"]
     more["overloaded"] = tally.as_json(bench.seconds)
     return overload_rows(tally, peak, bench.seconds, bench.deadline_s), more
 
 
 def overload_rows(tally: Tally, peak: float, seconds: float, deadline_s: float) -> list[Row]:
-    """peak: the greatest goodput, a second."""
+    """peak: goodput, a second."""
     at, told, understood = f"at 3 × {peak:.0f}/s", Times(), 0
     for reason, times in tally.errors.items():
         if reason.startswith("HTTP "):

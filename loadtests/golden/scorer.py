@@ -13,7 +13,7 @@ from rejoinder.reward.heads import HEADS
 from rejoinder.reward.scorer import LoadedHead, Scorer
 from rejoinder.reward.service import RewardService
 from rejoinder.runtime.batching.textmodel import BatchSettings, TextModel, observe
-from rejoinder.runtime.serve import run
+from rejoinder.runtime.serve import BRIEFLY, run
 from rejoinder.runtime.server import Chassis, Room
 from rejoinder.runtime.settings import ServerSettings, Theme
 from rejoinder.v1 import reward_pb2_grpc
@@ -37,4 +37,4 @@ async def build(settings: GoldenSettings, chassis: Chassis) -> Room:
 
 
 if __name__ == "__main__":
-    sys.exit(run("reward", GoldenSettings, build))
+    sys.exit(run("reward", GoldenSettings, build, settled=BRIEFLY))

@@ -20,7 +20,9 @@ server:
   grace_s: 20
   leave_s: 2
   {{- if $row.rpc }}
-  max_connection_age_s: 300
+  {{- /* Below pods.minReadySeconds: every caller asks for names between two replicas that go, and knows the first anew. */}}
+  {{- $ready := .root.Values.pods.minReadySeconds | int }}
+  max_connection_age_s: {{ ge $ready 20 | ternary (sub $ready 10) 300 }}
   {{- end }}
   {{- if .root.Values.tls.enabled }}
   tls:

@@ -13,7 +13,7 @@ from rejoinder.feedback.quotas import quotas_of
 from rejoinder.feedback.redact import redactor_of
 from rejoinder.feedback.service import FeedbackService
 from rejoinder.feedback.settings import FeedbackSettings
-from rejoinder.runtime.serve import run
+from rejoinder.runtime.serve import RARELY, run
 from rejoinder.runtime.server import Chassis, Room
 from rejoinder.stream.sqlite import SqliteLog
 from rejoinder.v1.feedback_pb2_grpc import add_FeedbackServiceServicer_to_server
@@ -36,4 +36,4 @@ async def build(settings: FeedbackSettings, chassis: Chassis) -> Room:
 
 
 if __name__ == "__main__":
-    sys.exit(run("feedback", FeedbackSettings, build, settled=True))
+    sys.exit(run("feedback", FeedbackSettings, build, settled=RARELY))

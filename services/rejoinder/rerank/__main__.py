@@ -19,7 +19,7 @@ from rejoinder.runtime.batching.textmodel import brought, load
 from rejoinder.runtime.openinference import OpenInference
 from rejoinder.runtime.own import refuse_without
 from rejoinder.runtime.recorder import FeedbackSender
-from rejoinder.runtime.serve import run
+from rejoinder.runtime.serve import BRIEFLY, run
 from rejoinder.runtime.server import Chassis, Room
 from rejoinder.runtime.spool import Spool, SpoolSettings
 from rejoinder.v1 import rerank_pb2_grpc
@@ -75,4 +75,4 @@ async def build(settings: RerankSettings, chassis: Chassis) -> Room:
 
 
 if __name__ == "__main__":
-    sys.exit(run("rerank", RerankSettings, build))
+    sys.exit(run("rerank", RerankSettings, build, settled=BRIEFLY))

@@ -13,7 +13,7 @@ from rejoinder.reward.service import RewardService
 from rejoinder.reward.settings import HeadSettings, RewardSettings
 from rejoinder.reward.tensors import tensor_models
 from rejoinder.runtime.openinference import OpenInference
-from rejoinder.runtime.serve import run
+from rejoinder.runtime.serve import BRIEFLY, run
 from rejoinder.runtime.server import Chassis, Room
 from rejoinder.v1 import reward_pb2_grpc
 
@@ -45,4 +45,4 @@ async def build(settings: RewardSettings, chassis: Chassis) -> Room:
 
 
 if __name__ == "__main__":
-    sys.exit(run("reward", RewardSettings, build))
+    sys.exit(run("reward", RewardSettings, build, settled=BRIEFLY))

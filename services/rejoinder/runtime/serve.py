@@ -25,9 +25,10 @@ from rejoinder.runtime.settings import Theme, load
 #: Exit codes: drained on a signal; failed at work; could not start as it was told to, and a person must mend it.
 DRAINED, FAILED, REFUSED = 0, 1, 2
 
-#: New objects between two looks for circles among the young ones. A request of a thousand events makes twenty times as
-#: many as the default's 700, and they end with it.
-_COLLECT_EVERY = 20_000
+#: New objects between two collections of a settled process (see `run`). Briefly, as Python does: a look takes a
+#: fraction of a millisecond, for calls that somebody waits for. Rarely: a request of a thousand events makes twenty
+#: times as many, and they end with it; where they do not, a look holds all calls for 20 ms.
+BRIEFLY, RARELY = 700, 20_000
 
 _MENDABLE = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION"})
 
@@ -40,12 +41,12 @@ def run(
     build: Callable[[T, Chassis], Awaitable[Room]],
     argv: Sequence[str] | None = None,
     env: Mapping[str, str] = os.environ,
-    settled: bool = False,
+    settled: int = 0,
 ) -> int:
     """Runs a service until SIGTERM or SIGINT; returns the exit code. The settings class has a theme `server`.
 
-    settled: what the start has made lives as long as the process, and requests leave few circles behind: collections
-    are fewer and pass over it. Not for a process that lets go of what it has loaded.
+    settled: new objects between two collections of a process where what the start has made lives as long as the
+    process: they pass over it. 0 for one that lets go of what it has loaded.
     """
     parser = argparse.ArgumentParser(prog=f"python -m rejoinder.{service}")
     parser.add_argument("--settings", type=Path, help="YAML file; the environment overrides it")
@@ -62,12 +63,12 @@ def run(
 
 
 @contextmanager
-def _collecting_less() -> Iterator[None]:
+def _collecting(every: int) -> Iterator[None]:
     """No collection looks at what is there already."""
     before = gc.get_threshold()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_COLLECT_EVERY, *before[1:])
+    gc.set_threshold(every, *before[1:])
     try:
         yield
     finally:
@@ -76,7 +77,7 @@ def _collecting_less() -> Iterator[None]:
 
 
 async def _live(
-    settings: Any, build: Callable[[Chassis], Awaitable[Room]], chassis: Chassis, log: EventLog, settled: bool
+    settings: Any, build: Callable[[Chassis], Awaitable[Room]], chassis: Chassis, log: EventLog, settled: int
 ) -> int:
     told = asyncio.Event()
     when_told_to_end(partial(asyncio.get_running_loop().call_soon_threadsafe, told.set))
@@ -96,7 +97,7 @@ async def _live(
         log.error("start_failed", error)
         return FAILED
     failing = asyncio.create_task(server.failed.wait())
-    with _collecting_less() if settled else nullcontext():
+    with _collecting(settled) if settled else nullcontext():
         await asyncio.wait({stopping, failing}, return_when=asyncio.FIRST_COMPLETED)
     await server.drain()
     for task in (stopping, failing):

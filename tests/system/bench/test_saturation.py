@@ -25,10 +25,22 @@ def served(capacity: float, collapses: bool = False):
 
 @pytest.mark.parametrize("collapses", [False, True])
 def test_the_search_ends_soon_after_the_peak_and_has_it(collapses):
-    tried = saturation.peak(served(100.0, collapses), first=10.0, seconds=10.0)
-    assert max(good for _, good in tried) == pytest.approx(82.0 if collapses else 100.0, abs=1.0)
-    assert len(tried) <= 12
-    assert [rate for rate, _ in tried] == sorted(rate for rate, _ in tried)
+    tried, best = saturation.peak(served(100.0, collapses), first=10.0, seconds=10.0)
+    assert best == pytest.approx(82.0 if collapses else 100.0, abs=1.0)
+    assert len(tried) <= 14
+    *rising, once, twice = [rate for rate, _ in tried]
+    assert rising == sorted(rising)
+    assert {once, twice} <= set(rising)
+
+
+def test_one_lucky_run_is_no_peak():
+    runs = iter([10.0, 13.5, 40.0, 13.0, 13.0, 12.0, 13.0])
+
+    def run(rate: float) -> Found:
+        return Found(tallies={"score": Tally(offered=1000, good=round(next(runs) * 10))})
+
+    _, best = saturation.peak(run, first=10.0, seconds=10.0)
+    assert best == 13.0
 
 
 def test_a_search_that_ends_before_a_peak_is_no_finding():
@@ -51,16 +63,17 @@ def test_calls_that_were_admitted_and_not_answered_in_time_are_held_against_it()
 
 @pytest.mark.system
 @pytest.mark.proof
+@pytest.mark.timeout(300)
 def test_the_reward_service_over_a_sleeping_model_keeps_its_goodput_at_three_times_saturation(tmp_path: Path) -> None:
     out = tmp_path / "load.json"
-    command = [sys.executable, "-m", "loadtests.saturation", "reward-saturated", "--golden", "--seconds", "5"]
+    command = [sys.executable, "-m", "loadtests.saturation", "reward-saturated", "--golden", "--seconds", "8"]
     done = subprocess.run(
-        [*command, "--first", "40", "--out", str(out)],
+        [*command, "--first", "90", "--out", str(out)],
         cwd=ROOT,
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=115,
+        timeout=280,
     )
     print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
