@@ -92,8 +92,11 @@ class Reading:
         return GROWTH * statistics.median(self.lengths) if len(self.lengths) >= _SAMPLE else None
 
     def as_dict(self) -> dict[str, Any]:
+        """What a later version added is there only where it is used: the version before refuses what it does not know,
+        and after a rollback of the software it is the one that reads."""
         plain = {name: getattr(self, name) for name in ("after", "lengths", "dropped", "foreign", "behind_s")}
-        plain["norms"] = {arm: {name: list(n) for name, n in found.items()} for arm, found in self.norms.items()}
+        if self.norms:
+            plain["norms"] = {arm: {name: list(n) for name, n in found.items()} for arm, found in self.norms.items()}
         plain["second"] = None if self.second is None else [self.second.extractor, self.second.version]
         return plain | {"judges": [[judge.extractor, judge.version] for judge in self.judges]}
 
