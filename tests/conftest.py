@@ -20,8 +20,8 @@ settings.register_profile(
 )
 settings.load_profile("same")
 
-# Servers are started with a hook between fork and exec; gRPC's own handlers there start its threads anew in the child and
-# end it now and then ("epoll_wait error: Bad file descriptor"). Read as gRPC is loaded, which no conftest did before.
+# Servers are started with a hook between fork and exec. gRPC's own handlers there start its threads anew in the child
+# and end it now and then ("epoll_wait error: Bad file descriptor"); it reads this as it is loaded, later than here.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 # Hundreds of lines about brokers that a test has killed would stand where a failure's own words should.

@@ -83,7 +83,7 @@ class Board:
     def end(self, namespace: str, name: str, policy: str, status: Status) -> None:
         """A rollout that is over: its end is its answer."""
         phase = {ABORTED: "Failed", PROMOTED: "Successful"}.get(status.phase, "Inconclusive")
-        harmed = status.phase == ABORTED and status.reason.startswith("worse")
+        harmed = status.phase == ABORTED and status.reason.startswith(("worse", "shadow:"))
         ended = {"phase": phase, "ended": status.phase, "promotable": status.phase == PROMOTED}
         ended |= {"outcome": Outcome.WORSE.value} if harmed else {}
         with self._lock:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from rejoinder.cli.main import main
 from rejoinder.cli.rollout import planned, show
-from rejoinder.clients.rollouts import ArmFigures, Hop, Rollout, Verdict, VetoArm, VetoFigures
+from rejoinder.clients.rollouts import ArmFigures, Hop, Rollout, Shadow, ShadowVeto, Verdict, VetoArm, VetoFigures
 from rejoinder.core.clock import SystemClock
 from rejoinder.core.metrics import Metrics
 from rejoinder.rollout.plan import PlanStep, RolloutPlan
@@ -87,6 +87,21 @@ def test_what_a_rollout_would_take_is_told_before_anybody_is_exposed() -> None:
     slow = planned(PLAN, {"judged_per_day": 10.0, "satisfaction": 0.8}, 0.05, NOW)
     assert slow["judged_needed"] == report["judged_needed"]
     assert slow["expected_at"] > report["expected_at"]
+
+
+def test_a_shadow_phase_is_told_in_plan_and_status(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from rejoinder.cli.datafolder import DataFolder
+
+    with DataFolder(tmp_path / "d", create=True):
+        pass
+    (tmp_path / "plan.yaml").write_text("shadow_s: 43200\nshadow_share: 0.1\n")
+    assert run("plan", "--data", str(tmp_path / "d"), "--plan", str(tmp_path / "plan.yaml")) == 0
+    assert "before them 0.5 days of shadow: 0.1 of stable's answers again, 50 at least" in capsys.readouterr().out
+    veto = ShadowVeto("length", 900.0, 400.0, True, 64, 1, 33)
+    show(Rollout("assist", phase="shadow", shadow=Shadow(NOW, NOW + 60, 64, 50, (veto,), 3, 20.0, 61.5)), False)
+    said = capsys.readouterr().out
+    assert "64 pairs of at least 50, 3 dropped; mean length 20.0 and 61.5 tokens, until 2023-11-14T22:14" in said
+    assert "fired" in said
 
 
 def test_without_traffic_there_is_a_count_and_no_date() -> None:

@@ -16,9 +16,22 @@ _CANDIDATES = [rerank_pb2.Candidate(id=id_, text=f"text {id_}") for id_ in "abc"
 _SAMPLING = common_pb2.Sampling(temperature=1.0, top_p=0.9, top_k=5, max_tokens=4, seed=7, stop=["."])
 _RATING = events_pb2.Rating(name="overall", number=4, scale_min=1, scale_max=5)
 _CUT = '{"topic_ids": {"feedback": "x"}, "ends": {"feedback": {"0": 0}}}'
-#: Refused at the last look (a shadow phase is not built): a rollout once begun asks no later plan anything.
-_PLAN = json.dumps({**PLAN, "approval": "canary", "shadow_s": 1.0})
+#: Refused at the last look (a lease below six of the engine's): a rollout once begun asks no later plan anything.
+_PLAN = json.dumps({**PLAN, "approval": "canary", "shadow_s": 1.0, "lease_ttl_s": 0.5})
 _SERVED = common_pb2.Served(policy=POLICY, version="assist-r0001", propensity=0.5)
+#: It lasts for a moment only, and no answer of the others is drawn by it.
+_SHADOW = policy_pb2.ShadowRequest(
+    policy=POLICY,
+    salt="salt",
+    share=1e-9,
+    unit="user",
+    stable="assist-r0001",
+    candidate="assist-r0002",
+    candidate_digest="d42",
+    refusals=True,
+    norms=[ledger_pb2.NormRule(forbid="umbrella"), ledger_pb2.NormRule(asked="warm", most_words=9)],
+    lasts={"nanos": 1_000_000},
+)
 
 
 def _now(message: Message, name: str) -> Message:
@@ -168,6 +181,7 @@ SEEDS: tuple[tuple[str, Message], ...] = (
     ("policy.Sample", policy_pb2.SampleRequest(messages=_ASKED, sampling=_SAMPLING, n=2, version="assist-r0001")),
     ("policy.Likelihood", policy_pb2.LikelihoodRequest(messages=_ASKED, continuations=["68 F", "20 C"])),
     ("policy.ListArms", policy_pb2.ListArmsRequest(policy=POLICY)),
+    ("policy.Shadow", _SHADOW),
     ("rollouts.GetRollout", ro.GetRolloutRequest(policy=POLICY)),
     ("rollouts.GetTrail", ro.GetTrailRequest(policy=POLICY)),
     ("rollouts.Start", ro.StartRequest(policy=POLICY, version="assist-r0001", plan=_PLAN)),

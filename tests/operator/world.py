@@ -205,6 +205,7 @@ class World:
     def second(self, people: int = 40) -> None:
         """A second passes: people come, Jobs end."""
         self.inner.meet(people)
+        self.inner.shadowed(people)
         self.inner.clock.advance(1.0)
         for kind in ("Job", *self.served):
             for job in self.cluster.all(kind):

@@ -17,6 +17,7 @@ from rejoinder.core.types import ArmKind, AttemptStatus, Interaction, Message, R
 from rejoinder.policy.attempt import Started
 from rejoinder.policy.checks import Limits
 from rejoinder.policy.generator import Ask, Ended, Generator
+from rejoinder.policy.shadow import Shown
 from rejoinder.policy.versions import ADAPTER_FILE, Versions
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.artefacts import Version as Manifest
@@ -105,6 +106,16 @@ class FakeRecord:
         return done
 
 
+class Offered:
+    """Whoever answers again. owns: what it was offered."""
+
+    def __init__(self) -> None:
+        self.offers: list[Shown] = []
+
+    def offer(self, shown: Shown) -> None:
+        self.offers.append(shown)
+
+
 class SlowRecord(FakeRecord):
     """A spool whose disk does not answer until told. owns: the futures it gave."""
 
@@ -171,6 +182,7 @@ class World:
                 table, generation=2, canary=self.canary, steps=(Step(weight, now),), lease=Lease(30.0, now, now + 30.0)
             )
             self.view.receive(with_canary, now)
+        self.shadow = Offered()
         self.generator = Generator(
             engine,
             self.versions,
@@ -181,6 +193,7 @@ class World:
             self.meter,
             random.Random(1),
             self.assignments,
+            self.shadow,
         )
 
     async def ask(self, ask: Ask) -> list[object]:
@@ -436,3 +449,38 @@ async def test_a_version_asked_for_by_name_that_is_let_go_before_it_is_held_is_l
     versions.lost = 100
     with pytest.raises(NotFound):
         await world.generator.sample(ASK.messages, ASK.sampling, 1, name, None)
+
+
+async def test_what_was_asked_is_offered_to_the_shadow_when_it_was_answered_with_its_seed(tmp_path: Path) -> None:
+    world = World(FakeEngine(), tmp_path)
+    async for part in world.generator.generate(Ask(ASK)):
+        assert not world.shadow.offers, part
+    (shown,) = world.shadow.offers
+    (kept,) = world.record.kept
+    assert list(shown.tokens) == [0]
+    assert shown.interaction.sampling == kept.sampling
+    assert shown.interaction.interaction_id == kept.interaction_id
+
+
+async def test_it_is_offered_however_the_answer_ended(tmp_path: Path) -> None:
+    """Long answers are those that are left or run out of time: without them the rest would be short."""
+    for name in ("broken", "late", "left"):
+        (tmp_path / name).mkdir()
+    broken = World(BrokenEngine(), tmp_path / "broken")
+    with pytest.raises(RuntimeError):
+        await broken.ask(Ask(ASK))
+    late = World(FakeEngine(reason="deadline"), tmp_path / "late")
+    with pytest.raises(DeadlineExceeded):
+        await late.ask(Ask(ASK))
+    left = World(SlowEngine(), tmp_path / "left")
+    parts = left.generator.generate(Ask(ASK))
+    await anext(parts)
+    await parts.aclose()
+    assert [len(world.shadow.offers) for world in (broken, late, left)] == [1, 1, 1]
+
+
+async def test_what_is_not_logged_or_was_assigned_by_others_is_not_offered(tmp_path: Path) -> None:
+    world = World(FakeEngine(), tmp_path)
+    await world.ask(Ask(ASK, unlogged=True))
+    await world.ask(Ask(ASK, forced=Served(arm=ArmKind.STABLE, propensity=1.0)))
+    assert world.shadow.offers == []

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from rejoinder.core.errors import BadSettings, InvalidArgument
-from rejoinder.rollout.evidence import PARTS, Evidence
+from rejoinder.rollout.evidence import PARTS, Evidence, parts
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.units import UnitScore
 from rejoinder.rollout.vetoes import Veto
@@ -69,7 +69,10 @@ def test_another_set_of_vetoes_does_not_take_up_the_state():
 
 
 def test_the_parts_spend_the_whole_error_and_no_more():
-    assert sum(PARTS.values()) == pytest.approx(1.0)
+    shadowed = parts(replace(PLAN, shadow_s=60.0, vetoes=(Veto("failures"),)))
+    assert sum(PARTS.values()) == sum(shadowed.values()) == pytest.approx(1.0)
+    assert parts(PLAN) == PARTS
+    assert (shadowed["shadow"], shadowed["vetoes"]) == (0.1, 0.1)
 
 
 def test_whenever_one_part_is_there_alone_the_weighted_mean_is_there_too():

@@ -53,6 +53,18 @@ def test_without_traffic_there_is_no_date():
     assert forecast(PLAN, now=T0, judged_per_day=0.0).at is None
 
 
+def test_a_shadow_phase_comes_before_and_only_what_is_left_of_it_counts():
+    plan = replace(PLAN, shadow_s=3600.0, vetoes=(Veto("failures"),))
+    plain = forecast(replace(plan, shadow_s=0.0), now=T0, judged_per_day=100.0).at
+    status = Status("s", Version("r41", "d41"), Version("r42", "d42"), 1, T0)
+    for phase, now, kept in (("idle", T0, 0.0), ("shadow", T0 + 900, 600.0), ("shadow", T0 + 9000, 3600.0)):
+        at, evidence = replace(status, phase=phase), Evidence(plan)
+        evidence.shadow.kept(T0, 30.0)
+        evidence.shadow.kept(T0 + kept, 3600.0)
+        found = forecast(plan, now=now, judged_per_day=100.0, status=at, evidence=evidence)
+        assert found.at == pytest.approx(plain + 3600.0 - kept + now - T0)
+
+
 def test_more_traffic_brings_the_date_nearer_and_less_spread_needs_fewer():
     slow, fast = (forecast(PLAN, now=T0, judged_per_day=rate) for rate in (100, 1000))
     assert fast.at < slow.at

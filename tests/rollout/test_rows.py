@@ -11,6 +11,7 @@ from rejoinder.rollout import decide as module
 from rejoinder.rollout.decide import decide
 from rejoinder.rollout.plan import PlanStep, RolloutPlan
 from rejoinder.rollout.rows import ROWS
+from rejoinder.rollout.shadow import ShadowView
 from rejoinder.rollout.state import Command, CreateServed, Load, Observed, Pointer, Replica, Status, Unload, WriteArms
 from rejoinder.rollout.verdict import Outcome, Verdict
 
@@ -23,6 +24,7 @@ PROMOTABLE = Verdict(Outcome.INCONCLUSIVE, ("satisfaction",), promotable=True)
 INCONCLUSIVE = Verdict(Outcome.INCONCLUSIVE, ("satisfaction",))
 SILENT = Verdict(Outcome.INCONCLUSIVE, ("response_rate",))
 UNMEASURED = Verdict(Outcome.UNMEASURED, ("units",))
+ENOUGH = ShadowView(50, kept_s=60.0)
 WORSE = Verdict(Outcome.WORSE, ("satisfaction",))
 READY = (Replica("a", (("r41", "d41"), ("r42", "d42"))), Replica("b", (("r41", "d41"), ("r42", "d42"))))
 BARE = (Replica("a", (("r41", "d41"),)), READY[1])
@@ -235,6 +237,16 @@ def test_row_busy_waits_for_another_rollouts_live_canary_but_not_for_a_dead_one(
     assert engine.seen.arms.canary == NEW
 
 
+def test_row_busy_waits_for_another_rollouts_shadow_phase_before_its_own_and_in_it():
+    engine = Engine(replace(PLAN, shadow_s=60), rival=True)
+    assert engine.tick(5000) == "busy"
+    assert engine.tick(1, rival=False) == "shadow"
+    assert engine.tick(1, rival=True) == "busy"
+    assert engine.tick(1, rival=False) == "shadowing"
+    engine = exposed()
+    assert engine.tick(1, rival=True) == "hold"
+
+
 def test_row_override_is_recorded_with_the_persons_name():
     engine = exposed()
     assert engine.tick(5, verdict=UNMEASURED, **engine.say("promote")) == "override"
@@ -290,8 +302,96 @@ def test_row_shadow_comes_before_the_first_user():
 def test_row_shadowing_lasts_its_time():
     engine = Engine(replace(PLAN, shadow_s=60))
     engine.tick()
-    assert engine.tick(59) == "shadowing"
-    assert engine.tick(1) == "first_step"
+    assert engine.tick(59, shadow=replace(ENOUGH, kept_s=59.0)) == "shadowing"
+    assert engine.tick(5000) == "shadowing", "time in which it is not kept going measures nothing"
+    assert engine.status.held == ""
+    assert engine.tick(1, shadow=replace(ENOUGH, kept_s=59.0, heard=False)) == "shadowing"
+    assert engine.status.held == "shadow_unheard", "why nothing moves"
+    assert engine.tick(1, shadow=ENOUGH) == "first_step"
+
+
+@pytest.mark.parametrize("before", [{}, {"suspended": True}, {"frozen": True}, {"replicas": BARE}])
+def test_row_shadow_harm_ends_it_before_anybody_has_met_it(before):
+    engine = Engine(replace(PLAN, shadow_s=60))
+    engine.tick()
+    assert engine.tick(1, shadow=ShadowView(40, ("failures", "length")), **before) == "shadow_harm"
+    status = engine.status
+    assert (status.phase, status.reason, status.closed) == ("aborted", "shadow:failures,length", True)
+    assert (engine.of(Unload), status.steps, status.taken_back) == ([Unload(NEW)], (), True)
+    assert engine.seen.arms.canary is None
+
+
+def test_row_shadow_unmeasured_waits_for_pairs_or_a_person():
+    engine = Engine(replace(PLAN, shadow_s=60))
+    engine.tick()
+    assert engine.tick(60, shadow=replace(ENOUGH, pairs=49)) == "shadow_unmeasured"
+    assert (engine.status.phase, engine.status.held) == ("shadow", "shadow_unmeasured")
+    assert engine.tick(5000) == "shadow_unmeasured"
+    assert engine.tick(1, shadow=ENOUGH) == "first_step"
+    assert engine.status.held == ""
+
+
+def test_row_shadow_unmeasured_exposes_where_the_plan_says_so():
+    engine = Engine(replace(PLAN, shadow_s=60, shadow_unmeasured="advance"))
+    engine.tick()
+    assert engine.tick(60, shadow=replace(ENOUGH, pairs=0)) == "first_step"
+
+
+@pytest.mark.parametrize("approval", ["none", "canary"])
+def test_a_person_may_expose_what_was_not_measured_and_no_earlier_word_does(approval):
+    engine = Engine(replace(PLAN, shadow_s=60, approval=approval))
+    early = engine.say("approve")
+    assert engine.tick(0, **early) == "shadow"
+    few = replace(ENOUGH, pairs=49)
+    assert engine.tick(60, shadow=few) == "shadow_unmeasured"
+    assert engine.tick(5) == "shadow_unmeasured", "that was said of something else"
+    assert (engine.seen.arms.canary, engine.seen.arms.reason) == (None, "shadow_unmeasured")
+    generation = engine.seen.arms.generation
+    assert engine.tick(5) == "shadow_unmeasured"
+    assert engine.seen.arms.generation == generation
+    assert engine.tick(1, **engine.say("approve")) == "first_step"
+    assert engine.status.approved == (("canary", "shadow") if approval == "canary" else ("shadow",))
+    assert (engine.status.by, engine.seen.arms.weight) == ("anna", 0.05)
+
+
+def test_what_is_asked_of_a_person_has_its_own_table_also_where_a_canary_of_another_was_left_behind():
+    engine = Engine(replace(PLAN, shadow_s=60))
+    dead = replace(engine.seen.arms, canary=OTHER, steps=(Step(0.1, T0 - 90),), lease=Lease(30, T0 - 90, T0 - 60))
+    assert engine.tick(0, arms=dead) == "shadow"
+    assert engine.tick(60, shadow=replace(ENOUGH, pairs=49)) == "shadow_unmeasured"
+    assert engine.seen.arms.generation == dead.generation + 1
+
+
+def test_a_word_that_is_said_before_its_time_is_over_ends_no_shadow_phase():
+    engine = Engine(replace(PLAN, shadow_s=60))
+    engine.tick()
+    assert engine.tick(10, shadow=replace(ENOUGH, kept_s=10.0), **engine.say("approve")) == "shadowing"
+
+
+def test_what_was_shown_in_the_shadow_is_of_no_later_phase():
+    engine = Engine(replace(PLAN, shadow_s=60))
+    assert engine.tick() == "shadow"
+    engine.tick(60, shadow=ENOUGH)
+    assert engine.tick(1, shadow=ShadowView(90, ("failures",))) == "hold", "its part of the error was for that phase"
+
+
+@pytest.mark.parametrize("after", [0.0, 400.0, 1e6])
+def test_a_replica_that_starts_anew_in_the_shadow_is_loaded_again_however_long_it_lasts(after):
+    engine = Engine(replace(PLAN, shadow_s=60))
+    engine.tick()
+    for _ in range(3):
+        assert engine.tick(after, replicas=READY, shadow=replace(ENOUGH, pairs=1)) == "shadow_unmeasured"
+        assert engine.tick(1, replicas=BARE) == "loading"
+        assert engine.tick(299) == "loading", "each gap has the time to load"
+    assert engine.tick(1, replicas=READY, shadow=ENOUGH) == "first_step"
+
+
+def test_a_replica_that_never_loads_again_ends_the_shadow():
+    engine = Engine(replace(PLAN, shadow_s=600))
+    engine.tick()
+    assert engine.tick(5000, replicas=BARE) == "loading"
+    assert engine.tick(299) == "loading"
+    assert engine.tick(1) == "load_deadline"
 
 
 def test_row_first_step_writes_canary_lease_salt_and_step():

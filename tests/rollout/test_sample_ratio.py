@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rejoinder.core.errors import InvalidArgument
 from rejoinder.rollout.counter import Drawn
-from rejoinder.rollout.sample_ratio import LOG_SUSPEND, MOST_PROCESSES, CountedRatio, SampleRatio, _discount
+from rejoinder.rollout.sample_ratio import LOG_SUSPEND, MOST_PROCESSES, CountedRatio, SampleRatio, discount
 
 
 def product(arms: list[bool], w: float) -> float:
@@ -139,7 +139,7 @@ def test_a_restart_counts_anew_under_its_own_part_of_the_error():
     assert ratio.take(counted("two", 10, 2))
     assert ratio.counts == {0.2: (1010, 202)}
     assert not ratio.take(counted("one", 1000, 200))
-    parts = [1 / math.exp(_discount(k)) for k in range(1, 2000)]
+    parts = [1 / math.exp(discount(k)) for k in range(1, 2000)]
     assert sum(parts) == pytest.approx(1.0, abs=1e-3)
 
 

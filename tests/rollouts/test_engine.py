@@ -311,7 +311,10 @@ def test_a_plan_that_is_none_starts_nothing(world) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "words"),
-    [({"vetoes": [{"name": "role_norms"}]}, "nothing measures role_norms"), ({"shadow_s": 60.0}, "not built")],
+    [
+        ({"vetoes": [{"name": "role_norms"}]}, "nothing measures role_norms"),
+        ({"shadow_s": 60.0, "vetoes": [{"name": "audit"}]}, "nothing is scored"),
+    ],
 )
 def test_what_nothing_measures_is_refused_and_not_passed_in_silence(world, asked, words) -> None:
     """F01: a veto that cannot fire would read as one that did not."""

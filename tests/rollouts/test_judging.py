@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -13,8 +14,8 @@ from rejoinder.rollout.evidence import Evidence
 from rejoinder.rollout.plan import PlanStep, RolloutPlan
 from rejoinder.rollout.state import Status
 from rejoinder.rollout.units import Audited, Measure
-from rejoinder.rollout.vetoes import Veto
-from rejoinder.rollouts.judging import LENGTH, PAGES, REFUSALS, Page, Reading, pages, turn_of
+from rejoinder.rollout.vetoes import LENGTH, REFUSALS, Veto
+from rejoinder.rollouts.judging import PAGES, Page, Reading, pages, turn_of
 
 from tests.rollouts.world import GOOD, NEW
 
@@ -180,8 +181,6 @@ def test_a_refusal_is_the_harm_of_its_veto(fields, harms) -> None:
 
 
 def test_a_reading_survives_json() -> None:
-    import json
-
     second = replace(READING, second=Judge("audit-lexicon", "1"))
     assert Reading.from_dict(json.loads(json.dumps(second.as_dict()))) == second
     before = READING.as_dict()
@@ -189,3 +188,10 @@ def test_a_reading_survives_json() -> None:
     assert Reading.from_dict(before) == READING
     reading = replace(READING, lengths=(3, 4), dropped={"forced": 2}, foreign=1, behind_s=0.1)
     assert Reading.from_dict(json.loads(json.dumps(reading.as_dict()))) == reading
+
+
+def test_without_norms_a_reading_has_no_field_that_the_version_before_them_refused() -> None:
+    """Or a canary stood still for ever after a rollback of the software."""
+    assert set(READING.as_dict()) == {"after", "judges", "lengths", "dropped", "foreign", "behind_s", "second"}
+    counted = replace(READING, norms={"stable": {"kind": (3, 1)}, "canary": {"kind": (2, 0)}})
+    assert Reading.from_dict(json.loads(json.dumps(counted.as_dict()))) == counted

@@ -12,7 +12,7 @@ from tests.rollouts.world import GOOD, NEW
 def test_what_is_served_is_what_is_ready(world) -> None:
     replicas = world.ports().replicas
     served = (("r41", "d41"),)
-    assert replicas.look() == (Reported("a", served, Drawn("a-1")), Reported("b", served, Drawn("b-1")))
+    assert replicas.look() == tuple(Reported(n, served, Drawn(f"{n}-1"), shadows=True) for n in "ab")
     replicas.load(NEW)
     assert [r.serves for r in replicas.look()] == [(("r41", "d41"),)] * 2
     world.clock.advance(1.0)

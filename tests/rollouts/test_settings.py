@@ -22,7 +22,7 @@ def test_the_defaults_hold_and_carry_both_vetoes() -> None:
         (RolloutsSettings(plan={"lease_ttl_s": 3.0}), "poll_s"),
         (RolloutsSettings(plan={"vetoes": [{"name": "refusal"}]}), "nothing measures refusal"),
         (RolloutsSettings(plan={"vetoes": [{"name": "length", "sees": 0.5}]}), "sees is the audit's"),
-        (RolloutsSettings(plan={"shadow_s": 1.0}), "shadow_s"),
+        (RolloutsSettings(plan={"shadow_s": 1.0, "shadow_share": 0.0}), "shadow_share"),
         (RolloutsSettings(plan={"steps": 5}), "steps"),
     ],
 )

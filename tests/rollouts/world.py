@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from rejoinder.clients.ledger import Judge, Judged, JudgedTurn
-from rejoinder.clients.policy import Arms, AssignmentCount, Likelihoods, ServedVersion
+from rejoinder.clients.policy import Arms, AssignmentCount, Likelihoods, ServedVersion, ShadowCount, Shadowed
 from rejoinder.core.arms import ArmsTable, Version
 from rejoinder.core.charter import Rule, Told
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.codec import decode
-from rejoinder.core.errors import LogUnavailable, NotFound, Unavailable
+from rejoinder.core.errors import FailedPrecondition, LogUnavailable, NotFound, Unavailable
+from rejoinder.core.shadow import Order
 from rejoinder.core.types import ArmKind, Polarity
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.artefacts import Version as Made
@@ -23,6 +24,7 @@ from rejoinder.registry.served import ServedPointer, advance, current
 from rejoinder.registry.store import FolderStore
 from rejoinder.rollout.assignment import Assignment, Caller, assign
 from rejoinder.rollout.counter import AssignmentCounter
+from rejoinder.rollout.shadow import Count, Marks, harms
 from rejoinder.rollouts.engine import Engine, Ports, Rules
 from rejoinder.rollouts.memory import Memory
 from rejoinder.rollouts.replicas import Replicas
@@ -73,19 +75,42 @@ class Replica:
     counter.
 
     loads: whether it does. wrong: a digest that it reports instead of the right one. lossy: the share of canary draws
-    that its counter misses.
+    that its counter misses. shadows: whether it can answer again. orders: what it was told to.
     """
 
     def __init__(self, artefacts: Artefacts, clock: ManualClock) -> None:
         self._artefacts, self._clock = artefacts, clock
         self.loaded = {GOOD.version: (GOOD.digest, 0.0)}
         self.loads, self.away, self.wrong = True, False, ""
-        self.lossy = 0.0
-        self.counter = AssignmentCounter("")
+        self.lossy, self.shadows = 0.0, True
+        self.orders: list[Order] = []
+        self.restart("")
 
     def restart(self, epoch: str) -> None:
-        """Another process, that has drawn nobody yet."""
+        """Another process, that has drawn nobody yet, and answered nobody again."""
         self.counter = AssignmentCounter(epoch)
+        self.epoch, self.turn, self.force, self.until = epoch, 0, Order(), 0.0
+        self.pairs, self.counts = 0, dict[str, Count]()
+
+    def answered(self, interaction: str, stable: Marks, candidate: Marks) -> None:
+        """An answer of stable has ended, and what was asked is answered again by both if it is drawn."""
+        if self._clock.now() < self.until and self.force.draws(interaction):
+            self.pairs += 1
+            for veto, (ours, theirs) in harms(stable, candidate).items():
+                one = Count(veto, 1, ours and not theirs, theirs and not ours, ours and theirs)
+                self.counts[veto] = self.counts.get(veto, Count(veto)) + one
+
+    def shadow(self, order: Order, policy: str = "") -> Shadowed:
+        if self.away or not self.shadows:
+            raise FailedPrecondition("it cannot")
+        self.orders.append(order)
+        own = order.salt == self.force.salt
+        if own or (order.share and self._clock.now() >= self.until):
+            if not own:
+                self.turn, self.pairs, self.counts = self.turn + 1, 0, {}
+            self.force, self.until = order, self._clock.now() + (order.lasts or 0.0) if order.share else 0.0
+        counts = tuple(ShadowCount(**vars(count)) for count in self.counts.values())
+        return Shadowed(f"{self.epoch}.{self.turn}", self.force.salt, self.pairs, counts)
 
     def draw(self, table: ArmsTable, user: str, now: float, chance: float) -> Assignment:
         shown = assign(table, Caller("t", user), now=now, lease_ok=True, loaded={GOOD.digest, NEW.digest})
@@ -104,7 +129,9 @@ class Replica:
             for weight, units, canary in drawn.counts
             for arm, count in ((ArmKind.STABLE, units - canary), (ArmKind.CANARY, canary))
         )
-        return Arms(policy, versions=versions, epoch=drawn.epoch, salt=drawn.salt, assignments=counts)
+        return Arms(
+            policy, versions=versions, epoch=drawn.epoch, salt=drawn.salt, assignments=counts, shadows=self.shadows
+        )
 
     def likelihood(
         self,
@@ -197,7 +224,7 @@ class World:
             replica.restart(f"{name}-1")
         self.people = People(self.clock)
         self.told: list[tuple[str, str, str]] = []
-        self._met = 0
+        self._met = self._given = 0
         self._open: list[Memory] = []
 
     def ports(self, name: str = "engine", **other: Any) -> Ports:
@@ -270,6 +297,17 @@ class World:
                 )
             )
 
+    def shadowed(self, count: int) -> None:
+        """That many answers of stable, half on each replica, and what both versions make of what was asked."""
+        for _ in range(count):
+            self._given += 1
+            name, marks = f"i{self._given}", []
+            for version in (GOOD.version, NEW.version):
+                taste, draw = self.tastes[version], random.Random(f"shadow {self.seed} {version} {name}")
+                failed, tokens = draw.random() < taste.failed, int(taste.chars * draw.uniform(0.5, 1.5) / 4)
+                marks.append(Marks(failed, 0 if failed else tokens))
+            self.replicas["ab"[self._given % 2]].answered(name, *marks)
+
     def _chance(self, what: str, user: str, share: float) -> bool:
         return share > 0 and random.Random(f"{what} {self.seed} {user}").random() < share
 
@@ -280,6 +318,8 @@ class World:
         rows: list[str] = []
         for _ in range(seconds):
             self.meet(people)
+            if any(replica.orders for replica in self.replicas.values()):
+                self.shadowed(people)
             self.clock.advance(1.0)
             row = engine.tick()
             if not rows or rows[-1] != row:

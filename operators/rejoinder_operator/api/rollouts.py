@@ -115,6 +115,22 @@ class Analysis(Part):
     """What the veto norms holds answers against."""
 
 
+class Shadow(Part):
+    """Before the first user: what a share of stable's users asked is answered again by both versions, scored and shown
+    to nobody."""
+
+    percent: int = Field(default=5, ge=1, le=100)
+    """Of stable's logged answers; each costs two more, written while nobody waits for another."""
+    duration: Duration = "30m"
+    """How long it must be kept going: time in which it stands (suspended, frozen, loading, another rollout's turn,
+    nobody there to look) does not count."""
+    min_pairs: int = Field(default=50, ge=1, le=1_000_000)
+    """Pairs below which a veto counts as unmeasured."""
+    on_unmeasured: Literal["Hold", "Advance"] = "Hold"
+    """While a veto has too few: Hold goes on until it has enough or a person exposes it unmeasured, by the annotation
+    rejoinder.dev/approve with the generation that the status shows then; Advance exposes."""
+
+
 class Watch(Part):
     """After the promotion."""
 
@@ -162,6 +178,11 @@ class RolloutSpec(Part):
             rule("has(self.canary) == has(oldSelf.canary)", "a template stays one"),
             rule("self.unit == oldSelf.unit", "unit cannot be changed: users would be drawn anew"),
             rule(
+                "!has(self.canary) || (has(self.shadow) == has(oldSelf.shadow)"
+                " && (!has(self.shadow) || self.shadow == oldSelf.shadow))",
+                "shadow cannot be changed: it has a part of the analysis's error",
+            ),
+            rule(
                 "!has(self.canary) || self.analysis == oldSelf.analysis",
                 "analysis cannot be changed: its error is that of one analysis; abort, and make another rollout",
             ),
@@ -188,13 +209,16 @@ class RolloutSpec(Part):
     freeze: bool = False
     """True leaves everybody on the arm they have; nothing advances, nothing is promoted. Harm is still acted on."""
     approval: Literal["none", "canary", "promotion"] = "none"
-    """Where a person signs, by the annotation rejoinder.dev/approve."""
+    """Where a person signs, by the annotation rejoinder.dev/approve; a shadow phase that measured too little is signed
+    the same way."""
     promote_on: Literal["notWorse", "better"] = "notWorse"
     """What must be shown."""
     on_deadline: Literal["Stable", "Hold"] = "Stable"
     """Stable rolls back, Hold waits for a person."""
     load_deadline: Duration = "30m"
     """Until every replica must report the canary's digest."""
+    shadow: Shadow | None = None
+    """A phase before the first step; none by default. Not where replicas are gateways before another server."""
     steps: tuple[StepSpec, ...] = Field(
         default=(StepSpec(weight=5), StepSpec(weight=20), StepSpec(weight=50)),
         min_length=1,
@@ -302,6 +326,34 @@ class VerdictStatus(Part):
     """When."""
 
 
+class ShadowVetoStatus(Part):
+    """One veto on pairs of answers that nobody saw."""
+
+    name: str = Field(max_length=32)
+    """Which."""
+    pairs: int = 0
+    """On which it was measured."""
+    harm: tuple[int, ...] = Field(default=(), max_length=2)
+    """Those in which stable's answer, and the canary's, did harm."""
+    log_e: str = Field(default="0", max_length=16)
+    """Logarithm of its greatest E-value; it fires at logNeeded."""
+    log_needed: str = Field(default="0", max_length=16)
+    """Where it fires."""
+    state: Literal["Clear", "Fired", "Unmeasured"]
+    """Fired ends the rollout before anybody has met the canary; Unmeasured has too few pairs to say anything."""
+
+
+class ShadowStatus(Part):
+    """The shadow phase as something was last decided on it."""
+
+    pairs: int = 0
+    """Of answers by either version."""
+    dropped: int = 0
+    """Draws that made no pair: no room, too late, not loaded."""
+    vetoes: tuple[ShadowVetoStatus, ...] = Field(default=(), max_length=5)
+    """Every veto with its evidence."""
+
+
 class RolloutStatus(Conditioned):
     """Where the rollout is, and why."""
 
@@ -321,5 +373,7 @@ class RolloutStatus(Conditioned):
     """Why it ended."""
     verdict: VerdictStatus | None = None
     """What was last decided on."""
+    shadow: ShadowStatus | None = None
+    """What was scored before the first user."""
     engine: dict[str, Any] | None = Field(default=None, json_schema_extra=OPEN)
     """What the decision remembers between two looks; not for people."""

@@ -11,6 +11,7 @@ cluster has.
 | moved       | not begun, and the registry serves another stable                | closed as Superseded              |
 | unpublished | the registry has no canary of this name, or another digest       | wait; a live canary lapses        |
 | tried       | not begun, and this version was rolled back before               | closed as Aborted                 |
+| unshadowed  | not begun, and a replica cannot answer in the shadow phase asked | wait                              |
 | begin       | the status has no engine part                                    | salt and beginning into the status |
 | …           | else                                                             | the row of `rollout.decide`       |
 
@@ -21,18 +22,21 @@ that carry the arms generation they were made on; `rollout.decide` ignores them 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rejoinder.core.arms import ArmsTable, Version
+from rejoinder.core.errors import BadSettings
 from rejoinder.core.ids import digest_of
 from rejoinder.rollout.decide import decide
 from rejoinder.rollout.plan import RolloutPlan
+from rejoinder.rollout.shadow import Scored, ShadowVeto, ShadowView
 from rejoinder.rollout.state import (
     ABORTED,
     CANARY,
     PROMOTED,
+    SHADOW,
     SUPERSEDED,
     Action,
     Command,
@@ -42,6 +46,7 @@ from rejoinder.rollout.state import (
     Status,
 )
 from rejoinder.rollout.verdict import Verdict
+from rejoinder.rollouts.shadowing import check_shadowed, shadows
 
 from rejoinder_operator.api.charter import plain_of
 from rejoinder_operator.api.fields import bare, seconds
@@ -59,6 +64,7 @@ _STILL = {
     "sign_promotion",
     "loading",
     "shadowing",
+    "shadow_unmeasured",
     "closed",
     "fenced",
 }
@@ -71,7 +77,9 @@ _WAITS = ("busy", "approval", "suspended", "frozen")
 @dataclass(frozen=True)
 class RolloutWorld:
     """arms: None before the policy's first table. published: the canary's digest in the registry, "" for none. tried:
-    why this version was rolled back before, "" if it was not. term: ours, as the writer of the arms topic."""
+    why this version was rolled back before, "" if it was not. term: ours, as the writer of the arms topic. shadow: what
+    was scored before exposure; unseen: the same for people, None outside the phase. rival: another rollout of the
+    policy is in its shadow phase, and was before this one."""
 
     served: Pointer | None = None
     arms: ArmsTable | None = None
@@ -80,6 +88,9 @@ class RolloutWorld:
     term: int = 0
     replicas: tuple[Replica, ...] = ()
     verdict: Verdict | None = None
+    shadow: ShadowView = field(default_factory=ShadowView)
+    unseen: Mapping[str, Any] | None = None
+    rival: bool = False
     holdout_share: float = 0.05
 
 
@@ -123,6 +134,7 @@ def plan_of(spec: RolloutSpec) -> RolloutPlan:
             "base_rate": float(analysis.base_rate),
             "reply_rate": float(analysis.reply_rate),
             "reply_margin": float(analysis.reply_margin),
+            **_shadow_of(spec),
             "watch_s": seconds(spec.watch.duration),
             "lease_ttl_s": seconds(spec.lease),
             "load_deadline_s": seconds(spec.load_deadline),
@@ -139,6 +151,18 @@ def plan_of(spec: RolloutSpec) -> RolloutPlan:
             "charter": plain_of(analysis.charter),
         }
     )
+
+
+def _shadow_of(spec: RolloutSpec) -> dict[str, Any]:
+    shadow = spec.shadow
+    if shadow is None:
+        return {}
+    return {
+        "shadow_s": seconds(shadow.duration),
+        "shadow_share": shadow.percent / 100,
+        "shadow_min_pairs": shadow.min_pairs,
+        "shadow_unmeasured": shadow.on_unmeasured.lower(),
+    }
 
 
 def salt_of(uid: str) -> str:
@@ -182,6 +206,11 @@ def decide_rollout(
         return _waits("unpublished", before, "DigestMismatch", f"{wanted.version}: {message}")
     if before is None and seen.tried:
         return _over(spec, seen, now, ABORTED, f"tried:{seen.tried}", wanted)
+    if before is None and plan.shadow_s:
+        try:
+            check_shadowed(seen.replicas)
+        except BadSettings as error:
+            return _waits("unshadowed", None, "ShadowUnavailable", error.message)
     if before is None:
         begun = Status(salt_of(meta["uid"]), seen.served.version, wanted, seen.served.generation, now)
         return replace(_shown("begin", begun, seen, (), 0.0), decisive=False)
@@ -196,10 +225,22 @@ def decide_rollout(
         commands=commands_of(meta),
         suspended=spec.suspend,
         frozen=spec.freeze,
+        shadow=seen.shadow,
+        rival=seen.rival,
     )
     found = decide(plan, before, observed, now)
     moved = _shown(found.row, found.status, seen, found.actions, _again(plan, found.status))
     return replace(moved, decisive=found.row not in _STILL)
+
+
+def goes_first(other: Status, name: str, ours: Status | None, own: str) -> bool:
+    """Whether another rollout of the policy has its replicas for its shadow phase. Of two that are in it, as caches
+    lag, the older one has them."""
+    if other.closed or not shadows(other):
+        return False
+    if ours is None or ours.phase != SHADOW:
+        return True
+    return (other.shadow_at or 0.0, name) < (ours.shadow_at or 0.0, own)
 
 
 def changed(before: Mapping[str, Any] | None, after: Status) -> bool:
@@ -300,6 +341,22 @@ def _veto_status(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
         "logNeeded": f"{found['log_needed']:.3f}",
         "state": "Fired" if found["fired"] else "Clear" if found["measured"] else "Unmeasured",
     }
+
+
+def shadow_status(total: Scored, vetoes: Sequence[ShadowVeto]) -> dict[str, Any]:
+    """`status.shadow`."""
+    found = [
+        {
+            "name": veto.name,
+            "pairs": veto.count.pairs,
+            "harm": [veto.count.shown + veto.count.both, veto.count.candidate + veto.count.both],
+            "logE": f"{veto.log_e:.3f}",
+            "logNeeded": f"{veto.log_needed:.3f}",
+            "state": "Fired" if veto.fired else "Clear" if veto.measured else "Unmeasured",
+        }
+        for veto in vetoes
+    ]
+    return {"pairs": total.pairs, "dropped": total.dropped, "vetoes": found}
 
 
 def _charter_status(found: Mapping[str, Any]) -> dict[str, Any]:

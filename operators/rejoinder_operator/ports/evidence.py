@@ -17,9 +17,11 @@ from rejoinder.core.errors import ClaimTaken, Fenced
 from rejoinder.registry.store import Store, read_json
 from rejoinder.rollout.evidence import Evidence
 from rejoinder.rollout.plan import RolloutPlan
+from rejoinder.rollout.shadow import Scored
 from rejoinder.rollout.state import CANARY, PROMOTED, Replica, Status
 from rejoinder.rollout.verdict import Verdict
 from rejoinder.rollouts.judging import Ledger, Reading, pages
+from rejoinder.rollouts.shadowing import look_at, take_up
 from rejoinder.rollouts.trial import Trial, taken_up
 
 
@@ -66,8 +68,7 @@ class Evidences:
         the ledger raises, and Fenced where another leader goes on with this evidence."""
         if status.phase not in (CANARY, PROMOTED):
             return None
-        kept = self._kept.get((policy, status.salt)) or self._read(policy, plan, status)
-        self._kept[policy, status.salt] = kept
+        kept = self._of(policy, plan, status)
         trial = Trial({}, plan, status, kept.trial.reading, kept.trial.evidence)
         ours = [replica.drawn for replica in replicas if replica.drawn.salt == status.salt]
         kept.dirty |= any([trial.evidence.assigned.take(drawn) for drawn in ours])
@@ -83,6 +84,28 @@ class Evidences:
         if now - kept.written_at >= self._every_s:
             self.keep(policy, status.salt, now)
         return kept.trial.judged(self._behind_s)
+
+    def shadowed(
+        self, policy: str, plan: RolloutPlan, status: Status, scored: Sequence[Scored], now: float
+    ) -> Evidence:
+        """Takes up what replicas scored at a look in the shadow phase. Raises Fenced as `look` does."""
+        kept = self._of(policy, plan, status)
+        kept.dirty |= look_at(kept.trial.evidence, plan, status, scored, now)
+        if now - kept.written_at >= self._every_s:
+            self.keep(policy, status.salt, now)
+        return kept.trial.evidence
+
+    def stopped(self, policy: str, plan: RolloutPlan, status: Status, scored: Sequence[Scored], now: float) -> None:
+        """Keeps what replicas had scored when they were told that it is over, or stands. Raises Fenced as
+        `look` does."""
+        kept = self._of(policy, plan, status)
+        kept.dirty |= take_up(kept.trial.evidence, status, scored)
+        self.keep(policy, status.salt, now)
+
+    def _of(self, policy: str, plan: RolloutPlan, status: Status) -> Kept:
+        kept = self._kept.get((policy, status.salt)) or self._read(policy, plan, status)
+        self._kept[policy, status.salt] = kept
+        return kept
 
     def keep(self, policy: str, salt: str, now: float) -> None:
         """Writes what is not written yet: before anything is done that rests on it. Raises Fenced."""

@@ -15,14 +15,26 @@ from typing import Any
 from pydantic import ValidationError
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import BadSettings, Fenced, RejoinderError
+from rejoinder.rollout.evidence import Evidence
 from rejoinder.rollout.plan import RolloutPlan
-from rejoinder.rollout.state import ABORTED, CANARY, PROMOTED, CreateServed, Load, Status, WriteArms
+from rejoinder.rollout.shadow import ShadowView
+from rejoinder.rollout.state import CANARY, PROMOTED, SHADOW, CreateServed, Load, Status, WriteArms
 from rejoinder.rollouts.acts import Acts
 from rejoinder.rollouts.judging import check_kept
+from rejoinder.rollouts.shadowing import order_of, shadow_views, shadows, stop_of, view_of
 
 from rejoinder_operator.api.rollouts import RolloutSpec, Traffic
 from rejoinder_operator.conditions import Say
-from rejoinder_operator.decide.rollout import Moved, RolloutWorld, changed, decide_rollout, plan_of, verdict_status
+from rejoinder_operator.decide.rollout import (
+    Moved,
+    RolloutWorld,
+    changed,
+    decide_rollout,
+    goes_first,
+    plan_of,
+    shadow_status,
+    verdict_status,
+)
 from rejoinder_operator.decide.routes import Peer, followed, means_route, not_swapped, route_of, weights_of
 from rejoinder_operator.ports.cache import Cache
 from rejoinder_operator.ports.cluster import Object
@@ -90,7 +102,7 @@ class Rollouts:
         engine = Status.from_dict(before["engine"]) if before.get("engine") else None
         idle = spec.canary is None or bool(seen["metadata"].get("deletionTimestamp")) or bool(engine and engine.closed)
         try:
-            world = RolloutWorld() if idle else self._world(spec, plan, engine, now)
+            world = RolloutWorld() if idle else self._world(seen["metadata"], spec, plan, engine, now)
         except RejoinderError as error:
             if engine is not None and engine.phase == CANARY:
                 with suppress(RejoinderError):
@@ -101,12 +113,15 @@ class Rollouts:
             raise Fenced("another engine writes this policy's table", policy=policy)
         if moved.decisive and engine is not None:
             self._evidences.keep(policy, engine.salt, now)
-        self._act(policy, moved, engine, now)
+        self._act(policy, plan, moved, engine, now)
         written = self._write(seen, spec, engine, moved, world, now)
+        self._stop(policy, plan, engine, moved.engine, now)
         self._show(seen, policy, moved, world)
         return moved.again_s if written else min(_ROUTE_S, moved.again_s or _ROUTE_S)
 
-    def _world(self, spec: RolloutSpec, plan: RolloutPlan, engine: Status | None, now: float) -> RolloutWorld:
+    def _world(
+        self, meta: Mapping[str, Any], spec: RolloutSpec, plan: RolloutPlan, engine: Status | None, now: float
+    ) -> RolloutWorld:
         policy = spec.target.policy
         acts = self._acts(policy)
         if not acts.topic.term:
@@ -116,6 +131,8 @@ class Rollouts:
             raise Fenced("another engine writes this policy's table", policy=policy)
         replicas = acts.replicas.look()
         verdict = None if engine is None else self._evidences.look(policy, plan, engine, replicas, now)
+        rival = self._rival(meta, policy, engine)
+        unseen = None if engine is None else self._shadow(policy, plan, engine, acts, rival, now)
         canary = spec.canary.version if spec.canary else ""
         published = self._registry.version(policy, canary)
         return RolloutWorld(
@@ -126,10 +143,35 @@ class Rollouts:
             term=acts.topic.term,
             replicas=replicas,
             verdict=verdict,
+            shadow=ShadowView() if unseen is None else view_of(unseen, plan),
+            unseen=None if unseen is None else shadow_status(unseen.shadow.total, shadow_views(unseen, plan)),
+            rival=rival,
             holdout_share=self._holdout_share,
         )
 
-    def _act(self, policy: str, moved: Moved, before: Status | None, now: float) -> None:
+    def _rival(self, meta: Mapping[str, Any], policy: str, engine: Status | None) -> bool:
+        """Whether another rollout of the policy has the replicas for its shadow phase. Not asked after exposure."""
+        if engine is not None and engine.phase in (CANARY, PROMOTED):
+            return False
+        for item in self._cache.list("PolicyRollout"):
+            other, found = item["metadata"], item.get("status", {}).get("engine")
+            itself = (other["namespace"], other["name"]) == (meta["namespace"], meta["name"])
+            if itself or not found or other.get("deletionTimestamp") or item["spec"]["target"]["policy"] != policy:
+                continue
+            if goes_first(Status.from_dict(found), other["uid"], engine, meta["uid"]):
+                return True
+        return False
+
+    def _shadow(
+        self, policy: str, plan: RolloutPlan, engine: Status, acts: Acts, rival: bool, now: float
+    ) -> Evidence | None:
+        """Keeps the shadow phase going; what was scored in it so far, None outside it."""
+        if engine.phase != SHADOW:
+            return None
+        scored = acts.replicas.shadow(order_of(plan, engine)) if shadows(engine) and not rival else ()
+        return self._evidences.shadowed(policy, plan, engine, scored, now)
+
+    def _act(self, policy: str, plan: RolloutPlan, moved: Moved, before: Status | None, now: float) -> None:
         for action in moved.actions:
             if isinstance(action, WriteArms):
                 self._writes.arms(policy, action, now)
@@ -139,8 +181,15 @@ class Rollouts:
                 self._writes.load(policy, action, now)
             # Unload asks for nothing here: a replica lets go of what no table names.
         after = moved.engine
-        if before is not None and after is not None and after.phase == ABORTED and after.steps and not before.closed:
+        if before is not None and after is not None and after.taken_back and not before.closed:
             self._writes.rolled_back(policy, after, now)
+
+    def _stop(self, policy: str, plan: RolloutPlan, before: Status | None, after: Status | None, now: float) -> None:
+        """Where answers are given again no more replicas hear it, and tell what they had scored. After the status: it
+        waits for no replica, and one that does not hear lapses."""
+        if before is not None and after is not None and shadows(before) and not shadows(after):
+            scored = self._acts(policy).replicas.shadow(stop_of(plan, before))
+            self._evidences.stopped(policy, plan, before, scored, now)
 
     def _write(
         self, seen: Object, spec: RolloutSpec, engine: Status | None, moved: Moved, world: RolloutWorld, now: float
@@ -150,6 +199,8 @@ class Rollouts:
         fields: dict[str, Any] = dict(moved.shown)
         if moved.engine is not None and changed(before.get("engine"), moved.engine):
             fields |= {"engine": moved.engine.as_dict(), "row": moved.row}
+            if world.unseen is not None:
+                fields["shadow"] = world.unseen
             if world.verdict is not None:
                 fields["verdict"] = verdict_status(world.verdict, now)
         else:

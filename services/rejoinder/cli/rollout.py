@@ -16,7 +16,7 @@ import click
 from rejoinder.cli.datafolder import DataFolder, data_option, tenant_option
 from rejoinder.cli.output import json_option, print_json, print_table
 from rejoinder.cli.supervisor import address_of
-from rejoinder.clients.rollouts import NormFigures, Rollout, RolloutClient, VetoArm, VetoFigures
+from rejoinder.clients.rollouts import NormFigures, Rollout, RolloutClient, Shadow, ShadowVeto, VetoArm, VetoFigures
 from rejoinder.core import yamlfile
 from rejoinder.core.charter import inlined
 from rejoinder.core.clock import SystemClock
@@ -60,6 +60,11 @@ def forecast_command(
         return
     columns = ("weight", "judged_users", "canary_users", "days", "after_deadline")
     print_table("A rollout would take", columns, [tuple(step[name] for name in columns) for step in report["steps"]])
+    if plan.shadow_s:
+        share, pairs = f"{plan.shadow_share:.3g}", plan.shadow_min_pairs
+        click.echo(
+            f"before them {report['shadow_days']} days of shadow: {share} of stable's answers again, {pairs} at least"
+        )
     _say_needed(report["judged_needed"], report["expected_at"])
     click.echo(f"{report['judged_per_day']:.1f} judged users a day, satisfied: {report['satisfaction']:.3f}")
     caught = report["canary_to_catch_10_points"]
@@ -145,6 +150,7 @@ def planned(plan: Any, recent: Mapping[str, float], holdout: float, now: float) 
         "judged_needed": _whole(needed(plan, scores=scores).judged_needed),
         "expected_at": None if at is None else _iso(at),
         "canary_to_catch_10_points": _whole(dated.canary_to_catch),
+        "shadow_days": round(plan.shadow_s / DAY_S, 2),
         "steps": [
             {
                 "weight": step.weight,
@@ -179,6 +185,8 @@ def show(rollout: Rollout, as_json: bool) -> None:
         span = f"{rollout.difference:+.3f} [{rollout.low:+.3f}, {rollout.high:+.3f}]"
         click.echo(f"verdict: {rollout.verdict.lower()} ({', '.join(rollout.reasons)}); difference {span}")
         click.echo(_evidence(rollout))
+    if rollout.shadow is not None:
+        _show_shadow(rollout.shadow)
     if rollout.vetoes:
         titles = ("veto", "stable", "canary", "users", "E", "fires at", "")
         print_table("Vetoes (mean harm)", titles, [_veto(veto) for veto in rollout.vetoes])
@@ -188,6 +196,21 @@ def show(rollout: Rollout, as_json: bool) -> None:
     if rollout.judged_needed or rollout.expected_at:
         at = rollout.expected_at
         _say_needed(rollout.judged_needed, None if at is None else _iso(at))
+
+
+def _state(veto: ShadowVeto) -> str:
+    return "fired" if veto.fired else "" if veto.measured else "unmeasured"
+
+
+def _show_shadow(shadow: Shadow) -> None:
+    """What was scored and shown to nobody."""
+    columns = ("veto", "stable", "canary", "pairs", "E", "fires at", "")
+    rows = [(v.name, v.stable, v.canary, v.pairs, f"{v.e:.3g}", f"{v.e_needed:.3g}", _state(v)) for v in shadow.vetoes]
+    print_table("Shadow (answers that did harm; all of them were shown to nobody)", columns, rows)
+    lengths = f"{shadow.stable_tokens:.1f} and {shadow.canary_tokens:.1f} tokens"
+    until = "" if shadow.ends_at is None else f", until {_iso(shadow.ends_at)}"
+    needed = f"{shadow.pairs} pairs of at least {shadow.min_pairs}"
+    click.echo(f"{needed}, {shadow.dropped} dropped; mean length {lengths}{until}")
 
 
 def _arm(figures: Any) -> tuple[Any, ...]:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from rejoinder.clients.base import AsyncClient, SyncClient
 from rejoinder.clients.channel import Rpc
 from rejoinder.core import codec
+from rejoinder.core.shadow import Order
 from rejoinder.core.types import ArmKind, AttemptStatus, Consent, Message, Sampling, Served
 from rejoinder.v1 import policy_pb2
 
 _GENERATE = Rpc("/rejoinder.v1.PolicyService/Generate", policy_pb2.GenerateResponse, idempotent=False)
 _SAMPLE = Rpc("/rejoinder.v1.PolicyService/Sample", policy_pb2.SampleResponse)
 _LIKELIHOOD = Rpc("/rejoinder.v1.PolicyService/Likelihood", policy_pb2.LikelihoodResponse)
+_SHADOW = Rpc("/rejoinder.v1.PolicyService/Shadow", policy_pb2.ShadowResponse)
 _ARMS = Rpc("/rejoinder.v1.PolicyService/ListArms", policy_pb2.ListArmsResponse)
 
 
@@ -112,7 +114,7 @@ class AssignmentCount:
 @dataclass(frozen=True)
 class Arms:
     """canary_refused: why this replica serves no canary, "" when it does. epoch: names its process; salt: of the
-    rollout that assignments are of."""
+    rollout that assignments are of. shadows: whether it can answer again in a shadow phase."""
 
     policy: str = ""
     term: int = 0
@@ -122,6 +124,40 @@ class Arms:
     epoch: str = ""
     salt: str = ""
     assignments: tuple[AssignmentCount, ...] = ()
+    shadows: bool = False
+
+
+@dataclass(frozen=True)
+class ShadowCount:
+    """Pairs of one veto, and in how many which answer did harm: what was shown alone, the candidate alone, both."""
+
+    veto: str = ""
+    pairs: int = 0
+    shown: int = 0
+    candidate: int = 0
+    both: int = 0
+
+
+@dataclass(frozen=True)
+class ShadowDropped:
+    """Answers that were drawn and made no pair, by cause."""
+
+    cause: str = ""
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Shadowed:
+    """What one process has scored of a rollout's shadow phase, in totals. epoch: names the process; tokens: written in
+    all pairs."""
+
+    epoch: str = ""
+    salt: str = ""
+    pairs: int = 0
+    vetoes: tuple[ShadowCount, ...] = ()
+    dropped: tuple[ShadowDropped, ...] = ()
+    shown_tokens: int = 0
+    candidate_tokens: int = 0
 
 
 class PolicyClient(SyncClient):
@@ -161,6 +197,11 @@ class PolicyClient(SyncClient):
         """Whom one replica serves, and what it drew. Role: internal or admin."""
         return codec.from_proto(self._channel.call(_ARMS, policy_pb2.ListArmsRequest(policy=policy)), Arms)
 
+    def shadow(self, order: Order, policy: str = "") -> Shadowed:
+        """Tells one replica what to answer again unseen, and what it has scored so far.
+        Role: internal. Raises FailedPrecondition, BadSettings."""
+        return codec.from_proto(self._channel.call(_SHADOW, _shadow(order, policy)), Shadowed)
+
 
 class AsyncPolicyClient(AsyncClient):
     """As PolicyClient."""
@@ -199,6 +240,9 @@ class AsyncPolicyClient(AsyncClient):
     async def arms(self, policy: str = "") -> Arms:
         return codec.from_proto(await self._channel.call(_ARMS, policy_pb2.ListArmsRequest(policy=policy)), Arms)
 
+    async def shadow(self, order: Order, policy: str = "") -> Shadowed:
+        return codec.from_proto(await self._channel.call(_SHADOW, _shadow(order, policy)), Shadowed)
+
 
 def _parts(messages: Generator[policy_pb2.GenerateResponse, None, None]) -> Generator[Part, None, None]:
     with closing(messages):
@@ -225,6 +269,12 @@ def _sample(
         sampling=codec.to_proto(sampling),
         n=n,
     )
+
+
+def _shadow(order: Order, policy: str) -> policy_pb2.ShadowRequest:
+    request: policy_pb2.ShadowRequest = codec.to_proto(order, policy_pb2.ShadowRequest())
+    request.policy = policy
+    return request
 
 
 def _likelihood(

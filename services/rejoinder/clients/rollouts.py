@@ -19,6 +19,9 @@ _PROMOTE = Rpc("/rejoinder.v1.RolloutService/Promote", rollouts_pb2.GetRolloutRe
 _ABORT = Rpc("/rejoinder.v1.RolloutService/Abort", rollouts_pb2.GetRolloutResponse)
 _FREEZE = Rpc("/rejoinder.v1.RolloutService/Freeze", rollouts_pb2.GetRolloutResponse)
 
+#: What a rollout is held by where a person's signature is waited for: promote gives it.
+SIGNED = ("approval", "shadow_unmeasured")
+
 
 class Verdict(StrEnum):
     UNSPECIFIED = "UNSPECIFIED"
@@ -86,6 +89,36 @@ class NormFigures:
 
 
 @dataclass(frozen=True)
+class ShadowVeto:
+    """One veto on pairs of answers that nobody saw: its greatest E-value and what it fires at, the pairs on which it
+    was measured, in how many of them stable's and the canary's answer did harm, and whether they are enough."""
+
+    name: str = ""
+    e: float = 0.0
+    e_needed: float = 0.0
+    fired: bool = False
+    pairs: int = 0
+    stable: int = 0
+    canary: int = 0
+    measured: bool = False
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """The shadow phase. began_at, ends_at: seconds since the epoch; ends_at None where its time is over. dropped: draws
+    that made no pair. tokens: mean length of either answer, 0 without any."""
+
+    began_at: float | None = None
+    ends_at: float | None = None
+    pairs: int = 0
+    min_pairs: int = 0
+    vetoes: tuple[ShadowVeto, ...] = ()
+    dropped: int = 0
+    stable_tokens: float = 0.0
+    canary_tokens: float = 0.0
+
+
+@dataclass(frozen=True)
 class Rollout:
     """As rollouts.proto has it. difference: satisfaction canary - stable. expected_at: seconds since the epoch.
     e_worse, e_better, e_ni: E-values, each decides at e_needed; 0 before exposure."""
@@ -121,6 +154,7 @@ class Rollout:
     charter: str = ""
     charter_version: str = ""
     norms: tuple[NormFigures, ...] = ()
+    shadow: Shadow | None = None
 
 
 @dataclass(frozen=True)

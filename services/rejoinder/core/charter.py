@@ -118,7 +118,7 @@ class Rules:
 
     def read(self, question: str, answer: str) -> Told:
         """What an answer breaks; beyond MOST_READ characters neither is read."""
-        question, answer = question[:MOST_READ] if self._scoped else "", answer[:MOST_READ]
+        question, answer = self._part(question, answer)
         digest = hashlib.blake2b(f"{len(question)} {question}{answer}".encode(errors="surrogatepass"), digest_size=16)
         told = self._lately.get(digest.digest())
         if told is None:
@@ -126,6 +126,13 @@ class Rules:
                 self._lately.clear()
             told = self._lately[digest.digest()] = self._read(question, answer)
         return told
+
+    def once(self, question: str, answer: str) -> Told:
+        """As `read`, of words that must leave nothing behind: no digest of them is remembered."""
+        return self._read(*self._part(question, answer))
+
+    def _part(self, question: str, answer: str) -> tuple[str, str]:
+        return question[:MOST_READ] if self._scoped else "", answer[:MOST_READ]
 
     def _read(self, question: str, answer: str) -> Told:
         applied = set(range(len(self._rules))) - self._scoped

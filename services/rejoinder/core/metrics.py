@@ -88,6 +88,9 @@ METRICS = (
     Metric("generation_queue", "gauge", "Answers and likelihoods that wait for the engine."),
     Metric("assignments_total", "counter", "Answers begun, by arm; independent of the log.", ("arm",)),
     Metric("assigned_units_total", "counter", "Units drawn while a canary was out, each once a rollout.", ("arm",)),
+    Metric(
+        "shadow_answers_total", "counter", "Answers that were scored and not shown, by what became of them.", ("end",)
+    ),
     Metric("interactions_dropped_total", "counter", "Interactions that will not reach the log, by cause.", ("cause",)),
     Metric("spool_bytes", "gauge", "Bytes of interactions that the log does not have yet."),
     Metric("arms_alarms", "gauge", "Arms tables below the highest seen: a writer that was fenced, or a new log."),

@@ -42,6 +42,9 @@ class ArmsService(policy_pb2_grpc.PolicyServiceServicer):
             raise NotFound("this process serves another policy", serves=policy)
         return listed(self._view, self._known.all, self._known.loaded, self._assignments.drawn())
 
+    async def Shadow(self, request: policy_pb2.ShadowRequest, call: Call) -> policy_pb2.ShadowResponse:
+        raise FailedPrecondition("a second answer of the other server would stand in the way of those that are shown")
+
 
 def _elsewhere() -> NoReturn:
     raise FailedPrecondition("a gateway answers over HTTP, and only what applications may ask")

@@ -14,6 +14,7 @@ from rejoinder.policy.generator import Ask, Generator
 from rejoinder.policy.meter import Meter
 from rejoinder.policy.service import PolicyService
 from rejoinder.policy.settings import PolicySettings
+from rejoinder.policy.shadow import Shadow
 from rejoinder.policy.versions import Versions
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.bootstrap import bootstrap
@@ -58,10 +59,13 @@ async def build(settings: PolicySettings, chassis: Chassis) -> Room:
     spool = Spool(record.spool, SpoolSettings(max_bytes=record.spool_max_bytes), sender, meter.no_room)
     meter.watch(view, spool)
     meter.watch_engine(engine)
+    meter.watch_shadow()
     limits = Limits(model.max_prompt_bytes, model.max_tokens, model.temperature)
     seeds = random.SystemRandom()
     assignments = AssignmentCounter(uuid7(chassis.clock.now()))
-    generator = Generator(engine, versions, view, spool, limits, chassis.clock, meter, seeds, assignments)
+    unseen, life = settings.shadow, uuid7(chassis.clock.now())
+    shadow = Shadow(engine, versions, chassis.clock, meter, life, unseen.at_once, unseen.late_s)
+    generator = Generator(engine, versions, view, spool, limits, chassis.clock, meter, seeds, assignments, shadow)
     log = await asyncio.to_thread(open_log, arms, "rejoinder-policy")
     follower = ArmsFollower(view, versions, registry, pointer, log, chassis.log, arms.poll_s, arms.registry_poll_s)
 
@@ -79,6 +83,7 @@ async def build(settings: PolicySettings, chassis: Chassis) -> Room:
             ended.result()
 
     async def flush() -> None:
+        await shadow.close()
         empty = await asyncio.to_thread(spool.drain, record.drain_s)
         chassis.log.info("spool_drained", empty=empty, bytes=spool.waiting_bytes)
 
@@ -89,7 +94,7 @@ async def build(settings: PolicySettings, chassis: Chassis) -> Room:
         if log is not None:
             await asyncio.to_thread(log.close)
 
-    service = PolicyService(generator, view, versions, assignments)
+    service = PolicyService(generator, view, versions, assignments, shadow)
     add = partial(policy_pb2_grpc.add_PolicyServiceServicer_to_server, service)
     return Room(add=(add,), warm_up=warm_up, background=(follower.run, generating), flush=flush, close=close)
 

@@ -59,6 +59,11 @@ class Attempt:
         assert served is not None
         return Started(self._interaction.interaction_id, self._interaction.attempt_id, served)
 
+    @property
+    def asked(self) -> Interaction:
+        """What was asked, of whom, and who serves it."""
+        return self._interaction
+
     def from_engine(self, text: str | None) -> None:
         """Called on the engine's thread; None: there will be no more."""
         self._loop.call_soon_threadsafe(self._coming.put_nowait, text)

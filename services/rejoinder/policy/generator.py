@@ -17,6 +17,7 @@ from rejoinder.core.errors import DeadlineExceeded, EmptyField, NotFound, Rejoin
 from rejoinder.core.types import ArmKind, AttemptStatus, Interaction, Message, Sampling, Served
 from rejoinder.policy.attempt import Attempt, Started
 from rejoinder.policy.checks import Limits, check_forced, check_interaction, check_messages, checked_sampling
+from rejoinder.policy.shadow import Shown
 from rejoinder.policy.versions import Versions
 from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.drawing import draw, stable_instead
@@ -48,6 +49,12 @@ class Record(Protocol):
     def full(self) -> bool: ...
 
     def put(self, interaction: Interaction) -> Future[bool]: ...
+
+
+class Shadow(Protocol):
+    """Who may have what was asked answered again, unseen."""
+
+    def offer(self, shown: Shown) -> None: ...
 
 
 class Meter(Protocol):
@@ -92,6 +99,7 @@ class Generator:
         meter: Meter,
         seeds: random.Random,
         assignments: AssignmentCounter,
+        shadow: Shadow,
     ) -> None:
         self._engine = engine
         self._versions = versions
@@ -102,6 +110,7 @@ class Generator:
         self._meter = meter
         self._seeds = seeds
         self._assignments = assignments
+        self._shadow = shadow
 
     async def generate(self, ask: Ask) -> AsyncIterator[Started | str | Ended]:
         """Started, then text as it comes, then Ended: which is given only when the interaction is on disk.
@@ -153,6 +162,9 @@ class Generator:
                 if not attempt.over and not ask.unlogged:
                     # Nobody waits for it; the drop counter tells if it was lost.
                     self._record.put(attempt.unfinished())
+                # In whatever way it ended: whether a caller waits for the end is a matter of how long the answer is.
+                if ask.forced is None and not ask.unlogged:
+                    self._shadow.offer(Shown(attempt.asked, tokens))
 
     async def sample(
         self, messages: Sequence[Message], sampling: Sampling | None, n: int, version: str, deadline: float | None

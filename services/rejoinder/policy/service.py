@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
+from rejoinder.core.charter import MOST_NORMS, compiled
 from rejoinder.core.codec import from_proto, to_proto
-from rejoinder.core.errors import InvalidArgument, RoleMissing
+from rejoinder.core.errors import InvalidArgument, RoleMissing, TooLong
+from rejoinder.core.shadow import Order
 from rejoinder.core.types import Interaction, Message, Sampling, Served
 from rejoinder.policy.attempt import Started
 from rejoinder.policy.checks import check_policy
 from rejoinder.policy.generator import Ask, Ended, Generator
+from rejoinder.policy.shadow import Shadow
 from rejoinder.policy.versions import Versions
 from rejoinder.rollout.counter import AssignmentCounter
 from rejoinder.rollout.lease import ArmsView
@@ -25,12 +29,13 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
     """owns: nothing."""
 
     def __init__(
-        self, generator: Generator, view: ArmsView, versions: Versions, assignments: AssignmentCounter
+        self, generator: Generator, view: ArmsView, versions: Versions, assignments: AssignmentCounter, shadow: Shadow
     ) -> None:
         self._generator = generator
         self._view = view
         self._versions = versions
         self._assignments = assignments
+        self._shadow = shadow
 
     async def Generate(
         self, request: policy_pb2.GenerateRequest, call: Call
@@ -78,7 +83,34 @@ class PolicyService(policy_pb2_grpc.PolicyServiceServicer):
 
     async def ListArms(self, request: policy_pb2.ListArmsRequest, call: Call) -> policy_pb2.ListArmsResponse:
         check_policy(request.policy, self._view.table.policy)
-        return listed(self._view, self._versions.all, self._versions.loaded, self._assignments.drawn())
+        return listed(self._view, self._versions.all, self._versions.loaded, self._assignments.drawn(), shadows=True)
+
+    async def Shadow(self, request: policy_pb2.ShadowRequest, call: Call) -> policy_pb2.ShadowResponse:
+        check_policy(request.policy, self._view.table.policy)
+        if len(request.norms) > MOST_NORMS:
+            raise TooLong("norms", len(request.norms), MOST_NORMS, "norms")
+        self._shadow.order(await asyncio.to_thread(_order, request))
+        return _scored(self._shadow)
+
+
+def _order(request: policy_pb2.ShadowRequest) -> Order:
+    """Raises BadSettings for a norm that cannot be kept; made once, and told for as long as the order is repeated."""
+    order = from_proto(request, Order)
+    compiled(order.norms)
+    return order
+
+
+def _scored(shadow: Shadow) -> policy_pb2.ShadowResponse:
+    scored = shadow.scored
+    return policy_pb2.ShadowResponse(
+        epoch=scored.epoch,
+        salt=scored.salt,
+        pairs=scored.pairs,
+        vetoes=[policy_pb2.ShadowCount(**vars(count)) for count in scored.vetoes],
+        dropped=[policy_pb2.ShadowDropped(cause=cause, count=count) for cause, count in shadow.dropped.items()],
+        shown_tokens=scored.shown_tokens,
+        candidate_tokens=scored.candidate_tokens,
+    )
 
 
 def _messages(messages: object) -> tuple[Message, ...]:

@@ -53,6 +53,14 @@ class EngineTheme(Theme):
     """Seconds between two messages of an answer after its first: each costs as much as a token of a small model."""
 
 
+class ShadowTheme(Theme):
+    at_once: int = Field(default=2, ge=1, le=16)
+    """Pairs of a rollout's shadow phase that are written at once, while nobody waits for any other answer; further ones
+    are dropped and counted. More make pairs sooner and hold a shown answer up by a slower token, once."""
+    late_s: float = Field(default=60.0, gt=0)
+    """Seconds after the shown answer in which both unseen ones must come; a later pair is dropped and counted."""
+
+
 class RecordTheme(CallerTheme):
     feedback: str = "127.0.0.1:50051"
     """Address of the feedback service that takes the interactions."""
@@ -71,6 +79,8 @@ class PolicySettings(Theme):
     """Which policy, and what may be asked of it."""
     engine: EngineTheme = EngineTheme()
     """How answers are put together."""
+    shadow: ShadowTheme = ShadowTheme()
+    """Answers that are scored and not shown."""
     arms: ArmsTheme = ArmsTheme()
     """Where it is heard who is served what."""
     record: RecordTheme = RecordTheme()

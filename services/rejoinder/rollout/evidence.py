@@ -1,8 +1,9 @@
 """All that a rollout has measured so far, in one incremental state that survives a restart bit-equal.
 
 The error of the whole verdict is spent on E-values: satisfaction among the judged .6, DSAT per interaction .2, all
-vetoes .2. Their weighted mean is one more supermartingale, so `harm` at 1/alpha keeps the error of the whole without
-a union bound: whenever one part alone reaches 1/(its share of alpha) the mean is there too, and never later.
+vetoes .2; where a shadow phase goes before, half of the vetoes' part is its own. The weighted mean of those of shown
+answers is one more supermartingale, so `harm` at 1/alpha keeps the error of the whole without a union bound: whenever
+one part alone reaches 1/(its share of alpha) the mean is there too, and never later.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from rejoinder.core.errors import InvalidArgument
 from rejoinder.rollout.interval import Interval
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.sample_ratio import CountedRatio, SampleRatio
+from rejoinder.rollout.shadow import ShadowEvidence
 from rejoinder.rollout.silence import Silence
 from rejoinder.rollout.units import UnitScore
 from rejoinder.rollout.vetoes import Vetoes
@@ -25,14 +27,23 @@ PARTS: Mapping[str, float] = {"judged": 0.6, "no_dsat": 0.2, "vetoes": 0.2}
 SILENCE_PART = 0.2
 
 
+def parts(plan: RolloutPlan) -> Mapping[str, float]:
+    """How a plan spends its alpha. A shadow phase is a look at the same harms before the canary: the vetoes' part is
+    shared with it, so the error of both together stays what it was."""
+    half = PARTS["vetoes"] / 2
+    return {**PARTS, "vetoes": half, "shadow": half} if plan.shadow_s else PARTS
+
+
 class Evidence:
     """owns: the processes of silence, the vetoes, both sample ratios, the interval, the peak of the whole harm, and the
-    cursor (closes_at, unit) of the last unit taken. Adding a unit is O(1). `assigned` is fed beside the units, with
-    what the processes that draw have counted."""
+    cursor (closes_at, unit) of the last unit taken. Adding a unit is O(1). `assigned` and `shadow` are fed beside the
+    units, with what the processes that draw, and that answer unseen, have counted."""
 
     def __init__(self, plan: RolloutPlan) -> None:
         self.silence = Silence(plan.base_rate, plan.margin, plan.reply_rate, plan.reply_margin)
         self.vetoes = Vetoes(plan.vetoes)
+        self.shadow = ShadowEvidence(plan.vetoes)
+        self._parts = {name: share for name, share in parts(plan).items() if name != "shadow"}
         self.assigned, self.matured = CountedRatio(), SampleRatio()
         self.interval = Interval(plan.base_rate, plan.alpha)
         self.cursor: tuple[float, str] = (float("-inf"), "")
@@ -42,10 +53,10 @@ class Evidence:
     @property
     def log_e_harm(self) -> float:
         """Log of the weighted mean of all E-values for harm."""
-        parts = {name: self.silence.tests[name].worse.log_e for name in ("judged", "no_dsat")}
-        parts["vetoes"] = self.vetoes.log_e
-        top = max(parts.values())
-        return top + math.log(sum(share * math.exp(parts[name] - top) for name, share in PARTS.items()))
+        logs = {name: self.silence.tests[name].worse.log_e for name in ("judged", "no_dsat")}
+        logs["vetoes"] = self.vetoes.log_e
+        top = max(logs.values())
+        return top + math.log(sum(share * math.exp(logs[name] - top) for name, share in self._parts.items()))
 
     def add(self, unit: UnitScore) -> None:
         """The next matured unit; InvalidArgument if it does not come after the cursor."""
@@ -74,6 +85,7 @@ class Evidence:
         return {
             "silence": self.silence.as_dict(),
             "vetoes": self.vetoes.as_dict(),
+            "shadow": self.shadow.as_dict(),
             "assigned": self.assigned.as_dict(),
             "matured": self.matured.as_dict(),
             "interval": self.interval.as_dict(),
@@ -88,6 +100,9 @@ class Evidence:
         evidence = cls(plan)
         evidence.silence = Silence.from_dict(value["silence"])
         evidence.vetoes.restore(value["vetoes"])
+        # A process of before there was a shadow phase has none.
+        if "shadow" in value:
+            evidence.shadow.restore(value["shadow"])
         evidence.assigned = CountedRatio.from_dict(value["assigned"])
         evidence.matured = SampleRatio.from_dict(value["matured"])
         evidence.interval = Interval.from_dict(value["interval"])

@@ -20,7 +20,7 @@ from rejoinder.rollout.audit import AUDIT
 from rejoinder.rollout.evidence import Evidence
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.sequential import CLIP, DELTAS, LAMBDAS, NI_CLIP, VARIANCE_FLOOR, log_mean_exp
-from rejoinder.rollout.state import CANARY, Status
+from rejoinder.rollout.state import CANARY, SHADOW, Status
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def forecast(
     per_second, found = judged_per_day / 86400, []
     target = math.log(1 / plan.alpha)
     shown = log_mean_exp(logs) >= target
-    waited = plan.shadow_s if status is None or status.phase != CANARY else 0.0
+    waited = _shadow_left(plan, status, evidence)
     for index in range(at_step, len(plan.steps)):
         step = plan.steps[index]
         growth = not_worse_growth(scores, step.weight, plan.margin, difference)
@@ -115,6 +115,15 @@ def forecast(
         canary_to_catch=weight
         * median_units([0.0] * len(DELTAS), worse_growth(scores, weight, -0.10), math.log(1 / plan.alpha)),
     )
+
+
+def _shadow_left(plan: RolloutPlan, status: Status | None, evidence: Evidence | None) -> float:
+    """Seconds of the shadow phase before anybody is exposed; what holds it up is not foreseen."""
+    if status is None or status.phase not in (SHADOW, CANARY):
+        return plan.shadow_s
+    if status.phase == CANARY:
+        return 0.0
+    return max(0.0, plan.shadow_s - (evidence.shadow.kept_s if evidence else 0.0))
 
 
 def _missing(least: int, have: Mapping[str, float], weight: float) -> float:

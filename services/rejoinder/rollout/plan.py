@@ -11,12 +11,14 @@ from rejoinder.core import typed
 from rejoinder.core.arms import UNITS
 from rejoinder.core.charter import Charter
 from rejoinder.core.errors import BadSettings
+from rejoinder.rollout.shadow import SCORED
 from rejoinder.rollout.vetoes import FAILURES, NORMS, Veto
 
 APPROVALS = ("none", "canary", "promotion")
 ON_DEADLINE = ("stable", "hold")
 ON_INCONCLUSIVE = ("pause", "advance")
 PROMOTE_ON = ("not_worse", "better")
+SHADOW_UNMEASURED = ("hold", "advance")
 #: Where arithmetic ends, far beyond any plan: the least share or error, ten years, and counts.
 LEAST, LONGEST_S, MOST_STEPS, MOST_UNITS, MOST_TURNS = 1e-6, 10 * 365 * 86400.0, 100, 10_000_000, 10_000
 
@@ -42,11 +44,13 @@ class RolloutPlan:
     on_deadline: `stable` rolls back, `hold` waits for a person. approval: where a person signs. promote_on: `not_worse`
     (margin shown) or `better` (superiority shown). maturity_s: the wait for a follow-up. turns_cap: judged turns per
     unit. base_rate, reply_rate: stable's, before the rollout. reply_margin: a shift of the reply rate that must be
-    ruled out before a promotion on satisfaction alone. shadow_s: a phase before exposure, loaded and shown to
-    nobody. watch_s: how long the replaced version stays loaded. lease_ttl_s: must exceed the engine's own fail-over.
-    load_deadline_s: until every replica reports the canary's digest. charter: what the veto `norms` holds answers
-    against; both, or neither where the charter's norms are reports alone. BadSettings with the field named where a
-    value is out of range.
+    ruled out before a promotion on satisfaction alone. shadow_s: a phase before exposure, 0 for none, in which what a
+    share of stable's users asked, shadow_share in (0, 1], is answered again by both versions, scored and shown to
+    nobody; time that it stands does not count. Where a veto has fewer pairs than shadow_min_pairs at its end,
+    shadow_unmeasured: `hold` goes on until it has enough or a person signs, `advance` exposes. watch_s: how long the
+    replaced version stays loaded. lease_ttl_s: must exceed the engine's own fail-over. load_deadline_s: until every
+    replica reports the canary's digest. charter: what the veto `norms` holds answers against; both, or neither where
+    the charter's norms are reports alone. BadSettings with the field named where a value is out of range.
     """
 
     steps: tuple[PlanStep, ...] = (PlanStep(0.05), PlanStep(0.20), PlanStep(0.50))
@@ -63,6 +67,9 @@ class RolloutPlan:
     reply_rate: float = 0.5
     reply_margin: float = 0.08
     shadow_s: float = 0.0
+    shadow_share: float = 0.05
+    shadow_min_pairs: int = 50
+    shadow_unmeasured: str = "hold"
     watch_s: float = 72 * 3600.0
     lease_ttl_s: float = 30.0
     load_deadline_s: float = 1800.0
@@ -91,15 +98,21 @@ class RolloutPlan:
         for name in ("shadow_s", "watch_s"):
             if not 0 <= getattr(self, name) <= LONGEST_S:
                 raise BadSettings(f"rollout.{name} must lie in [0, {LONGEST_S:.0f}]")
-        for name, most in (("min_units", MOST_UNITS), ("turns_cap", MOST_TURNS)):
+        if not LEAST <= self.shadow_share <= 1:
+            raise BadSettings("rollout.shadow_share must lie in (0, 1]")
+        counts = {"min_units": MOST_UNITS, "turns_cap": MOST_TURNS, "shadow_min_pairs": MOST_UNITS}
+        for name, most in counts.items():
             if not 1 <= getattr(self, name) <= most:
                 raise BadSettings(f"rollout.{name} must be from 1 to {most}")
         _one_of("unit", self.unit, UNITS)
         _one_of("on_deadline", self.on_deadline, ON_DEADLINE)
         _one_of("approval", self.approval, APPROVALS)
         _one_of("promote_on", self.promote_on, PROMOTE_ON)
+        _one_of("shadow_unmeasured", self.shadow_unmeasured, SHADOW_UNMEASURED)
         if len({veto.name for veto in self.vetoes}) != len(self.vetoes):
             raise BadSettings("rollout.vetoes: two share a name")
+        if self.shadow_s and not any(veto.name in SCORED for veto in self.vetoes):
+            raise BadSettings(f"rollout.shadow_s: nothing is scored; add one of {', '.join(SCORED)} to rollout.vetoes")
         _check_charter(self.charter, any(veto.name == NORMS for veto in self.vetoes))
 
     @classmethod

@@ -66,6 +66,13 @@ class Look:
         return self.plan.steps[min(self.status.step, len(self.plan.steps) - 1)]
 
     @property
+    def exposes_unmeasured(self) -> bool:
+        """Whether a person let the shadow phase end with too few pairs. What is asked then is asked on a table of its
+        own, so it is no earlier word."""
+        asked = self.status.phase == SHADOW and self.status.held == "shadow_unmeasured"
+        return asked and self.said("approve") is not None
+
+    @property
     def spent_s(self) -> float:
         return self.now - self.status.steps[-1].since
 
@@ -175,6 +182,13 @@ def _worse(look: Look) -> Next:
     return _ended(look, f"worse:{','.join(verdict.reasons)}")
 
 
+def _shadow_harm(look: Look) -> Next:
+    fired = look.seen.shadow.fired
+    if look.status.phase != SHADOW or not fired:
+        return None
+    return _ended(look, f"shadow:{','.join(fired)}")
+
+
 def _suspended(look: Look) -> Next:
     return (replace(look.status, held="suspended"), ()) if look.seen.suspended else None
 
@@ -186,7 +200,8 @@ def _frozen(look: Look) -> Next:
 def _busy(look: Look) -> Next:
     arms = look.seen.arms
     live = arms.canary is not None and arms.lease is not None and look.now < arms.lease.expires_at + SKEW_S
-    if look.status.phase == CANARY or not live or arms.canary == look.status.canary:
+    theirs = live and arms.canary != look.status.canary
+    if look.status.phase == CANARY or not (theirs or look.seen.rival):
         return None
     return replace(look.status, held="busy", began_at=look.now), ()
 
@@ -206,16 +221,23 @@ def _sign_canary(look: Look) -> Next:
 
 
 def _load_deadline(look: Look) -> Next:
-    exposed = look.status.phase == CANARY
-    if exposed or look.loaded_everywhere or look.now - look.status.began_at < look.plan.load_deadline_s:
+    status = look.status
+    if status.phase == CANARY or look.loaded_everywhere or look.now - _missing_since(look) < look.plan.load_deadline_s:
         return None
     return _ended(look, "load_deadline")
+
+
+def _missing_since(look: Look) -> float:
+    """When replicas began to load. In the shadow phase they had it once: the time is that of this gap alone."""
+    anew = look.status.phase == SHADOW and look.status.held != "digests"
+    return look.now if anew else look.status.began_at
 
 
 def _loading(look: Look) -> Next:
     if look.status.phase == CANARY or look.loaded_everywhere:
         return None
-    return replace(_approved(look, "canary"), held="digests"), (Load(look.status.canary),)
+    after = replace(_approved(look, "canary"), held="digests", began_at=_missing_since(look))
+    return after, (Load(look.status.canary),)
 
 
 def _shadow(look: Look) -> Next:
@@ -225,14 +247,25 @@ def _shadow(look: Look) -> Next:
 
 
 def _shadowing(look: Look) -> Next:
-    began = look.status.shadow_at
-    if look.status.phase != SHADOW or began is None or look.now - began >= look.plan.shadow_s:
+    if look.status.phase != SHADOW or look.seen.shadow.kept_s >= look.plan.shadow_s:
         return None
-    return replace(look.status, held=""), ()
+    return replace(look.status, held="" if look.seen.shadow.heard else "shadow_unheard"), ()
+
+
+def _shadow_unmeasured(look: Look) -> Next:
+    enough = look.seen.shadow.pairs >= look.plan.shadow_min_pairs
+    if look.status.phase != SHADOW or enough or look.plan.shadow_unmeasured == "advance" or look.exposes_unmeasured:
+        return None
+    return replace(look.status, held="shadow_unmeasured"), ()
 
 
 def _first_step(look: Look) -> Next:
-    return None if look.status.phase == CANARY else (_at_step(look, 0), ())
+    if look.status.phase == CANARY:
+        return None
+    after, command = _at_step(look, 0), look.said("approve")
+    if command is not None and look.exposes_unmeasured:
+        after = replace(after, approved=(*after.approved, "shadow"), by=command.by)
+    return after, ()
 
 
 def _sign_promotion(look: Look) -> Next:
@@ -325,6 +358,7 @@ ROWS: tuple[tuple[str, Callable[[Look], Next]], ...] = (
     ("abort", _abort),
     ("wrong_digest", _wrong_digest),
     ("worse", _worse),
+    ("shadow_harm", _shadow_harm),
     ("suspended", _suspended),
     ("frozen", _frozen),
     ("busy", _busy),
@@ -334,6 +368,7 @@ ROWS: tuple[tuple[str, Callable[[Look], Next]], ...] = (
     ("loading", _loading),
     ("shadow", _shadow),
     ("shadowing", _shadowing),
+    ("shadow_unmeasured", _shadow_unmeasured),
     ("first_step", _first_step),
     ("sign_promotion", _sign_promotion),
     ("promote", _promote),

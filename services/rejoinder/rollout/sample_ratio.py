@@ -85,7 +85,7 @@ class CountedRatio:
             n, c = ratio.counts.get(weight, (0, 0))
             if 0.0 < weight < 1.0 and units > n and 0 <= canary - c <= units - n:
                 ratio.add(weight, units - n, canary - c)
-        self.peak = max(self.peak, ratio.log_e - _discount(place))
+        self.peak = max(self.peak, ratio.log_e - discount(place))
         while len(self._processes) > MOST_PROCESSES:
             del self._processes[next(iter(self._processes))]
         return ratio.counts != before
@@ -103,7 +103,7 @@ class CountedRatio:
     @property
     def log_e(self) -> float:
         """Of the process that speaks loudest now, discounted; 0 before any."""
-        return max((ratio.log_e - _discount(place) for place, ratio in self._processes.values()), default=0.0)
+        return max((ratio.log_e - discount(place) for place, ratio in self._processes.values()), default=0.0)
 
     @property
     def suspends(self) -> bool:
@@ -121,7 +121,8 @@ class CountedRatio:
         return ratio
 
 
-def _discount(place: int) -> float:
+def discount(place: int) -> float:
+    """Log of the inverse of the place-th process's part of the error."""
     return math.log(place * (place + 1))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from rejoinder.core.arms import ArmsTable, Step, Version
 from rejoinder.rollout.counter import Drawn
+from rejoinder.rollout.shadow import ShadowView
 from rejoinder.rollout.verdict import Verdict
 
 IDLE, SHADOW, CANARY, PROMOTED, ABORTED, SUPERSEDED = "idle", "shadow", "canary", "promoted", "aborted", "superseded"
@@ -24,11 +25,13 @@ class Command:
 
 @dataclass(frozen=True)
 class Replica:
-    """What one replica says it serves, (version, digest) pairs, and whom it has drawn."""
+    """What one replica says it serves, (version, digest) pairs, and whom it has drawn. shadows: whether it can answer
+    again in a shadow phase."""
 
     name: str
     serves: tuple[tuple[str, str], ...] = ()
     drawn: Drawn = field(default_factory=Drawn)
+    shadows: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Pointer:
 
 @dataclass(frozen=True)
 class Observed:
-    """The world as read just now. term: ours, as the writer of the arms table. replicas: all of the policy's."""
+    """The world as read just now. term: ours, as the writer of the arms table. replicas: all of the policy's. shadow:
+    what was scored in the shadow phase. rival: whether another rollout has the replicas for its own."""
 
     arms: ArmsTable
     served: Pointer
@@ -51,6 +55,8 @@ class Observed:
     commands: tuple[Command, ...] = ()
     suspended: bool = False
     frozen: bool = False
+    shadow: ShadowView = field(default_factory=ShadowView)
+    rival: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,11 @@ class Status:
         if self.held == "frozen":
             return "frozen"
         return "paused" if self.phase == CANARY and self.held not in ("", "promoting") else self.phase
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether it ended for what the version did, or a person said, to answers of its own: shown, or in shadow."""
+        return self.phase == ABORTED and (bool(self.steps) or self.reason.startswith("shadow:"))
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -4,7 +4,7 @@
 |----|------------------------------------------------------------------|--------------|-----------------------|
 |  1 | a deterministic check failed                                     | worse        | check:<name>          |
 |  2 | the assignments' sample ratio is off                             | unmeasured   | sample_ratio:assigned |
-|  3 | a veto fired (k share a fifth of alpha)                          | worse        | veto:<name>           |
+|  3 | a veto fired (k share a fifth of alpha, a tenth after a shadow)  | worse        | veto:<name>           |
 |  4 | matured units are off where assignments are not: lost traffic    | unmeasured   | sample_ratio:matured  |
 |  5 | the weighted mean of all E-values for harm reached 1/alpha       | worse        | satisfaction, dsat    |
 |  6 | the extractor is away, or the arms have different ones           | unmeasured   | extractor             |
@@ -32,7 +32,7 @@ from enum import StrEnum
 from typing import Any
 
 from rejoinder.core.ids import digest_of
-from rejoinder.rollout.evidence import PARTS, SILENCE_PART, Evidence
+from rejoinder.rollout.evidence import SILENCE_PART, Evidence, parts
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.sequential import SequentialTest
 from rejoinder.rollout.vetoes import Check, VetoView
@@ -90,7 +90,7 @@ def verdict(evidence: Evidence, plan: RolloutPlan, look: Look = Look()) -> Verdi
         return said(Outcome.WORSE, *failed)
     if evidence.assigned.suspends:
         return said(Outcome.UNMEASURED, "sample_ratio:assigned")
-    fired = evidence.vetoes.fired(PARTS["vetoes"] * plan.alpha)
+    fired = evidence.vetoes.fired(parts(plan)["vetoes"] * plan.alpha)
     if fired:
         return said(Outcome.WORSE, *(f"veto:{name}" for name in fired))
     if evidence.matured.suspends:
@@ -126,7 +126,7 @@ def _harm(evidence: Evidence, plan: RolloutPlan) -> tuple[str, ...]:
     if evidence.harm_peak < math.log(1 / plan.alpha):
         return ()
     words = {"judged": "satisfaction", "no_dsat": "dsat"}
-    peaks = {name: evidence.silence.tests[name].worse.peak + math.log(PARTS[name]) for name in words}
+    peaks = {name: evidence.silence.tests[name].worse.peak + math.log(parts(plan)[name]) for name in words}
     alone = tuple(word for name, word in words.items() if peaks[name] >= math.log(1 / plan.alpha))
     return alone or (words[max(peaks, key=peaks.__getitem__)],)
 
@@ -161,7 +161,7 @@ def snapshot(evidence: Evidence, plan: RolloutPlan, look: Look) -> dict[str, Any
             name: {"worse": test.worse.log_e, "better": test.better.log_e, "not_worse": test.not_worse.log_e}
             for name, test in (silence.tests | evidence.vetoes.tests).items()
         },
-        "vetoes": {view.name: _figures(view) for view in evidence.vetoes.views(PARTS["vetoes"] * plan.alpha)},
+        "vetoes": {view.name: _figures(view) for view in evidence.vetoes.views(parts(plan)["vetoes"] * plan.alpha)},
         "sample_ratio_log_e": {"assigned": evidence.assigned.log_e, "matured": evidence.matured.log_e},
         "reply_moved": reply_moved(evidence, plan),
         "alpha": plan.alpha,

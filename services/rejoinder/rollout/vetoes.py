@@ -22,6 +22,10 @@ from rejoinder.rollout.units import UnitScore
 FAILURES = "failures"
 #: Answers that break a norm of the plan's charter.
 NORMS = "norms"
+#: Answers that grow: longer than GROWTH times what stable's are.
+LENGTH, GROWTH = "length", 2.0
+#: Answers that refuse, as core/refusals finds them.
+REFUSALS = "refusals"
 MOST_LEAST = 1_000_000
 ARMS = ("stable", "canary")
 

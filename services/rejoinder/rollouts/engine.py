@@ -15,20 +15,22 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from rejoinder.clients.rollouts import TrailPoint
+from rejoinder.clients.rollouts import SIGNED, TrailPoint
 from rejoinder.core.arms import ArmsTable, Version
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import Aborted, FailedPrecondition, Fenced, PolicyFrozen
 from rejoinder.registry.artefacts import Artefacts
 from rejoinder.registry.served import current
 from rejoinder.rollout.decide import decide
-from rejoinder.rollout.state import ABORTED, Command, Decision, Observed, Pointer, Replica
+from rejoinder.rollout.plan import RolloutPlan
+from rejoinder.rollout.state import SHADOW, Command, Decision, Observed, Pointer, Replica, Status
 from rejoinder.rollout.verdict import Verdict
 from rejoinder.rollouts import rolled_back
 from rejoinder.rollouts.acts import Acts
 from rejoinder.rollouts.judging import Ledger, pages
 from rejoinder.rollouts.memory import Memory
 from rejoinder.rollouts.replicas import Replicas
+from rejoinder.rollouts.shadowing import check_shadowed, look_at, order_of, over, shadows, stop_of, take_up, view_of
 from rejoinder.rollouts.tables import ArmsTopic
 from rejoinder.rollouts.trail import note, point_of, trail_of
 from rejoinder.rollouts.trial import Trial, begin, remembered, taken_up
@@ -131,6 +133,8 @@ class Engine:
             if trial is None or not trial.open or trial.status.canary.version != version:
                 self._check_free(version, served)
                 asked = {**self._rules.plan, **(plan or {})}
+                if RolloutPlan.from_mapping(asked).shadow_s:
+                    check_shadowed(self._ports.replicas.look())
                 judges, now, poll_s = self._rules.judges, self._now(), self._rules.poll_s
                 wanted = Version(version, made.digest)
                 self._trial = begin(self._ports.memory, asked, wanted, served, judges, self._salts, now, poll_s)
@@ -148,9 +152,11 @@ class Engine:
             trial = self._trial
             if trial is None or not trial.open:
                 raise FailedPrecondition("no rollout is open", policy=self._rules.policy)
-            said = "approve" if kind == "promote" and trial.status.held == "approval" else kind
+            # Once a shadow phase's time is over a signature is what is asked for, whatever it is held by at this look.
+            asked = trial.status.held in SIGNED or over(trial.evidence, trial.plan, trial.status)
+            said = "approve" if kind == "promote" and asked else kind
             row = self._turn((Command(said, generation, by),), accepted=(kind, generation))
-            if row not in _FOLLOWED[said]:
+            if not _followed(said, row, trial.status):
                 raise self._unfollowed(trial)
             self._settle()
 
@@ -173,6 +179,7 @@ class Engine:
         if self._trial is None or not self._trial.open:
             return self._idle(arms, served, now)
         replicas = self._ports.replicas.look()
+        self._shadow(self._trial, now)
         trial = self._judge(self._trial, replicas)
         judged = trial.judged(self._rules.behind_s)
         if judged is not None:
@@ -185,9 +192,10 @@ class Engine:
             verdict=judged,
             commands=commands,
             frozen=self._frozen,
+            shadow=view_of(trial.evidence, trial.plan),
         )
         decision = decide(trial.plan, trial.status, observed, now)
-        followed = bool(commands) and decision.row in _FOLLOWED[commands[0].kind]
+        followed = bool(commands) and _followed(commands[0].kind, decision.row, trial.status)
         self._act(trial, decision, now, accepted if followed else None)
         return decision.row
 
@@ -206,7 +214,7 @@ class Engine:
         for action in decision.actions:
             self._acts.do(action, now)
         after = decision.status
-        if after.phase == ABORTED and after.steps:
+        if after.taken_back:
             rolled_back.record(self._ports.artefacts.store, self._rules.policy, after, now)
         if after == trial.status and accepted is None:
             return
@@ -217,6 +225,7 @@ class Engine:
         self._trial = replace(trial, status=after)
         facts = {"phase": after.shown, "version": after.canary.version, "step": after.step}
         self._events.info("rollout_moved", row=decision.row, held=after.held, reason=after.reason, **facts)
+        self._stopped(self._trial, trial.status)
 
     def _idle(self, arms: ArmsTable, served: Pointer, now: float) -> str:
         """Between rollouts only the freeze is written; stable is the registry's."""
@@ -232,6 +241,22 @@ class Engine:
             )
             self._ports.topic.write(table)
         return "idle"
+
+    def _shadow(self, trial: Trial, now: float) -> None:
+        """Keeps the shadow phase going, and remembers what was scored: a process that dies loses what nobody read."""
+        plan, status = trial.plan, trial.status
+        if status.phase == SHADOW:
+            found = self._ports.replicas.shadow(order_of(plan, status)) if shadows(status) else ()
+            if look_at(trial.evidence, plan, status, found, now):
+                self._ports.memory.write(taken_up(trial))
+
+    def _stopped(self, trial: Trial, before: Status) -> None:
+        """Where answers are given again no more replicas hear it, and tell what they had scored. After the status: it
+        waits for no replica, and one that does not hear lapses."""
+        if shadows(before) and not shadows(trial.status):
+            found = self._ports.replicas.shadow(stop_of(trial.plan, before))
+            if take_up(trial.evidence, before, found):
+                self._ports.memory.write(taken_up(trial))
 
     def _judge(self, trial: Trial, replicas: tuple[Replica, ...]) -> Trial:
         """Takes up what was drawn and what has matured, and remembers each page with what it closed."""
@@ -304,3 +329,8 @@ class Engine:
             self._turn(())
             if self._trial is None or before is None or self._trial.status == before.status:
                 return
+
+
+def _followed(said: str, row: str, before: Status) -> bool:
+    """Whether the row answers a person's word. In the shadow phase no signature is kept until replicas have loaded."""
+    return row in _FOLLOWED[said] and not (row == "loading" and before.phase == SHADOW)

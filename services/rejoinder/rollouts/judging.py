@@ -24,13 +24,10 @@ from rejoinder.rollout.evidence import Evidence
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.state import Status
 from rejoinder.rollout.units import Audited, Measure, Turn, collect
-from rejoinder.rollout.vetoes import ARMS, FAILURES, NORMS
+from rejoinder.rollout.vetoes import ARMS, FAILURES, GROWTH, LENGTH, NORMS, REFUSALS
 
-#: The veto on answers that grow: the share of those longer than twice what stable's median was when the rollout began.
-LENGTH = "length"
-_GROWTH, _SAMPLE = 2.0, 200
-#: The veto on answers that refuse, as core/refusals finds them.
-REFUSALS = "refusals"
+#: The bound of the veto `length` is read off so many answers of stable: GROWTH times their median.
+_SAMPLE = 200
 #: The vetoes that something here measures. The audit is measured where a second judge reads: until then it is not, and
 #: a plan that asks for it promotes nothing.
 MEASURED = (FAILURES, LENGTH, REFUSALS, NORMS, AUDIT)
@@ -47,8 +44,6 @@ def check_kept(plan: RolloutPlan, poll_s: float) -> None:
     unknown = [veto.name for veto in plan.vetoes if veto.name not in MEASURED]
     if unknown:
         raise BadSettings(f"rollout.vetoes: nothing measures {', '.join(unknown)}; there are {', '.join(MEASURED)}")
-    if plan.shadow_s:
-        raise BadSettings("rollout.shadow_s must be 0: answers that are scored and not shown are not built")
     if poll_s * LOOKS > plan.lease_ttl_s:
         raise BadSettings(f"rollout.lease_ttl_s must be at least {LOOKS} times engine.poll_s, {LOOKS * poll_s:g}")
 
@@ -94,11 +89,14 @@ class Reading:
     @property
     def long(self) -> float | None:
         """Characters above which an answer is a long one; None while too few of stable's are known."""
-        return _GROWTH * statistics.median(self.lengths) if len(self.lengths) >= _SAMPLE else None
+        return GROWTH * statistics.median(self.lengths) if len(self.lengths) >= _SAMPLE else None
 
     def as_dict(self) -> dict[str, Any]:
+        """What a later version added is there only where it is used: the version before refuses what it does not know,
+        and after a rollback of the software it is the one that reads."""
         plain = {name: getattr(self, name) for name in ("after", "lengths", "dropped", "foreign", "behind_s")}
-        plain["norms"] = {arm: {name: list(n) for name, n in found.items()} for arm, found in self.norms.items()}
+        if self.norms:
+            plain["norms"] = {arm: {name: list(n) for name, n in found.items()} for arm, found in self.norms.items()}
         plain["second"] = None if self.second is None else [self.second.extractor, self.second.version]
         return plain | {"judges": [[judge.extractor, judge.version] for judge in self.judges]}
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from rejoinder.clients.rollouts import ArmFigures, Hop, NormFigures, Rollout, VetoArm, VetoFigures
+from rejoinder.clients.rollouts import ArmFigures, Hop, NormFigures, Rollout, Shadow, ShadowVeto, VetoArm, VetoFigures
 from rejoinder.clients.rollouts import Verdict as Shown
-from rejoinder.rollout.evidence import PARTS
+from rejoinder.rollout.evidence import parts
 from rejoinder.rollout.forecast import Forecast, Scores, forecast
 from rejoinder.rollout.plan import RolloutPlan
 from rejoinder.rollout.sample_ratio import CountedRatio, SampleRatio
-from rejoinder.rollout.state import IDLE
+from rejoinder.rollout.state import IDLE, SHADOW
 from rejoinder.rollout.vetoes import VetoView
 from rejoinder.rollouts.engine import Seen
+from rejoinder.rollouts.shadowing import shadow_views
 from rejoinder.rollouts.trial import Trial
 
 DAY_S = 86_400.0
@@ -53,6 +54,8 @@ def report(seen: Seen) -> Rollout:
     charter = trial.plan.charter
     if charter is not None:
         shown = replace(shown, charter=charter.digest, charter_version=charter.version)
+    if trial.plan.shadow_s:
+        shown = replace(shown, shadow=_shadow(trial, seen.now))
     if verdict is None:
         return shown
     stable, canary = (_figures(trial, name) for name in ("stable", "canary"))
@@ -77,7 +80,7 @@ def report(seen: Seen) -> Rollout:
         e_needed=1 / trial.plan.alpha,
         assigned=_hop(evidence.assigned),
         matured=_hop(evidence.matured),
-        vetoes=tuple(_veto(view) for view in evidence.vetoes.views(PARTS["vetoes"] * trial.plan.alpha)),
+        vetoes=tuple(_veto(view) for view in evidence.vetoes.views(parts(trial.plan)["vetoes"] * trial.plan.alpha)),
         norms=_norms(trial),
     )
 
@@ -129,6 +132,33 @@ def _veto(view: VetoView) -> VetoFigures:
         view.measured,
         arms["stable"],
         arms["canary"],
+    )
+
+
+def _shadow(trial: Trial, now: float) -> Shadow:
+    plan, status, found = trial.plan, trial.status, trial.evidence.shadow
+    total, left = found.total, plan.shadow_s - found.kept_s
+    return Shadow(
+        began_at=status.shadow_at,
+        ends_at=now + left if status.phase == SHADOW and left > 0 else None,
+        pairs=total.pairs,
+        min_pairs=plan.shadow_min_pairs,
+        vetoes=tuple(
+            ShadowVeto(
+                veto.name,
+                _e(veto.log_e),
+                _e(veto.log_needed),
+                veto.fired,
+                veto.count.pairs,
+                veto.count.shown + veto.count.both,
+                veto.count.candidate + veto.count.both,
+                veto.measured,
+            )
+            for veto in shadow_views(trial.evidence, plan)
+        ),
+        dropped=total.dropped,
+        stable_tokens=total.shown_tokens / total.pairs if total.pairs else 0.0,
+        canary_tokens=total.candidate_tokens / total.pairs if total.pairs else 0.0,
     )
 
 

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from rejoinder.core.charter import inlined
 from rejoinder.rollout.plan import RolloutPlan
-from rejoinder.rollout.vetoes import FAILURES
-from rejoinder.rollouts.judging import LENGTH, check_kept
+from rejoinder.rollout.vetoes import FAILURES, LENGTH
+from rejoinder.rollouts.judging import check_kept
 from rejoinder.runtime.callers.theme import CallerTheme
 from rejoinder.runtime.kafkatheme import KafkaGuestTheme
 from rejoinder.runtime.settings import ServerSettings, Theme

@@ -22,44 +22,54 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from rejoinder.v1 import common_pb2 as rejoinder_dot_v1_dot_common__pb2
 from rejoinder.v1 import events_pb2 as rejoinder_dot_v1_dot_events__pb2
+from rejoinder.v1 import ledger_pb2 as rejoinder_dot_v1_dot_ledger__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19rejoinder/v1/policy.proto\x12\x0crejoinder.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19rejoinder/v1/common.proto\x1a\x19rejoinder/v1/events.proto\"\x90\x03\n\x0fGenerateRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x16\n\x0einteraction_id\x18\x03 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x04 \x01(\t\x12;\n\x17\x63onversation_started_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15parent_interaction_id\x18\x06 \x01(\t\x12\x0c\n\x04turn\x18\x07 \x01(\x05\x12\x0f\n\x07user_id\x18\x08 \x01(\t\x12\'\n\x08messages\x18\t \x03(\x0b\x32\x15.rejoinder.v1.Message\x12(\n\x08sampling\x18\n \x01(\x0b\x32\x16.rejoinder.v1.Sampling\x12&\n\x07\x63onsent\x18\x0b \x01(\x0e\x32\x15.rejoinder.v1.Consent\x12$\n\x06served\x18\x0c \x01(\x0b\x32\x14.rejoinder.v1.Served\x12\x10\n\x08unlogged\x18\r \x01(\x08\"\x82\x01\n\x10GenerateResponse\x12,\n\x05start\x18\x01 \x01(\x0b\x32\x1b.rejoinder.v1.GenerateStartH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12(\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x19.rejoinder.v1.GenerateEndH\x00\x42\x06\n\x04part\"a\n\rGenerateStart\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\x12\x12\n\nattempt_id\x18\x02 \x01(\t\x12$\n\x06served\x18\x03 \x01(\x0b\x32\x14.rejoinder.v1.Served\"\x95\x01\n\x0bGenerateEnd\x12+\n\x06status\x18\x01 \x01(\x0e\x32\x1b.rejoinder.v1.AttemptStatus\x12\x15\n\rfinish_reason\x18\x02 \x01(\t\x12\x15\n\rprompt_tokens\x18\x03 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x04 \x01(\x05\x12\x10\n\x08log_prob\x18\x05 \x01(\x01\"\x8e\x01\n\rSampleRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\'\n\x08messages\x18\x03 \x03(\x0b\x32\x15.rejoinder.v1.Message\x12(\n\x08sampling\x18\x04 \x01(\x0b\x32\x16.rejoinder.v1.Sampling\x12\t\n\x01n\x18\x05 \x01(\x05\"V\n\rSampledAnswer\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08log_prob\x18\x02 \x01(\x01\x12\x0e\n\x06tokens\x18\x03 \x01(\x05\x12\x15\n\rfinish_reason\x18\x04 \x01(\t\"_\n\x0eSampleResponse\x12,\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1b.rejoinder.v1.SampledAnswer\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\"t\n\x11LikelihoodRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\'\n\x08messages\x18\x03 \x03(\x0b\x32\x15.rejoinder.v1.Message\x12\x15\n\rcontinuations\x18\x04 \x03(\t\"X\n\x12LikelihoodResponse\x12\x11\n\tlog_probs\x18\x01 \x03(\x01\x12\x0e\n\x06tokens\x18\x02 \x03(\x05\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\"!\n\x0fListArmsRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\"c\n\rServedVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\"\n\x03\x61rm\x18\x03 \x01(\x0e\x32\x15.rejoinder.v1.ArmKind\x12\r\n\x05ready\x18\x04 \x01(\x08\"T\n\x0f\x41ssignmentCount\x12\"\n\x03\x61rm\x18\x01 \x01(\x0e\x32\x15.rejoinder.v1.ArmKind\x12\x0e\n\x06weight\x18\x02 \x01(\x01\x12\r\n\x05units\x18\x03 \x01(\x03\"\xdc\x01\n\x10ListArmsResponse\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x03\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12-\n\x08versions\x18\x04 \x03(\x0b\x32\x1b.rejoinder.v1.ServedVersion\x12\x16\n\x0e\x63\x61nary_refused\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\t\x12\x0c\n\x04salt\x18\x07 \x01(\t\x12\x32\n\x0b\x61ssignments\x18\x08 \x03(\x0b\x32\x1d.rejoinder.v1.AssignmentCount2\xbd\x02\n\rPolicyService\x12K\n\x08Generate\x12\x1d.rejoinder.v1.GenerateRequest\x1a\x1e.rejoinder.v1.GenerateResponse0\x01\x12\x43\n\x06Sample\x12\x1b.rejoinder.v1.SampleRequest\x1a\x1c.rejoinder.v1.SampleResponse\x12O\n\nLikelihood\x12\x1f.rejoinder.v1.LikelihoodRequest\x1a .rejoinder.v1.LikelihoodResponse\x12I\n\x08ListArms\x12\x1d.rejoinder.v1.ListArmsRequest\x1a\x1e.rejoinder.v1.ListArmsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19rejoinder/v1/policy.proto\x12\x0crejoinder.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19rejoinder/v1/common.proto\x1a\x19rejoinder/v1/events.proto\x1a\x19rejoinder/v1/ledger.proto\"\x90\x03\n\x0fGenerateRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x16\n\x0einteraction_id\x18\x03 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x04 \x01(\t\x12;\n\x17\x63onversation_started_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15parent_interaction_id\x18\x06 \x01(\t\x12\x0c\n\x04turn\x18\x07 \x01(\x05\x12\x0f\n\x07user_id\x18\x08 \x01(\t\x12\'\n\x08messages\x18\t \x03(\x0b\x32\x15.rejoinder.v1.Message\x12(\n\x08sampling\x18\n \x01(\x0b\x32\x16.rejoinder.v1.Sampling\x12&\n\x07\x63onsent\x18\x0b \x01(\x0e\x32\x15.rejoinder.v1.Consent\x12$\n\x06served\x18\x0c \x01(\x0b\x32\x14.rejoinder.v1.Served\x12\x10\n\x08unlogged\x18\r \x01(\x08\"\x82\x01\n\x10GenerateResponse\x12,\n\x05start\x18\x01 \x01(\x0b\x32\x1b.rejoinder.v1.GenerateStartH\x00\x12\x0e\n\x04text\x18\x02 \x01(\tH\x00\x12(\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x19.rejoinder.v1.GenerateEndH\x00\x42\x06\n\x04part\"a\n\rGenerateStart\x12\x16\n\x0einteraction_id\x18\x01 \x01(\t\x12\x12\n\nattempt_id\x18\x02 \x01(\t\x12$\n\x06served\x18\x03 \x01(\x0b\x32\x14.rejoinder.v1.Served\"\x95\x01\n\x0bGenerateEnd\x12+\n\x06status\x18\x01 \x01(\x0e\x32\x1b.rejoinder.v1.AttemptStatus\x12\x15\n\rfinish_reason\x18\x02 \x01(\t\x12\x15\n\rprompt_tokens\x18\x03 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x04 \x01(\x05\x12\x10\n\x08log_prob\x18\x05 \x01(\x01\"\x8e\x01\n\rSampleRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\'\n\x08messages\x18\x03 \x03(\x0b\x32\x15.rejoinder.v1.Message\x12(\n\x08sampling\x18\x04 \x01(\x0b\x32\x16.rejoinder.v1.Sampling\x12\t\n\x01n\x18\x05 \x01(\x05\"V\n\rSampledAnswer\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x10\n\x08log_prob\x18\x02 \x01(\x01\x12\x0e\n\x06tokens\x18\x03 \x01(\x05\x12\x15\n\rfinish_reason\x18\x04 \x01(\t\"_\n\x0eSampleResponse\x12,\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x1b.rejoinder.v1.SampledAnswer\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\"t\n\x11LikelihoodRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\'\n\x08messages\x18\x03 \x03(\x0b\x32\x15.rejoinder.v1.Message\x12\x15\n\rcontinuations\x18\x04 \x03(\t\"X\n\x12LikelihoodResponse\x12\x11\n\tlog_probs\x18\x01 \x03(\x01\x12\x0e\n\x06tokens\x18\x02 \x03(\x05\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\"!\n\x0fListArmsRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\"c\n\rServedVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\x12\"\n\x03\x61rm\x18\x03 \x01(\x0e\x32\x15.rejoinder.v1.ArmKind\x12\r\n\x05ready\x18\x04 \x01(\x08\"T\n\x0f\x41ssignmentCount\x12\"\n\x03\x61rm\x18\x01 \x01(\x0e\x32\x15.rejoinder.v1.ArmKind\x12\x0e\n\x06weight\x18\x02 \x01(\x01\x12\r\n\x05units\x18\x03 \x01(\x03\"\xed\x01\n\x10ListArmsResponse\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0c\n\x04term\x18\x02 \x01(\x03\x12\x12\n\ngeneration\x18\x03 \x01(\x03\x12-\n\x08versions\x18\x04 \x03(\x0b\x32\x1b.rejoinder.v1.ServedVersion\x12\x16\n\x0e\x63\x61nary_refused\x18\x05 \x01(\t\x12\r\n\x05\x65poch\x18\x06 \x01(\t\x12\x0c\n\x04salt\x18\x07 \x01(\t\x12\x32\n\x0b\x61ssignments\x18\x08 \x03(\x0b\x32\x1d.rejoinder.v1.AssignmentCount\x12\x0f\n\x07shadows\x18\t \x01(\x08\"\xea\x01\n\rShadowRequest\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x0c\n\x04salt\x18\x02 \x01(\t\x12\r\n\x05share\x18\x03 \x01(\x01\x12\x0c\n\x04unit\x18\x04 \x01(\t\x12\x0e\n\x06stable\x18\x05 \x01(\t\x12\x11\n\tcandidate\x18\x06 \x01(\t\x12\x18\n\x10\x63\x61ndidate_digest\x18\x07 \x01(\t\x12\x10\n\x08refusals\x18\x08 \x01(\x08\x12%\n\x05norms\x18\t \x03(\x0b\x32\x16.rejoinder.v1.NormRule\x12(\n\x05lasts\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\"Z\n\x0bShadowCount\x12\x0c\n\x04veto\x18\x01 \x01(\t\x12\r\n\x05pairs\x18\x02 \x01(\x03\x12\r\n\x05shown\x18\x03 \x01(\x03\x12\x11\n\tcandidate\x18\x04 \x01(\x03\x12\x0c\n\x04\x62oth\x18\x05 \x01(\x03\"-\n\rShadowDropped\x12\r\n\x05\x63\x61use\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\xc5\x01\n\x0eShadowResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\t\x12\x0c\n\x04salt\x18\x02 \x01(\t\x12\r\n\x05pairs\x18\x03 \x01(\x03\x12)\n\x06vetoes\x18\x04 \x03(\x0b\x32\x19.rejoinder.v1.ShadowCount\x12,\n\x07\x64ropped\x18\x05 \x03(\x0b\x32\x1b.rejoinder.v1.ShadowDropped\x12\x14\n\x0cshown_tokens\x18\x06 \x01(\x03\x12\x18\n\x10\x63\x61ndidate_tokens\x18\x07 \x01(\x03\x32\x82\x03\n\rPolicyService\x12K\n\x08Generate\x12\x1d.rejoinder.v1.GenerateRequest\x1a\x1e.rejoinder.v1.GenerateResponse0\x01\x12\x43\n\x06Sample\x12\x1b.rejoinder.v1.SampleRequest\x1a\x1c.rejoinder.v1.SampleResponse\x12O\n\nLikelihood\x12\x1f.rejoinder.v1.LikelihoodRequest\x1a .rejoinder.v1.LikelihoodResponse\x12I\n\x08ListArms\x12\x1d.rejoinder.v1.ListArmsRequest\x1a\x1e.rejoinder.v1.ListArmsResponse\x12\x43\n\x06Shadow\x12\x1b.rejoinder.v1.ShadowRequest\x1a\x1c.rejoinder.v1.ShadowResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'rejoinder.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GENERATEREQUEST']._serialized_start=131
-  _globals['_GENERATEREQUEST']._serialized_end=531
-  _globals['_GENERATERESPONSE']._serialized_start=534
-  _globals['_GENERATERESPONSE']._serialized_end=664
-  _globals['_GENERATESTART']._serialized_start=666
-  _globals['_GENERATESTART']._serialized_end=763
-  _globals['_GENERATEEND']._serialized_start=766
-  _globals['_GENERATEEND']._serialized_end=915
-  _globals['_SAMPLEREQUEST']._serialized_start=918
-  _globals['_SAMPLEREQUEST']._serialized_end=1060
-  _globals['_SAMPLEDANSWER']._serialized_start=1062
-  _globals['_SAMPLEDANSWER']._serialized_end=1148
-  _globals['_SAMPLERESPONSE']._serialized_start=1150
-  _globals['_SAMPLERESPONSE']._serialized_end=1245
-  _globals['_LIKELIHOODREQUEST']._serialized_start=1247
-  _globals['_LIKELIHOODREQUEST']._serialized_end=1363
-  _globals['_LIKELIHOODRESPONSE']._serialized_start=1365
-  _globals['_LIKELIHOODRESPONSE']._serialized_end=1453
-  _globals['_LISTARMSREQUEST']._serialized_start=1455
-  _globals['_LISTARMSREQUEST']._serialized_end=1488
-  _globals['_SERVEDVERSION']._serialized_start=1490
-  _globals['_SERVEDVERSION']._serialized_end=1589
-  _globals['_ASSIGNMENTCOUNT']._serialized_start=1591
-  _globals['_ASSIGNMENTCOUNT']._serialized_end=1675
-  _globals['_LISTARMSRESPONSE']._serialized_start=1678
-  _globals['_LISTARMSRESPONSE']._serialized_end=1898
-  _globals['_POLICYSERVICE']._serialized_start=1901
-  _globals['_POLICYSERVICE']._serialized_end=2218
+  _globals['_GENERATEREQUEST']._serialized_start=190
+  _globals['_GENERATEREQUEST']._serialized_end=590
+  _globals['_GENERATERESPONSE']._serialized_start=593
+  _globals['_GENERATERESPONSE']._serialized_end=723
+  _globals['_GENERATESTART']._serialized_start=725
+  _globals['_GENERATESTART']._serialized_end=822
+  _globals['_GENERATEEND']._serialized_start=825
+  _globals['_GENERATEEND']._serialized_end=974
+  _globals['_SAMPLEREQUEST']._serialized_start=977
+  _globals['_SAMPLEREQUEST']._serialized_end=1119
+  _globals['_SAMPLEDANSWER']._serialized_start=1121
+  _globals['_SAMPLEDANSWER']._serialized_end=1207
+  _globals['_SAMPLERESPONSE']._serialized_start=1209
+  _globals['_SAMPLERESPONSE']._serialized_end=1304
+  _globals['_LIKELIHOODREQUEST']._serialized_start=1306
+  _globals['_LIKELIHOODREQUEST']._serialized_end=1422
+  _globals['_LIKELIHOODRESPONSE']._serialized_start=1424
+  _globals['_LIKELIHOODRESPONSE']._serialized_end=1512
+  _globals['_LISTARMSREQUEST']._serialized_start=1514
+  _globals['_LISTARMSREQUEST']._serialized_end=1547
+  _globals['_SERVEDVERSION']._serialized_start=1549
+  _globals['_SERVEDVERSION']._serialized_end=1648
+  _globals['_ASSIGNMENTCOUNT']._serialized_start=1650
+  _globals['_ASSIGNMENTCOUNT']._serialized_end=1734
+  _globals['_LISTARMSRESPONSE']._serialized_start=1737
+  _globals['_LISTARMSRESPONSE']._serialized_end=1974
+  _globals['_SHADOWREQUEST']._serialized_start=1977
+  _globals['_SHADOWREQUEST']._serialized_end=2211
+  _globals['_SHADOWCOUNT']._serialized_start=2213
+  _globals['_SHADOWCOUNT']._serialized_end=2303
+  _globals['_SHADOWDROPPED']._serialized_start=2305
+  _globals['_SHADOWDROPPED']._serialized_end=2350
+  _globals['_SHADOWRESPONSE']._serialized_start=2353
+  _globals['_SHADOWRESPONSE']._serialized_end=2550
+  _globals['_POLICYSERVICE']._serialized_start=2553
+  _globals['_POLICYSERVICE']._serialized_end=2939
 # @@protoc_insertion_point(module_scope)

@@ -1,8 +1,10 @@
 import datetime
 
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from rejoinder.v1 import common_pb2 as _common_pb2
 from rejoinder.v1 import events_pb2 as _events_pb2
+from rejoinder.v1 import ledger_pb2 as _ledger_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -164,7 +166,7 @@ class AssignmentCount(_message.Message):
     def __init__(self, arm: _Optional[_Union[_common_pb2.ArmKind, str]] = ..., weight: _Optional[float] = ..., units: _Optional[int] = ...) -> None: ...
 
 class ListArmsResponse(_message.Message):
-    __slots__ = ("policy", "term", "generation", "versions", "canary_refused", "epoch", "salt", "assignments")
+    __slots__ = ("policy", "term", "generation", "versions", "canary_refused", "epoch", "salt", "assignments", "shadows")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -173,6 +175,7 @@ class ListArmsResponse(_message.Message):
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     SALT_FIELD_NUMBER: _ClassVar[int]
     ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
+    SHADOWS_FIELD_NUMBER: _ClassVar[int]
     policy: str
     term: int
     generation: int
@@ -181,4 +184,69 @@ class ListArmsResponse(_message.Message):
     epoch: str
     salt: str
     assignments: _containers.RepeatedCompositeFieldContainer[AssignmentCount]
-    def __init__(self, policy: _Optional[str] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., versions: _Optional[_Iterable[_Union[ServedVersion, _Mapping]]] = ..., canary_refused: _Optional[str] = ..., epoch: _Optional[str] = ..., salt: _Optional[str] = ..., assignments: _Optional[_Iterable[_Union[AssignmentCount, _Mapping]]] = ...) -> None: ...
+    shadows: bool
+    def __init__(self, policy: _Optional[str] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., versions: _Optional[_Iterable[_Union[ServedVersion, _Mapping]]] = ..., canary_refused: _Optional[str] = ..., epoch: _Optional[str] = ..., salt: _Optional[str] = ..., assignments: _Optional[_Iterable[_Union[AssignmentCount, _Mapping]]] = ..., shadows: _Optional[bool] = ...) -> None: ...
+
+class ShadowRequest(_message.Message):
+    __slots__ = ("policy", "salt", "share", "unit", "stable", "candidate", "candidate_digest", "refusals", "norms", "lasts")
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    SALT_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
+    STABLE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    REFUSALS_FIELD_NUMBER: _ClassVar[int]
+    NORMS_FIELD_NUMBER: _ClassVar[int]
+    LASTS_FIELD_NUMBER: _ClassVar[int]
+    policy: str
+    salt: str
+    share: float
+    unit: str
+    stable: str
+    candidate: str
+    candidate_digest: str
+    refusals: bool
+    norms: _containers.RepeatedCompositeFieldContainer[_ledger_pb2.NormRule]
+    lasts: _duration_pb2.Duration
+    def __init__(self, policy: _Optional[str] = ..., salt: _Optional[str] = ..., share: _Optional[float] = ..., unit: _Optional[str] = ..., stable: _Optional[str] = ..., candidate: _Optional[str] = ..., candidate_digest: _Optional[str] = ..., refusals: _Optional[bool] = ..., norms: _Optional[_Iterable[_Union[_ledger_pb2.NormRule, _Mapping]]] = ..., lasts: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class ShadowCount(_message.Message):
+    __slots__ = ("veto", "pairs", "shown", "candidate", "both")
+    VETO_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    SHOWN_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    BOTH_FIELD_NUMBER: _ClassVar[int]
+    veto: str
+    pairs: int
+    shown: int
+    candidate: int
+    both: int
+    def __init__(self, veto: _Optional[str] = ..., pairs: _Optional[int] = ..., shown: _Optional[int] = ..., candidate: _Optional[int] = ..., both: _Optional[int] = ...) -> None: ...
+
+class ShadowDropped(_message.Message):
+    __slots__ = ("cause", "count")
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    cause: str
+    count: int
+    def __init__(self, cause: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+
+class ShadowResponse(_message.Message):
+    __slots__ = ("epoch", "salt", "pairs", "vetoes", "dropped", "shown_tokens", "candidate_tokens")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SALT_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    VETOES_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    SHOWN_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    epoch: str
+    salt: str
+    pairs: int
+    vetoes: _containers.RepeatedCompositeFieldContainer[ShadowCount]
+    dropped: _containers.RepeatedCompositeFieldContainer[ShadowDropped]
+    shown_tokens: int
+    candidate_tokens: int
+    def __init__(self, epoch: _Optional[str] = ..., salt: _Optional[str] = ..., pairs: _Optional[int] = ..., vetoes: _Optional[_Iterable[_Union[ShadowCount, _Mapping]]] = ..., dropped: _Optional[_Iterable[_Union[ShadowDropped, _Mapping]]] = ..., shown_tokens: _Optional[int] = ..., candidate_tokens: _Optional[int] = ...) -> None: ...

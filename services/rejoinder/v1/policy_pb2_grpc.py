@@ -55,6 +55,11 @@ class PolicyServiceStub:
                 request_serializer=rejoinder_dot_v1_dot_policy__pb2.ListArmsRequest.SerializeToString,
                 response_deserializer=rejoinder_dot_v1_dot_policy__pb2.ListArmsResponse.FromString,
                 _registered_method=True)
+        self.Shadow = channel.unary_unary(
+                '/rejoinder.v1.PolicyService/Shadow',
+                request_serializer=rejoinder_dot_v1_dot_policy__pb2.ShadowRequest.SerializeToString,
+                response_deserializer=rejoinder_dot_v1_dot_policy__pb2.ShadowResponse.FromString,
+                _registered_method=True)
 
 
 class PolicyServiceServicer:
@@ -92,6 +97,17 @@ class PolicyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Shadow(self, request, context):
+        """The shadow phase of a rollout: what a share of stable's users asked is answered again by stable and by the
+        candidate, shown to nobody, and scored. Each call says what to do until `lasts` has passed, and answers with the
+        counts so far, of the rollout in force; without another call it ends by itself. Role: internal. May be repeated:
+        counts only grow while `epoch` stays.
+        Fails with FAILED_PRECONDITION where this process answers with another server's model, BAD_SETTINGS (a norm).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PolicyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -114,6 +130,11 @@ def add_PolicyServiceServicer_to_server(servicer, server):
                     servicer.ListArms,
                     request_deserializer=rejoinder_dot_v1_dot_policy__pb2.ListArmsRequest.FromString,
                     response_serializer=rejoinder_dot_v1_dot_policy__pb2.ListArmsResponse.SerializeToString,
+            ),
+            'Shadow': grpc.unary_unary_rpc_method_handler(
+                    servicer.Shadow,
+                    request_deserializer=rejoinder_dot_v1_dot_policy__pb2.ShadowRequest.FromString,
+                    response_serializer=rejoinder_dot_v1_dot_policy__pb2.ShadowResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -225,6 +246,33 @@ class PolicyService:
             '/rejoinder.v1.PolicyService/ListArms',
             rejoinder_dot_v1_dot_policy__pb2.ListArmsRequest.SerializeToString,
             rejoinder_dot_v1_dot_policy__pb2.ListArmsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Shadow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rejoinder.v1.PolicyService/Shadow',
+            rejoinder_dot_v1_dot_policy__pb2.ShadowRequest.SerializeToString,
+            rejoinder_dot_v1_dot_policy__pb2.ShadowResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -169,8 +169,48 @@ class NormFigures(_message.Message):
     canary_broken: int
     def __init__(self, id: _Optional[str] = ..., severity: _Optional[str] = ..., stable_applied: _Optional[int] = ..., stable_broken: _Optional[int] = ..., canary_applied: _Optional[int] = ..., canary_broken: _Optional[int] = ...) -> None: ...
 
+class ShadowVeto(_message.Message):
+    __slots__ = ("name", "e", "e_needed", "fired", "pairs", "stable", "canary", "measured")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    E_FIELD_NUMBER: _ClassVar[int]
+    E_NEEDED_FIELD_NUMBER: _ClassVar[int]
+    FIRED_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    STABLE_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    e: float
+    e_needed: float
+    fired: bool
+    pairs: int
+    stable: int
+    canary: int
+    measured: bool
+    def __init__(self, name: _Optional[str] = ..., e: _Optional[float] = ..., e_needed: _Optional[float] = ..., fired: _Optional[bool] = ..., pairs: _Optional[int] = ..., stable: _Optional[int] = ..., canary: _Optional[int] = ..., measured: _Optional[bool] = ...) -> None: ...
+
+class Shadow(_message.Message):
+    __slots__ = ("began_at", "ends_at", "pairs", "min_pairs", "vetoes", "dropped", "stable_tokens", "canary_tokens")
+    BEGAN_AT_FIELD_NUMBER: _ClassVar[int]
+    ENDS_AT_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
+    MIN_PAIRS_FIELD_NUMBER: _ClassVar[int]
+    VETOES_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    STABLE_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    CANARY_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    began_at: _timestamp_pb2.Timestamp
+    ends_at: _timestamp_pb2.Timestamp
+    pairs: int
+    min_pairs: int
+    vetoes: _containers.RepeatedCompositeFieldContainer[ShadowVeto]
+    dropped: int
+    stable_tokens: float
+    canary_tokens: float
+    def __init__(self, began_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ends_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., pairs: _Optional[int] = ..., min_pairs: _Optional[int] = ..., vetoes: _Optional[_Iterable[_Union[ShadowVeto, _Mapping]]] = ..., dropped: _Optional[int] = ..., stable_tokens: _Optional[float] = ..., canary_tokens: _Optional[float] = ...) -> None: ...
+
 class GetRolloutResponse(_message.Message):
-    __slots__ = ("policy", "term", "generation", "phase", "stable_version", "canary_version", "weight", "verdict", "reasons", "difference", "low", "high", "judged_canary", "judged_stable", "judged_needed", "expected_at", "held", "reason", "stable", "canary", "step", "e_worse", "e_better", "e_ni", "e_needed", "assigned", "matured", "vetoes", "charter", "charter_version", "norms")
+    __slots__ = ("policy", "term", "generation", "phase", "stable_version", "canary_version", "weight", "verdict", "reasons", "difference", "low", "high", "judged_canary", "judged_stable", "judged_needed", "expected_at", "held", "reason", "stable", "canary", "step", "e_worse", "e_better", "e_ni", "e_needed", "assigned", "matured", "vetoes", "charter", "charter_version", "norms", "shadow")
     POLICY_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
@@ -202,6 +242,7 @@ class GetRolloutResponse(_message.Message):
     CHARTER_FIELD_NUMBER: _ClassVar[int]
     CHARTER_VERSION_FIELD_NUMBER: _ClassVar[int]
     NORMS_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
     policy: str
     term: int
     generation: int
@@ -233,4 +274,5 @@ class GetRolloutResponse(_message.Message):
     charter: str
     charter_version: str
     norms: _containers.RepeatedCompositeFieldContainer[NormFigures]
-    def __init__(self, policy: _Optional[str] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., phase: _Optional[str] = ..., stable_version: _Optional[str] = ..., canary_version: _Optional[str] = ..., weight: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judged_canary: _Optional[int] = ..., judged_stable: _Optional[int] = ..., judged_needed: _Optional[int] = ..., expected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., held: _Optional[str] = ..., reason: _Optional[str] = ..., stable: _Optional[_Union[ArmFigures, _Mapping]] = ..., canary: _Optional[_Union[ArmFigures, _Mapping]] = ..., step: _Optional[int] = ..., e_worse: _Optional[float] = ..., e_better: _Optional[float] = ..., e_ni: _Optional[float] = ..., e_needed: _Optional[float] = ..., assigned: _Optional[_Union[Hop, _Mapping]] = ..., matured: _Optional[_Union[Hop, _Mapping]] = ..., vetoes: _Optional[_Iterable[_Union[VetoFigures, _Mapping]]] = ..., charter: _Optional[str] = ..., charter_version: _Optional[str] = ..., norms: _Optional[_Iterable[_Union[NormFigures, _Mapping]]] = ...) -> None: ...
+    shadow: Shadow
+    def __init__(self, policy: _Optional[str] = ..., term: _Optional[int] = ..., generation: _Optional[int] = ..., phase: _Optional[str] = ..., stable_version: _Optional[str] = ..., canary_version: _Optional[str] = ..., weight: _Optional[float] = ..., verdict: _Optional[_Union[Verdict, str]] = ..., reasons: _Optional[_Iterable[str]] = ..., difference: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., judged_canary: _Optional[int] = ..., judged_stable: _Optional[int] = ..., judged_needed: _Optional[int] = ..., expected_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., held: _Optional[str] = ..., reason: _Optional[str] = ..., stable: _Optional[_Union[ArmFigures, _Mapping]] = ..., canary: _Optional[_Union[ArmFigures, _Mapping]] = ..., step: _Optional[int] = ..., e_worse: _Optional[float] = ..., e_better: _Optional[float] = ..., e_ni: _Optional[float] = ..., e_needed: _Optional[float] = ..., assigned: _Optional[_Union[Hop, _Mapping]] = ..., matured: _Optional[_Union[Hop, _Mapping]] = ..., vetoes: _Optional[_Iterable[_Union[VetoFigures, _Mapping]]] = ..., charter: _Optional[str] = ..., charter_version: _Optional[str] = ..., norms: _Optional[_Iterable[_Union[NormFigures, _Mapping]]] = ..., shadow: _Optional[_Union[Shadow, _Mapping]] = ...) -> None: ...

@@ -89,7 +89,8 @@ class RolloutServiceServicer:
     def Start(self, request, context):
         """Begins the rollout of a published version. Role: admin. Safe to retry: the same version answers with the rollout
         that is open. Fails with NOT_FOUND (no such version), FAILED_PRECONDITION (another rollout is open; the version is
-        stable already, or was rolled back), POLICY_FROZEN, BAD_SETTINGS (the plan).
+        stable already, or was rolled back), POLICY_FROZEN, BAD_SETTINGS (the plan; also one with a shadow phase, where a
+        replica cannot answer in it).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -97,9 +98,9 @@ class RolloutServiceServicer:
 
     def Promote(self, request, context):
         """A person's decision. `generation` names the table it was made on; another one is refused (ABORTED).
-        Role: admin. Safe to retry with the same generation. While the rollout waits for a signature, Promote gives it;
-        else it promotes whatever the verdict is, and says who did. Fails with FAILED_PRECONDITION while not every replica
-        serves the digest.
+        Role: admin. Safe to retry with the same generation. While the rollout waits for a signature (held: approval,
+        shadow_unmeasured), Promote gives it; else it promotes whatever the verdict is, and says who did. Fails with
+        FAILED_PRECONDITION while not every replica serves the digest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rejoinder.clients.rollouts import Shadow, ShadowVeto
 
 from tests.console.world import World, text_of
 
@@ -41,6 +42,16 @@ async def test_a_decision_on_another_table_is_refused(world: World, generation: 
         answered = await world.visitor("admin-token").post(path, data={"generation": generation})
         assert answered.status_code == status
     assert world.rollouts.done == []
+
+
+async def test_what_was_scored_in_the_shadow_is_seen(world: World) -> None:
+    failures = ShadowVeto("failures", 900.0, 200.0, True, 1040, 2, 77)
+    shadow = Shadow(1000.0, 2800.0, 1040, 50, (failures,), 6)
+    assert "Shadow:" not in text_of((await world.visitor("app-token").get("/rollout")).text)
+    world.rollouts.rollout = replace(world.rollouts.rollout, phase="aborted", reason="shadow:failures", shadow=shadow)
+    page = text_of((await world.visitor("app-token").get("/rollout")).text)
+    for words in ("shadow:failures", "1\u202f040 pairs of at least 50, 6 dropped", "fired"):
+        assert words in page
 
 
 async def test_an_ended_rollout_can_be_ended_no_more(world: World) -> None:

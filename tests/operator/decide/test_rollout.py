@@ -13,12 +13,14 @@ from rejoinder.core.errors import BadSettings
 from rejoinder.core.types import Polarity
 from rejoinder.rollout.decide import decide
 from rejoinder.rollout.evidence import Evidence
+from rejoinder.rollout.shadow import Count, Scored, ShadowView
 from rejoinder.rollout.state import Observed, Pointer, Replica, Status
 from rejoinder.rollout.units import Audited, UnitScore
 from rejoinder.rollout.verdict import Look, Outcome, Verdict, verdict
 from rejoinder.rollout.vetoes import Veto
 from rejoinder.rollouts.judging import MEASURED, check_kept
-from rejoinder_operator.api.rollouts import RolloutSpec, VerdictStatus
+from rejoinder.rollouts.shadowing import shadow_views
+from rejoinder_operator.api.rollouts import RolloutSpec, ShadowStatus, VerdictStatus
 from rejoinder_operator.decide import rollout as rollouts
 from rejoinder_operator.decide.rollout import (
     Moved,
@@ -26,8 +28,10 @@ from rejoinder_operator.decide.rollout import (
     changed,
     commands_of,
     decide_rollout,
+    goes_first,
     plan_of,
     salt_of,
+    shadow_status,
     told,
     verdict_status,
 )
@@ -63,6 +67,7 @@ ROWS = {
     "moved": decided(replace(SEEN, served=Pointer(2, Version("other", "6" * 64)))),
     "unpublished": decided(replace(SEEN, published="7" * 64), BEGUN),
     "tried": decided(replace(SEEN, tried="worse:satisfaction")),
+    "unshadowed": decided(spec=spec_of(shadow={})),
     "begin": decided(),
 }
 
@@ -92,6 +97,60 @@ def test_after_them_it_is_the_laptops_decision_word_for_word() -> None:
 def test_a_beginning_that_was_lost_draws_nobody_anew() -> None:
     assert ROWS["begin"].engine is not None
     assert ROWS["begin"].engine.salt == decided().engine.salt != salt_of("p2")
+
+
+SHADOW = {"percent": 20, "duration": "1h", "minPairs": 7, "onUnmeasured": "Advance"}
+
+
+def test_a_shadow_phase_reaches_the_plan_and_is_none_by_default() -> None:
+    plan = plan_of(spec_of(shadow=SHADOW))
+    assert (plan.shadow_s, plan.shadow_share, plan.shadow_min_pairs, plan.shadow_unmeasured) == (
+        3600,
+        0.2,
+        7,
+        "advance",
+    )
+    plain = plan_of(spec_of(shadow={}))
+    assert (plain.shadow_s, plain.shadow_share, plain.shadow_min_pairs, plain.shadow_unmeasured) == (
+        1800,
+        0.05,
+        50,
+        "hold",
+    )
+    assert plan_of(spec_of()).shadow_s == 0
+
+
+def test_the_shadow_phase_is_the_laptops_and_its_harm_stands_in_the_reason() -> None:
+    able = replace(SEEN, replicas=(replace(SEEN.replicas[0], shadows=True),))
+    spec = spec_of(shadow=SHADOW)
+    assert decided(able, spec=spec).row == "begin"
+    begun = decided(able, BEGUN, spec=spec)
+    assert (begun.row, begun.engine.phase, begun.shown["phase"]) == ("shadow", "shadow", "Shadow")
+    ended = decided(replace(able, shadow=ShadowView(9, ("length",))), begun.engine, spec=spec)
+    assert (ended.row, ended.shown["phase"], ended.shown["reason"]) == ("shadow_harm", "Aborted", "shadow:length")
+    assert ended.decisive, "what was scored is kept before anything is done"
+
+
+def test_what_was_scored_unseen_is_told_in_the_status() -> None:
+    evidence = Evidence(plan_of(spec_of(shadow=SHADOW)))
+    evidence.shadow.take(Scored("a", "s", 40, (Count("failures", 40, 1, 20, 2),), dropped=3))
+    told = shadow_status(evidence.shadow.total, shadow_views(evidence, plan_of(spec_of(shadow=SHADOW))))
+    shown = ShadowStatus.model_validate(told)
+    assert (shown.pairs, shown.dropped) == (40, 3)
+    assert next((veto.name, veto.harm, veto.state) for veto in shown.vetoes) == ("failures", (3, 22), "Fired")
+    assert [veto.state for veto in shown.vetoes[1:]] == ["Unmeasured"]
+
+
+def test_of_two_rollouts_in_their_shadow_phase_the_older_one_has_the_replicas() -> None:
+    idle = Status("s", GOOD, NEW, 1, NOW)
+    first, second = (replace(idle, phase="shadow", shadow_at=NOW + at) for at in (0.0, 1.0))
+    assert goes_first(second, "b", idle, "a")
+    assert goes_first(second, "b", None, "a")
+    assert goes_first(first, "b", second, "a")
+    assert not goes_first(second, "b", first, "a")
+    assert goes_first(first, "a", first, "b") is not goes_first(first, "b", first, "a"), "never both"
+    for over in (idle, replace(first, held="frozen"), replace(first, held="busy"), replace(first, closed=True)):
+        assert not goes_first(over, "b", second, "a")
 
 
 def test_a_command_carries_the_generation_that_it_was_made_on() -> None:

@@ -97,6 +97,114 @@ def test_a_harmful_version_goes_back_and_is_not_tried_again(world: World) -> Non
     assert any(event["reason"] == "Aborted" and event["type"] == "Warning" for event in world.cluster.all("Event"))
 
 
+SHADOW = {"percent": 50, "duration": "30s"}
+
+
+def shadowing(world: World, **taste: Any) -> None:
+    """A loop whose rollouts have a shadow phase; what the new version is like."""
+    world.inner.tastes[NEW.version] = Taste(**taste)
+    world.begin()
+    world.cluster.edit("PolicyRollout", "team", "template", shadow=SHADOW)
+
+
+@pytest.mark.parametrize(
+    "killed_at", [None, *((s, w) for w in ("rolled_back", "evidence") for s in ("before", "after"))]
+)
+def test_harm_in_the_shadow_ends_it_before_anybody_has_met_it(world: World, killed_at: tuple[str, str] | None) -> None:
+    shadowing(world, failed=0.5)
+    world.live(world.process(killed_at), lambda: over(world))
+    check_once(world)
+    status = world.status("PolicyRollout", "assist-r0001")
+    assert (status["phase"], status["reason"], status["row"]) == ("Aborted", "shadow:failures", "shadow_harm")
+    assert [veto["state"] == "Fired" for veto in status["shadow"]["vetoes"]] == [True, False]
+    assert not [table for table in world.inner.tables() if table.canary]
+    assert world.inner.store.names("rolled_back/assist") == [f"{NEW.version}.json"]
+    assert all(replica.orders[-1].share == 0.0 for replica in world.inner.replicas.values())
+
+
+def test_a_new_leader_goes_on_with_the_shadows_counts_and_clock(world: World) -> None:
+    shadowing(world)
+
+    def at(row: str) -> bool:
+        return any(item.get("status", {}).get("row") == row for item in world.cluster.all("PolicyRollout"))
+
+    process = world.live(world.process(), lambda: at("shadow"))
+    began = world.inner.clock.now()
+    world.live(process, lambda: world.inner.clock.now() - began >= 10.0)
+    world.live(world.process(), lambda: at("first_step"))
+    assert world.inner.clock.now() - began < 40.0
+    status = world.status("PolicyRollout", "assist-r0001")
+    counted = sum(replica.pairs for replica in world.inner.replicas.values())
+    assert counted - 60 <= status["shadow"]["pairs"] <= counted, "both leaders' looks, once"
+
+
+def row_of(world: World, name: str) -> str:
+    found = {item["metadata"]["name"]: item.get("status", {}) for item in world.cluster.all("PolicyRollout")}
+    return found.get(name, {}).get("row", "")
+
+
+def test_a_suspended_shadow_stops_at_once_keeps_what_was_scored_and_its_time_stands(world: World) -> None:
+    shadowing(world)
+    process = world.live(world.process(), lambda: row_of(world, "assist-r0001") == "shadow")
+    began = world.inner.clock.now()
+    world.live(process, lambda: world.inner.clock.now() - began >= 10.0)
+    world.cluster.edit("PolicyRollout", "team", "assist-r0001", suspend=True)
+    world.live(process, lambda: row_of(world, "assist-r0001") == "suspended")
+    assert all(replica.orders[-1].share == 0.0 for replica in world.inner.replicas.values())
+    scored = sum(replica.pairs for replica in world.inner.replicas.values())
+    world.live(process, lambda: world.inner.clock.now() - began >= 200.0)
+    assert sum(replica.pairs for replica in world.inner.replicas.values()) == scored
+    world.cluster.edit("PolicyRollout", "team", "assist-r0001", suspend=False)
+    thawed = world.inner.clock.now()
+    world.live(process, lambda: row_of(world, "assist-r0001") == "first_step")
+    assert 15.0 < world.inner.clock.now() - thawed < 30.0, "what was left of its time"
+    counted = sum(replica.pairs for replica in world.inner.replicas.values())
+    kept = world.status("PolicyRollout", "assist-r0001")["shadow"]["pairs"]
+    assert counted - 60 <= kept <= counted
+
+
+def test_a_person_exposes_an_unmeasured_version_by_the_annotation(world: World) -> None:
+    shadowing(world)
+    world.cluster.edit("PolicyRollout", "team", "template", shadow={**SHADOW, "minPairs": 100_000})
+    process = world.live(world.process(), lambda: row_of(world, "assist-r0001") == "shadow_unmeasured")
+    status = world.status("PolicyRollout", "assist-r0001")
+    assert {veto["state"] for veto in status["shadow"]["vetoes"]} == {"Unmeasured"}
+    world.cluster.annotate("PolicyRollout", "team", "assist-r0001", approve=str(status["generation"]))
+    world.live(process, lambda: row_of(world, "assist-r0001") == "first_step")
+    assert world.inner.table.weight == 0.5
+
+
+def test_where_no_replica_answers_again_any_more_people_see_why_nothing_moves(world: World) -> None:
+    shadowing(world)
+    process = world.live(world.process(), lambda: row_of(world, "assist-r0001") == "shadow")
+    for able, held in ((False, "shadow_unheard"), (True, "")):
+        for replica in world.inner.replicas.values():
+            replica.shadows = able
+        world.live(process, lambda held=held: world.status("PolicyRollout", "assist-r0001")["held"] == held)
+        told = {each["type"]: each for each in world.status("PolicyRollout", "assist-r0001")["conditions"]}
+        assert told["Ready"]["reason"] == ("Shadow" if able else "ShadowUnheard")
+
+
+def test_two_shadow_phases_of_a_policy_come_one_after_the_other(world: World) -> None:
+    """Also where another leader, who had not heard of the one, put the other into its phase."""
+    another(world, "one", GOOD, shadow=SHADOW)
+    world.make("PolicyRollout", "two", ROLLOUT | {"stable": vars(GOOD), "canary": vars(NEW), "shadow": SHADOW})
+    process = world.live(world.process(), lambda: row_of(world, "one") == "shadow")
+    world.live(process, lambda: world.status("PolicyRollout", "two").get("held") == "busy")
+    status = world.status("PolicyRollout", "two")
+    forced = {**status["engine"], "phase": "shadow", "held": "", "shadow_at": world.inner.clock.now()}
+    world.cluster.set_status("PolicyRollout", "team", "two", {**status, "engine": forced})
+    world.live(process, lambda: row_of(world, "one") == "first_step")
+    orders = [order for replica in world.inner.replicas.values() for order in replica.orders if order.share]
+    assert {order.salt for order in orders} == {world.status("PolicyRollout", "one")["engine"]["salt"]}
+    assert world.status("PolicyRollout", "one")["shadow"]["pairs"] > 100
+    assert world.status("PolicyRollout", "two")["held"] == "busy"
+    rollout = world.cluster.get("PolicyRollout", "team", "one")
+    world.cluster.delete("PolicyRollout", "team", "one", rollout["metadata"]["uid"])
+    world.live(process, lambda: row_of(world, "two") == "first_step")
+    assert world.status("PolicyRollout", "two")["shadow"]["pairs"] > 100
+
+
 def worse(world: World) -> float:
     """As Flagger's query asks."""
     return world.metrics.value("rollout_verdict", policy="assist", outcome="worse")

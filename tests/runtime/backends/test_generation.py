@@ -378,6 +378,94 @@ def test_samples_queued_first_do_not_hold_up_answers_and_are_not_held_up_for_eve
     assert "background" in ends[:8]
 
 
+def test_a_spare_row_gets_what_others_leave_and_takes_nobodys_place() -> None:
+    engine = made(max_queue=2)
+    try:
+        gate, ends = Gate(), []
+        held = Row(prompts(1)[0], LONG, on_text=gate)
+        engine.submit([held])
+        assert gate.reached.wait(WAIT_S)
+        spare = [row(prompts(1)[0], seed, 5, spare=True) for seed in range(8)]
+        engine.submit(spare)
+        assert engine.waiting == 0, "the queue is the others'"
+        others = [row(prompts(1)[0], 1, 60), row(prompts(1)[0], 2, 60, background=True)]
+        for kind, rows in (("spare", spare), ("other", others)):
+            for each in rows:
+                each.done.add_done_callback(lambda done, kind=kind: ends.append(kind))
+        engine.submit(others)
+        held.cancel()
+        gate.open.set()
+        for each in (*spare, *others):
+            each.done.result(WAIT_S)
+        assert ends == ["other"] * 2 + ["spare"] * 8
+        assert spare[1].done.result().tokens == answered(engine, [row(prompts(1)[0], 1, 5)])[0].tokens
+    finally:
+        engine.close()
+
+
+def test_spare_rows_that_nobody_waits_for_leave_while_others_get_every_turn() -> None:
+    """They would keep their prompts and hold their version for as long as there is other work."""
+    engine, ends = made(), []
+    try:
+        engine.load_adapter("a1", tiny_policy() / "a1" / "adapter.onnx_adapter").result(WAIT_S)
+        spare, gate = Gate(), Gate()
+        begun = Row(prompts(1)[0], LONG, "a1", on_text=spare, spare=True)
+        engine.submit([begun])
+        assert spare.reached.wait(WAIT_S)
+        held, waits = Row(prompts(1)[0], LONG, on_text=gate), Row(prompts(1)[0], LONG, "a1", spare=True)
+        engine.submit([held, waits])
+        spare.open.set()
+        assert gate.reached.wait(WAIT_S)
+        assert list(engine._spare) == [waits], "it does not join while others have work"
+        for each in (begun, waits):
+            each.cancel()
+        unloaded = engine.unload_adapter("a1")
+        for name, done in (("spare", begun.done), ("spare", waits.done), ("unload", unloaded), ("held", held.done)):
+            done.add_done_callback(lambda done, name=name: ends.append(name))
+        gate.open.set()
+        assert held.done.result(WAIT_S).finish_reason in ("stop", "length")
+        assert unloaded.result(WAIT_S) is None
+        assert ends[:3] == ["spare", "spare", "unload"]
+    finally:
+        engine.close()
+
+
+def test_whoever_comes_waits_for_one_versions_spare_rows_and_no_more() -> None:
+    engine, heard = made(text_every_s=0.0), []
+    try:
+        engine.load_adapter("a1", tiny_policy() / "a1" / "adapter.onnx_adapter").result(WAIT_S)
+        gate = Gate()
+        first = Row(prompts(1)[0], LONG, on_text=gate, spare=True)
+        second = Row(prompts(1)[0], LONG, "a1", on_text=lambda text: heard.append("second"), spare=True)
+        engine.submit([first, second])
+        assert gate.reached.wait(WAIT_S)
+        shown = row(prompts(1)[0], 1, 5, on_text=lambda text: heard.append("shown"))
+        engine.submit([shown])
+        gate.open.set()
+        shown.done.result(WAIT_S)
+        second.done.result(WAIT_S)
+        assert heard[0] == "shown"
+        assert "second" not in heard[: heard.count("shown")]
+    finally:
+        engine.close()
+
+
+def test_an_engine_that_stops_waits_for_no_spare_row() -> None:
+    engine = made()
+    gate = Gate()
+    spare = [Row(prompts(1)[0], LONG, on_text=gate, spare=True) for _ in range(6)]
+    engine.submit(spare)
+    assert gate.reached.wait(WAIT_S)
+    closing = threading.Thread(target=engine.close)
+    closing.start()
+    wait_until(lambda: engine._stopping, "the stop")
+    gate.open.set()
+    closing.join(WAIT_S)
+    for each in spare:
+        with pytest.raises(Draining):
+            each.done.result(WAIT_S)
+
+
 def test_a_caller_that_stops_waiting_breaks_nothing(engine: GenerationEngine) -> None:
     asked = row(prompts(1)[0], max_tokens=50)
     scored = engine.likelihood(prompts(1)[0], [[5]] * 4)

@@ -167,7 +167,7 @@ class ReplicaServer:
             self.view, self.versions, Registry(artefacts, POLICY), pointer, self._topic, events, 0.05, 0.2
         )
         self.assignments = AssignmentCounter(uuid7())
-        service = PolicyService(Loads(self.versions), self.view, self.versions, self.assignments)  # type: ignore[arg-type]
+        service = PolicyService(Loads(self.versions), self.view, self.versions, self.assignments, None)  # type: ignore[arg-type]
 
         async def build(chassis: Chassis) -> Room:
             add = partial(add_PolicyServiceServicer_to_server, service)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rejoinder.clients.rollouts import AsyncRolloutClient
+from rejoinder.clients.rollouts import SIGNED, AsyncRolloutClient
 from rejoinder.console.chart import interval_over_time
 from rejoinder.console.desk import Visit
 from rejoinder.console.pages.overview import rolled
@@ -33,7 +33,7 @@ class RolloutPage:
             and rollout.phase in OPEN
             and (not rollout.reason or rollout.phase == "promoted")
         )
-        waits = live and visit.decides and rollout is not None and rollout.held == "approval"
+        waits = live and visit.decides and rollout is not None and rollout.held in SIGNED
         seen = await part(self._ledger_is_there(visit)) if waits else Part(True)
         return Shown(
             "rollout.html",
@@ -56,7 +56,7 @@ class RolloutPage:
         engine, policy = self._engine(), self._sources.policy
         await self._ledger_is_there(visit)
         generation = _generation(visit)
-        if (await engine.get(policy)).held != "approval":
+        if (await engine.get(policy)).held not in SIGNED:
             raise FailedPrecondition("no signature is waited for")
         await engine.promote(policy, generation)
         return Shown.onward("/rollout?done=approved")

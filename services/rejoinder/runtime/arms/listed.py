@@ -12,9 +12,10 @@ from rejoinder.v1 import common_pb2, policy_pb2
 
 
 def listed(
-    view: ArmsView, known: Sequence[Version], loaded: Container[str], drawn: Drawn
+    view: ArmsView, known: Sequence[Version], loaded: Container[str], drawn: Drawn, shadows: bool = False
 ) -> policy_pb2.ListArmsResponse:
-    """known: every version that can be served now. loaded: their digests. drawn: whom this process drew."""
+    """known: every version that can be served now. loaded: their digests. drawn: whom this process drew.
+    shadows: whether it can answer again in a shadow phase."""
     table = view.table
     arms = ((ArmKind.STABLE, table.stable), (ArmKind.CANARY, table.canary), (ArmKind.BASELINE, table.baseline))
     shown = [(kind, version) for kind, version in arms if version is not None]
@@ -37,6 +38,7 @@ def listed(
         canary_refused=view.grant().why,
         epoch=drawn.epoch,
         salt=drawn.salt,
+        shadows=shadows,
         assignments=[
             policy_pb2.AssignmentCount(arm=arm, weight=weight, units=count)
             for weight, units, canary in drawn.counts

@@ -56,6 +56,13 @@ class Batch:
         except Exception as error:  # the runtime's own failure: every caller of the batch hears of it
             self.fail(error)
 
+    def drop(self, now: float) -> None:
+        """Ends the rows that nobody waits for any more, without a token for the others."""
+        try:
+            self._leave(now)
+        except Exception as error:  # the runtime's own failure: every caller of the batch hears of it
+            self.fail(error)
+
     def fail(self, error: BaseException) -> None:
         """Ends every row with this error."""
         for seat in (*self._writing, *self._coming):

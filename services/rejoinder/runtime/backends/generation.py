@@ -3,7 +3,8 @@
 Rows of one version are written together, a token each at a time; a row joins when there is room, its prompt read in
 parts between two tokens of the others, and leaves with its last token. Every row has its own seed and settings, and its
 log-probabilities are those of the served distribution at temperature 1. Work nobody watches (samples, likelihoods) gets
-at most half of the time. Why not the runtime's own generators: NOTES.md of the policy room.
+at most half of the time; spare rows (answers of a shadow phase) get what all others leave. Why not the runtime's own
+generators: NOTES.md of the policy room.
 """
 
 from __future__ import annotations
@@ -31,18 +32,30 @@ from rejoinder.core.types import Message
 from rejoinder.runtime.backends.batch import Batch
 from rejoinder.runtime.backends.chattext import ChatText, control_tokens
 from rejoinder.runtime.backends.decoder import Decoder
-from rejoinder.runtime.backends.rows import BASE, Answer, Progress, Row, Scoring, owned_future
+from rejoinder.runtime.backends.rows import (
+    BACKGROUND,
+    BASE,
+    SPARE,
+    WATCHED,
+    Answer,
+    Progress,
+    Row,
+    Scoring,
+    owned_future,
+)
 from rejoinder.runtime.backends.scorer import Scorer
 
 Work = TypeVar("Work", Row, Scoring)
 
 #: Tokens of likelihoods in one turn: how long rows that somebody watches may be held up by them.
 _SCORED_TOKENS = 512
+#: Tokens of prompts that spare rows read in one turn, which whoever comes meanwhile waits for.
+_SPARE_TOKENS = 64
 
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """max_batch: rows at work at once, watched and background each. prompt_tokens: of new rows, read between two tokens
+    """max_batch: rows at work at once, of each rank. prompt_tokens: of new rows, read between two tokens
     of the others. max_queue: rows and continuations waiting before QueueFull. threads: of the model runtime.
     text_every_s: how often a row's text is given out once its first has been.
     """
@@ -69,10 +82,12 @@ class GenerationEngine:
         self._clock = clock
         self.context = self._decoder.shape.context
         self._queue: deque[Row] = deque()
+        #: Spare rows that wait: they take no place from others.
+        self._spare: deque[Row] = deque()
         self._scorings: deque[Scoring] = deque()
         self._calls: deque[Callable[[], None]] = deque()
-        #: By whether nobody watches it and by adapter.
-        self._batches: dict[tuple[bool, str], Batch] = {}
+        #: By rank and by adapter.
+        self._batches: dict[tuple[int, str], Batch] = {}
         self._scorer = Scorer(self._decoder)
         #: Seconds of background work that watched rows have not had yet.
         self._owed = 0.0
@@ -98,8 +113,9 @@ class GenerationEngine:
             if len(row.tokens) + 1 > self.context:
                 raise TooLong("messages", len(row.tokens), self.context - 1, "tokens")
         with self._wake:
-            self._admit({row.adapter for row in rows}, len(rows))
-            self._queue.extend(rows)
+            self._admit({row.adapter for row in rows}, sum(row.rank != SPARE for row in rows))
+            for row in rows:
+                (self._spare if row.rank == SPARE else self._queue).append(row)
             self._wake.notify()
 
     def likelihood(
@@ -133,11 +149,11 @@ class GenerationEngine:
 
     @property
     def waiting(self) -> int:
-        """Rows and continuations not begun."""
+        """Rows and continuations not begun, without spare ones."""
         return len(self._queue) + sum(len(asked.continuations) - len(asked.values) for asked in tuple(self._scorings))
 
     def close(self) -> None:
-        """Finishes the answers in progress and stops; what still waits fails with Draining."""
+        """Finishes the answers in progress and stops; what still waits, and what is spare, fails with Draining."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
@@ -176,7 +192,12 @@ class GenerationEngine:
 
     def _unload(self, name: str) -> None:
         with self._wake:
-            used: list[Row | Scoring | Batch] = [*self._queue, *self._scorings, *self._batches.values()]
+            used: list[Row | Scoring | Batch] = [
+                *self._queue,
+                *self._spare,
+                *self._scorings,
+                *self._batches.values(),
+            ]
             if any(work.adapter == name for work in used):
                 raise FailedPrecondition("answers of this version are waiting or being written", adapter=name)
             if name not in self._loaded or name == BASE:
@@ -208,16 +229,21 @@ class GenerationEngine:
         while True:
             with self._wake:
                 self._wake.wait_for(
-                    lambda: self._stopping or self._calls or self._queue or self._scorings or self._batches
+                    lambda: (
+                        self._stopping or self._calls or self._queue or self._spare or self._scorings or self._batches
+                    )
                 )
                 calls = list(self._calls)
                 self._calls.clear()
+            self._thin()
             # Before anybody leaves the queue: who waits there holds the adapter it waits for.
             for call in calls:
                 call()
             with self._wake:
                 gone = self._stopped(Draining("the engine is stopping")) if self._stopping else self._expired()
                 joining = [] if self._stopping else self._joining()
+                if self._stopping:
+                    gone += self._spared()
             for end in gone:
                 end()
             for row in joining:
@@ -228,30 +254,59 @@ class GenerationEngine:
 
     def _stopped(self, why: BaseException) -> list[Callable[[], None]]:
         """Takes out everything that waits."""
-        waiting: list[Row | Scoring] = [*self._queue, *self._scorings]
+        waiting: list[Row | Scoring] = [*self._queue, *self._spare, *self._scorings]
         self._queue.clear()
+        self._spare.clear()
         self._scorings.clear()
         return [partial(work.done.set_exception, why) for work in waiting]
+
+    def _spared(self) -> list[Callable[[], None]]:
+        """Takes out the spare rows that are being written."""
+        why = Draining("the engine is stopping")
+        spare = [self._batches.pop(key) for key in list(self._batches) if key[0] == SPARE]
+        return [partial(batch.fail, why) for batch in spare]
 
     def _expired(self) -> list[Callable[[], None]]:
         """Takes out what nobody waits for any more: nothing is computed for nobody."""
         now = self._clock.monotonic()
-        gone: list[Row | Scoring] = [*_taken_out(self._queue, now), *_taken_out(self._scorings, now)]
+        gone: list[Row | Scoring] = [
+            *_taken_out(self._queue, now),
+            *_taken_out(self._scorings, now),
+        ]
         return [partial(_end_unbegun, work) for work in gone]
 
+    def _thin(self) -> None:
+        """Spare rows that nobody waits for leave at every turn, also where others get all of them: they would keep
+        their prompts, and their version, until there is time for them."""
+        now = self._clock.monotonic()
+        with self._wake:
+            gone = _taken_out(self._spare, now)
+        for row in gone:
+            _end_unbegun(row)
+        for batch in self._of(SPARE):
+            batch.drop(now)
+        self._live()
+
+    def _live(self) -> None:
+        self._batches = {key: batch for key, batch in self._batches.items() if batch.live}
+
     def _joining(self) -> list[Row]:
-        """The rows that there is room for now, the oldest first, watched and background apart."""
-        found = []
-        for background in (False, True):
-            room = self._settings.max_batch - sum(batch.live for batch in self._of(background))
-            waiting = [row for row in self._queue if row.background is background]
-            found += waiting[: max(0, room)]
-        for row in found:
-            self._queue.remove(row)
+        """The rows that there is room for now, the oldest first, each rank apart; spare ones where there is nothing
+        else."""
+        found: list[Row] = []
+        for rank in (WATCHED, BACKGROUND, SPARE):
+            queue = self._spare if rank == SPARE else self._queue
+            if rank == SPARE and (found or self._scorings or any(own != SPARE for own, _ in self._batches)):
+                break
+            room = self._settings.max_batch - sum(batch.live for batch in self._of(rank))
+            coming = [row for row in queue if row.rank == rank][: max(0, room)]
+            for row in coming:
+                queue.remove(row)
+            found += coming
         return found
 
     def _join(self, row: Row) -> None:
-        key = (row.background, row.adapter)
+        key = (row.rank, row.adapter)
         try:
             stream, every_s = self._tokenizer.create_stream(), self._settings.text_every_s
             progress = Progress(row, stream, self._decoder.shape.ends, self.context, every_s)
@@ -262,26 +317,36 @@ class GenerationEngine:
             self._batches[key] = Batch(self._decoder, row.adapter)
         self._batches[key].join(progress)
 
-    def _of(self, background: bool) -> list[Batch]:
-        return [batch for (unwatched, _), batch in self._batches.items() if unwatched is background]
+    def _of(self, rank: int) -> list[Batch]:
+        return [batch for (own, _), batch in self._batches.items() if own == rank]
 
     def _turn(self) -> None:
-        """A token for every watched row; then, unless they are owed time, a turn of work that nobody watches."""
+        """A token for every watched row; then, unless they are owed time, a turn of work that nobody watches; spare
+        rows get a turn where there is neither, so whoever comes meanwhile waits for that one turn."""
         started = self._clock.monotonic()
-        watched = self._of(False)
-        self._step(watched)
+        watched = self._of(WATCHED)
+        self._step(watched, self._settings.prompt_tokens)
         between = self._clock.monotonic()
         self._owed = max(0.0, self._owed - (between - started)) if watched else 0.0
         if self._owed <= 0:
-            self._step(self._of(True))
+            self._step(self._of(BACKGROUND), self._settings.prompt_tokens)
             if self._scorings and not self._stopping and not _unwanted(self._scorings[0], between):
                 self._score()
             self._owed = self._clock.monotonic() - between
-        self._batches = {key: batch for key, batch in self._batches.items() if batch.live}
+        if not (watched or self._of(BACKGROUND) or self._scorings):
+            self._spare_turn()
+        self._live()
 
-    def _step(self, batches: Sequence[Batch]) -> None:
+    def _spare_turn(self) -> None:
+        """A turn of one version's spare rows, and then it is the next one's: as long as any turn holds others up."""
+        key = next((key for key in self._batches if key[0] == SPARE), None)
+        if key is not None:
+            self._step([self._batches[key]], min(_SPARE_TOKENS, self._settings.prompt_tokens))
+            self._batches[key] = self._batches.pop(key)
+
+    def _step(self, batches: Sequence[Batch], prompt_tokens: int) -> None:
         for batch in batches:
-            batch.turn(self._clock.monotonic(), self._settings.prompt_tokens)
+            batch.turn(self._clock.monotonic(), prompt_tokens)
 
     def _score(self) -> None:
         """Goes on with the oldest scoring, and with those behind it as far as a turn goes."""

@@ -14,6 +14,8 @@ from rejoinder.core.types import Sampling
 
 #: The adapter name of the bare base.
 BASE = ""
+#: Ranks of rows: that somebody waits for, that a round waits for, that nobody does.
+WATCHED, BACKGROUND, SPARE = range(3)
 
 
 def owned_future() -> Future[Any]:
@@ -28,7 +30,8 @@ class Row:
     """One answer to be generated. owns: whether it was cancelled, and its future.
 
     on_text gets text as it comes, of one token or more. deadline: on the clock's monotonic scale; None = none.
-    background: waits for rows that somebody watches. done: resolves with an Answer.
+    background: waits for rows that somebody watches. spare: waits for everything, takes no place in the queue, and gets
+    no token while anything else has work. done: resolves with an Answer.
     """
 
     tokens: Sequence[int]
@@ -36,6 +39,7 @@ class Row:
     adapter: str = BASE
     deadline: float | None = None
     background: bool = False
+    spare: bool = False
     on_text: Callable[[str], None] = lambda text: None
     done: Future[Answer] = field(default_factory=owned_future)
     cancelled: bool = False
@@ -43,6 +47,11 @@ class Row:
     def cancel(self) -> None:
         """Frees the row at the next token; `done` resolves with what there is, finish_reason "cancelled"."""
         self.cancelled = True
+
+    @property
+    def rank(self) -> int:
+        """Who goes first: WATCHED, BACKGROUND, SPARE."""
+        return SPARE if self.spare else BACKGROUND if self.background else WATCHED
 
     def limit(self, context: int) -> int:
         """Tokens that it may get in a model of this context."""

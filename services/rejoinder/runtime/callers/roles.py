@@ -38,6 +38,7 @@ ROLES_OF = {
     "/rejoinder.v1.PolicyService/Sample": _INTERNAL,
     "/rejoinder.v1.PolicyService/Likelihood": _INTERNAL,
     "/rejoinder.v1.PolicyService/ListArms": _INTERNAL | _ADMIN,
+    "/rejoinder.v1.PolicyService/Shadow": _INTERNAL,
     "/rejoinder.v1.RerankService/Rerank": _APP,
     "/rejoinder.v1.RewardService/Score": _APP,
     "/rejoinder.v1.RewardService/Compare": _APP,
