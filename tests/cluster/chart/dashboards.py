@@ -182,6 +182,7 @@ BOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
                 ),
             ),
             Panel("Units drawn, by arm", "short", _rates(("assigned_units_total", "arm", "{{arm}}"))),
+            Panel("Scored and not shown, by end", "reqps", _rates(("shadow_answers_total", "end", "{{end}}"))),
             Panel(
                 "Replicas that refuse the canary; clocks; fenced writers",
                 "short",
