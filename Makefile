@@ -51,7 +51,7 @@ gen: .venv/.ready ## Regenerate what is generated: stubs, METHODS.md, CRDs
 	@$(PY) -m rejoinder_operator.api.crd charts/rejoinder-crds/templates
 
 lock: ## Resolve requirements/*.in anew, with hashes
-	@cd requirements && for f in dev training services gateway operator client peers litellm infinity triton otel; do \
+	@cd requirements && for f in dev training services openvino gateway operator client peers litellm infinity triton otel; do \
 	  case $$f in dev|litellm|infinity) with=;; triton) with=--no-deps;; *) with="-c dev.txt";; esac; \
 	  uv pip compile -q --generate-hashes --python-version 3.11 --universal $$f.in -o $$f.txt $$with; done
 

@@ -7,14 +7,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from rejoinder.core.clock import SystemClock
-from rejoinder.core.errors import BadFile
+from rejoinder.core.errors import BadFile, BadSettings
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.modelfolder import FACTS, seal
 from rejoinder.core.table import Row
 from rejoinder.core.types import Message, Role
 from rejoinder.reward.heads.bt import BradleyTerry
-from rejoinder.reward.loading import loaded
-from rejoinder.reward.scorer import Scorer
+from rejoinder.reward.loading import loaded, refuse_twins
+from rejoinder.reward.scorer import LoadedHead, Scorer
 from rejoinder.reward.settings import HeadSettings
 from rejoinder.runtime.batching.textmodel import BatchSettings, ModelSettings
 from rejoinder.runtime.own import OwnEncoderTheme
@@ -68,3 +68,16 @@ def test_a_private_head_that_does_not_say_its_model_reads_an_encoder(tmp_path, m
     wanted = HeadSettings(head="mine:ROW", model=ModelSettings(folder=tmp_path, backend="triton"))
     with pytest.raises(BadFile):
         loaded("mine", wanted, BatchSettings(), SystemClock(), Metrics())
+
+
+def head(name, digest, **facts):
+    return LoadedHead(name, None, SimpleNamespace(digest=digest, facts=facts))
+
+
+def test_one_model_in_two_precisions_is_no_pair_of_judges_f03():
+    """By their digests they are two, so a gate would take the second for a judge of its own."""
+    with pytest.raises(BadSettings, match="gate is bt in another precision"):
+        refuse_twins([head("bt", "d1"), head("gate", "d2", compiled_from="d1")])
+    with pytest.raises(BadSettings, match="gate is bt in another precision"):
+        refuse_twins([head("bt", "d2", compiled_from="d1"), head("gate", "d3", compiled_from="d1")])
+    refuse_twins([head("bt", "d1"), head("copy", "d1"), head("gate", "d4", compiled_from="d5")])

@@ -33,6 +33,7 @@ COMMANDS = {
     "evaluate": ("rejoinder.cli.evaluate", "Measure a policy, choices and judges; a page about your own rounds"),
     "reward": ("rejoinder.cli.reward", "Evaluate the reward head on people's choices"),
     "models": ("rejoinder.cli.models", "Build the embedded models"),
+    "compile": ("rejoinder.cli.compile", "An encoder in bf16, int8, fp16, with what each costs and gains"),
     "triton-repo": ("rejoinder.cli.triton:repo", "Write a model's version into a Triton server's repository"),
     "triton-keep": ("rejoinder.cli.triton:keep", "Keep a Triton server at what its repository holds, and heal it"),
 }

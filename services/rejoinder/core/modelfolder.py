@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from rejoinder.core import typed
 from rejoinder.core.errors import BadFile, DataLoss
 
 #: policy: a causal language model that answers. score: a classifier of one label. embedding: a sentence encoder. The
@@ -25,12 +26,33 @@ GRAPH, TOKENIZER, FACTS, DIGEST = "model.onnx", "tokenizer.json", "model.json", 
 
 
 @dataclass(frozen=True)
+class Run:
+    """How a folder wants to be computed: the fact `run`, which `rejoinder compile` writes. Others have none.
+
+    backend: row of the backend table. precision: of the products, where the graph itself does not say. threads: what
+    was quickest on the machine that compiled it, 0 = not measured.
+    """
+
+    backend: str = "onnx"
+    precision: str = "fp32"
+    threads: int = 0
+
+
+@dataclass(frozen=True)
 class ModelFolder:
     """A verified folder. facts: of `model.json`. digest: SHA-256, hex."""
 
     path: Path
     digest: str
     facts: Mapping[str, Any]
+
+    @property
+    def run(self) -> Run:
+        """Raises BadFile where the fact is none that this version knows."""
+        try:
+            return typed.make(Run, self.facts.get("run", {}))
+        except TypeError as error:
+            raise BadFile(f"{self.path}/{FACTS}: run: {error}", file=FACTS) from None
 
 
 def digest_of(folder: Path) -> str:

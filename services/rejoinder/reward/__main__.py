@@ -7,7 +7,7 @@ import sys
 from functools import partial
 
 from rejoinder.core.errors import BadSettings
-from rejoinder.reward.loading import loaded
+from rejoinder.reward.loading import loaded, refuse_twins
 from rejoinder.reward.scorer import LoadedHead, Scorer
 from rejoinder.reward.service import RewardService
 from rejoinder.reward.settings import HeadSettings, RewardSettings
@@ -29,6 +29,7 @@ async def build(settings: RewardSettings, chassis: Chassis) -> Room:
             await asyncio.to_thread(loaded, name, wanted, settings.batch, chassis.clock, chassis.metrics, where)
         )
         chassis.log.info("model_loaded", head=name, digest=heads[-1].model.digest)
+    refuse_twins(heads)
     scorer = Scorer(heads, settings.max_responses)
 
     async def warm_up() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from rejoinder.core.clock import Clock
+from rejoinder.core.errors import BadSettings
 from rejoinder.core.metrics import Metrics
 from rejoinder.reward.heads import HEADS
 from rejoinder.reward.scorer import LoadedHead
@@ -30,3 +31,13 @@ def loaded(
     head = row.make(model.facts)
     refuse_without(model.facts, head.output, setting)
     return LoadedHead(name, head, model)
+
+
+def refuse_twins(heads: Sequence[LoadedHead]) -> None:
+    """Raises BadSettings where two are one model in two precisions: their digests differ, so one of them would pass for
+    a judge of what the other chose (F03)."""
+    seen: dict[str, LoadedHead] = {}
+    for one in heads:
+        first = seen.setdefault(one.model.facts.get("compiled_from", one.model.digest), one)
+        if first.model.digest != one.model.digest:
+            raise BadSettings(f"more: {one.name} is {first.name} in another precision: no second judge", setting="more")

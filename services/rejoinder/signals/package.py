@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rejoinder.core.errors import BadFile
-from rejoinder.core.modelfolder import GRAPH, TOKENIZER, verified
+from rejoinder.core.modelfolder import TOKENIZER, verified
 from rejoinder.core.turntext import Budget, TurnRow
 from rejoinder.core.types import Polarity
-from rejoinder.runtime.backends.onnx import session_of
+from rejoinder.runtime.backends import BACKENDS, Backend, backend_of
 from rejoinder.runtime.batching.textmodel import pad
 from rejoinder.signals.calibration import Calibration
 from rejoinder.signals.extractors.evidence import Logits, TextModel
@@ -35,11 +35,11 @@ def batches(rows: Sequence[TurnRow], budget: int) -> list[list[int]]:
     return out
 
 
-class OnnxScorer:
-    """The encoder in this process. owns: the ONNX Runtime session. token_budget: tokens a batch, padding included."""
+class GraphScorer:
+    """The encoder in this process. owns: its graph. token_budget: tokens a batch, padding included."""
 
-    def __init__(self, path: Path, *, threads: int = 1, token_budget: int = 384) -> None:
-        self._session = session_of(path, threads)
+    def __init__(self, graph: Backend, *, token_budget: int = 384) -> None:
+        self._graph = graph
         self._budget = token_budget
 
     def score(self, rows: Sequence[TurnRow]) -> list[Logits]:
@@ -52,13 +52,15 @@ class OnnxScorer:
         """Logits of rows in one batch, padded to the longest."""
         feed = pad(rows)
         types = feed["token_type_ids"]
-        polarity, level, rating, rubric, tokens = self._session.run(OUTPUTS, feed)
+        found = self._graph.infer(feed)
+        polarity, level, rating, rubric, tokens = (found[name] for name in OUTPUTS)
         return [Logits(polarity[b], level[b], rating[b], rubric[b], tokens[b][types[b] == 1]) for b in range(len(rows))]
 
 
 def load(path: Path, *, threads: int = 1, own: Path | None = None) -> TextModel:
-    """The text model of a folder. own: file of a recalibration for it. Raises BadFile (a file is missing, or the
-    recalibration is another model's), DataLoss (the files differ from the digest)."""
+    """The text model of a folder, as it was compiled. own: file of a recalibration for it. Raises BadFile (a file is
+    missing, or the recalibration is another model's), DataLoss (the files differ from the digest), FailedPrecondition
+    (compiled for another machine)."""
     folder = verified(path)
     if not (path / CALIBRATION).is_file():
         raise BadFile(f"{path} holds no {CALIBRATION}", file=CALIBRATION)
@@ -67,9 +69,10 @@ def load(path: Path, *, threads: int = 1, own: Path | None = None) -> TextModel:
     tokenizer: Any = Tokenizer.from_file(str(path / TOKENIZER))
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    row = BACKENDS[backend_of(folder)]
     model = f"{folder.facts['name']}@{folder.digest[:12]}"
     return TextModel(
-        OnnxScorer(path / GRAPH, threads=threads),
+        GraphScorer(row.make(folder, row.with_params({"threads": threads}))),
         tokenizer,
         Calibration.from_json((path / CALIBRATION).read_text(encoding="utf-8")),
         tuple((name, Polarity(pole)) for name, pole in folder.facts["rubric"]),

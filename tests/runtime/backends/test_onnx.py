@@ -1,47 +1,28 @@
+"""Graphs that are computed in this process: what holds of ONNX Runtime and of OpenVINO alike."""
+
 from __future__ import annotations
 
-import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from rejoinder.core.errors import UnknownRow
-from rejoinder.core.modelfolder import FACTS, GRAPH, TOKENIZER, seal, verified
+from rejoinder.core.errors import FailedPrecondition, UnknownRow
 from rejoinder.runtime.backends import BACKENDS
+
+from tests.runtime.backends.graphs import sums
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A graph with two outputs: twice the input, and its row sums."""
-    from onnx import TensorProto, helper, save
-
-    where = tmp_path_factory.mktemp("graph")
-    graph = helper.make_graph(
-        [
-            helper.make_node("Add", ["x", "x"], ["twice"]),
-            helper.make_node("ReduceSum", ["x", "axis"], ["sum"], keepdims=0),
-        ],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", "tokens"])],
-        [
-            helper.make_tensor_value_info(n, TensorProto.FLOAT, s)
-            for n, s in (("twice", ["rows", "tokens"]), ("sum", ["rows"]))
-        ],
-        [helper.make_tensor("axis", TensorProto.INT64, [1], [1])],
-    )
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), where / GRAPH)
-    (where / TOKENIZER).write_text("{}")
-    (where / FACTS).write_text(json.dumps({"outputs": ["twice", "sum"]}))
-    seal(where)
-    return where
+    return sums(tmp_path_factory.mktemp("graph"))
 
 
-@pytest.fixture
-def graph(folder):
-    row = BACKENDS["onnx"]
-    made = row.make(verified(folder), row.with_params({"threads": 2}))
+@pytest.fixture(params=["onnx", "openvino"])
+def graph(folder, request):
+    row = BACKENDS[request.param]
+    made = row.make(folder, row.with_params({"threads": 2}))
     yield made
     made.close()
 
@@ -59,7 +40,7 @@ def test_rows_and_tokens_are_free(graph):
 
 
 def test_the_graph_reports_the_digest_of_the_files_it_was_loaded_from_f12(graph, folder):
-    assert graph.digest == verified(folder).digest
+    assert graph.digest == folder.digest
 
 
 def test_it_may_be_called_from_several_threads(graph):
@@ -67,6 +48,13 @@ def test_it_may_be_called_from_several_threads(graph):
     with ThreadPoolExecutor(4) as pool:
         sums = list(pool.map(lambda x: graph.infer({"x": x})["sum"][0], inputs))
     assert sums == [3.0 * n for n in range(32)]
+
+
+def test_an_output_is_its_callers_own(graph):
+    """A runtime's buffer that the next call writes over would be somebody else's answer."""
+    first = graph.infer({"x": np.ones((2, 2), dtype=np.float32)})
+    graph.infer({"x": np.full((2, 2), 7, dtype=np.float32)})
+    assert first["sum"].tolist() == [2, 2]
 
 
 def test_idle_threads_burn_no_processor_time(graph):
@@ -80,3 +68,10 @@ def test_idle_threads_burn_no_processor_time(graph):
 def test_an_unknown_backend_is_answered_with_the_known_ones():
     with pytest.raises(UnknownRow, match="onnx"):
         BACKENDS["tensorflow"]
+
+
+@pytest.mark.parametrize("device", ["cuda", "tensorrt"])
+def test_a_gpu_that_is_not_there_is_an_error_and_no_quiet_cpu(device, folder):
+    row = BACKENDS["onnx"]
+    with pytest.raises(FailedPrecondition, match="install onnxruntime-gpu"):
+        row.make(folder, row.with_params({"device": device}))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 
 import pytest
 from google.protobuf import json_format, text_format
-from rejoinder.core.errors import BadFile, DataLoss, FailedPrecondition, InvalidArgument, NotFound
-from rejoinder.core.modelfolder import FACTS, TOKENIZER, digest_of, verified
+from rejoinder.core.errors import BadFile, BadSettings, DataLoss, FailedPrecondition, InvalidArgument, NotFound
+from rejoinder.core.modelfolder import FACTS, TOKENIZER, digest_of, seal, verified
 from rejoinder.runtime.triton import sealed
 from rejoinder.runtime.triton.repository import Placing, check, drop, only, versions, wanted, write
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup, ModelQueuePolicy
@@ -133,3 +134,13 @@ def test_a_version_that_is_not_what_its_number_says_is_found_out_f12(first, out)
     (there / "digest").unlink()
     with pytest.raises(DataLoss, match="no digest"):
         check(there)
+
+
+def test_a_folder_that_was_compiled_for_another_backend_is_refused_f12(first, out):
+    """Triton would compute its graph in fp32 under a digest that stands for bfloat16."""
+    facts = json.loads((first / FACTS).read_text())
+    (first / FACTS).write_text(json.dumps(facts | {"run": {"backend": "openvino", "precision": "bf16"}}))
+    seal(first)
+    with pytest.raises(BadSettings, match="triton would compute its graph in fp32"):
+        write(first, out, "m", Placing())
+    assert not out.exists()

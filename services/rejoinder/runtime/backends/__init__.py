@@ -1,15 +1,18 @@
-"""Where a graph is computed: name and tensors in, tensors out. Read the port here, then onnx.py (in this process) and
-triton.py (a server's)."""
+"""Where a graph is computed: name and tensors in, tensors out. Read the port here, then onnx.py and openvino.py (in
+this process) and triton.py (a server's)."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 
+from rejoinder.core.errors import BadSettings
+from rejoinder.core.modelfolder import ModelFolder, Run
 from rejoinder.core.table import Row, Table
-from rejoinder.runtime.backends import onnx, triton
+from rejoinder.runtime.backends import onnx, openvino, triton
 
 
 class Backend(Protocol):
@@ -31,5 +34,35 @@ class Backend(Protocol):
 BACKENDS = Table(
     "backend",
     Row("onnx", onnx.open_graph, onnx.OnnxParams, claim="ONNX Runtime in this process, threads that sleep when idle"),
+    Row(
+        "openvino",
+        openvino.open_graph,
+        openvino.OpenVinoParams,
+        claim="OpenVINO in this process, in bfloat16 where the folder was compiled for it",
+    ),
     Row("triton", triton.open_graph, triton.TritonParams, claim="a Triton server, the version pinned by its digest"),
 )
+
+#: What a setting says for the backend that the folder was compiled for.
+AUTO = "auto"
+
+
+def backend_of(folder: ModelFolder, wanted: str = AUTO) -> str:
+    """The row that computes a folder. Raises BadSettings for one that would compute it in another precision than its
+    digest stands for, BadFile."""
+    run = folder.run
+    if wanted in (AUTO, run.backend):
+        return run.backend
+    if run.backend == "openvino":
+        raise BadSettings(
+            f"{folder.path} was compiled for {run.backend} in {run.precision}, and {wanted} would compute its graph in"
+            " fp32; name the folder that it was made from",
+            backend=wanted,
+        )
+    return wanted
+
+
+def threads_of(run: Run) -> int:
+    """Threads of one run where nobody says how many: what was measured for the folder, else two; at most the cores that
+    this process may use."""
+    return min(run.threads or 2, len(os.sched_getaffinity(0)))

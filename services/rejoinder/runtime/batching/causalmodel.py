@@ -19,8 +19,9 @@ from rejoinder.core.answertext import TokenRow
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import BadFile, BadSettings, TooLong
 from rejoinder.core.metrics import Metrics
-from rejoinder.core.modelfolder import FACTS, verified
+from rejoinder.core.modelfolder import FACTS, Run, verified
 from rejoinder.core.types import Message
+from rejoinder.runtime.backends import AUTO, threads_of
 from rejoinder.runtime.backends.chattext import ChatText, control_tokens
 from rejoinder.runtime.backends.decoder import Decoder
 from rejoinder.runtime.backends.prefix import PrefixReader
@@ -128,7 +129,7 @@ def pieces_of(rows: Sequence[TokenRow], most: int) -> list[Piece]:
 def load(settings: ModelSettings, batch: BatchSettings, clock: Clock, metrics: Metrics) -> CausalModel:
     """The model of a folder. Blocks for about a second. Raises BadSettings, BadFile, DataLoss, and what Decoder
     raises."""
-    if settings.backend != "onnx":
+    if settings.backend not in (AUTO, "onnx"):
         said = f"a causal model is read in this process: its backend is onnx, not {settings.backend}"
         raise BadSettings(said, field="backend")
     assert settings.folder is not None
@@ -140,7 +141,7 @@ def load(settings: ModelSettings, batch: BatchSettings, clock: Clock, metrics: M
     text = ChatText(onnxruntime_genai.Tokenizer(str(folder.path)), control_tokens(folder.path))
     words = ChatWords(text.chat, lambda texts: [text.text(each) for each in texts])
     return CausalModel(
-        Decoder(folder.path, settings.threads),
+        Decoder(folder.path, settings.threads or threads_of(Run())),
         folder.digest,
         words,
         folder.facts,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -20,9 +20,10 @@ from rejoinder.core.answertext import TokenRow
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import BadFile, BadSettings
 from rejoinder.core.metrics import Metrics
-from rejoinder.core.modelfolder import TOKENIZER, Kind, verified
+from rejoinder.core.modelfolder import TOKENIZER, Kind, ModelFolder, verified
 from rejoinder.core.turntext import TurnRow
-from rejoinder.runtime.backends import BACKENDS, Backend
+from rejoinder.runtime.backends import BACKENDS, Backend, backend_of, threads_of
+from rejoinder.runtime.backends.onnx import Device
 from rejoinder.runtime.batching.batcher import Batcher, Report
 from rejoinder.runtime.batching.plan import Limits
 from rejoinder.runtime.own import EXPORTED, OwnEncoderTheme, exported
@@ -49,16 +50,25 @@ class ModelSettings(Theme):
     """A model of your own in its place, by path or by its name on the Hugging Face hub."""
     digest: str = ""
     """The only digest that is loaded; "" takes what the folder says it is, checked against its files."""
-    backend: str = "onnx"
-    """Row of the backend table."""
-    threads: int = Field(default=2, ge=1)
-    """Threads of one run: physical cores of the container; more only add waiting."""
+    backend: Literal["auto", "onnx", "openvino", "triton"] = "auto"
+    """Where it is computed: `auto` is what `rejoinder compile` made the folder for, `onnx` for any other."""
+    threads: int = Field(default=0, ge=0)
+    """Threads of one run: physical cores of the container; more only add waiting. 0 takes what `rejoinder compile`
+    found quickest for the folder and 2 for any other, never more than the cores that there are."""
+    device: Device = "cpu"
+    """Where `onnx` computes; `cuda` and `tensorrt` need onnxruntime-gpu in the place of onnxruntime."""
     triton: TritonSettings = TritonSettings()
     """Where the backend is `triton`: it computes, and what stands in `folder` says what is asked of it."""
 
-    def params(self) -> dict[str, Any]:
-        """Of the backend's row."""
-        return self.triton.model_dump() if self.backend == "triton" else {"threads": self.threads}
+    def opened(self, folder: ModelFolder) -> Backend:
+        """A verified folder's graph. Blocks for about a second. Raises BadFile, BadSettings, FailedPrecondition."""
+        row = BACKENDS[backend_of(folder, self.backend)]
+        params: dict[str, Any] = {"threads": self.threads or threads_of(folder.run)}
+        if row.name == "triton":
+            params = self.triton.model_dump()
+        elif row.name == "onnx":
+            params["device"] = self.device
+        return row.make(folder, row.with_params(params))
 
 
 class BatchSettings(Theme):
@@ -220,8 +230,7 @@ def load(settings: ModelSettings, batch: BatchSettings, clock: Clock, metrics: M
             f"{settings.folder} holds a causal model, which reward's head: causal reads", file=EXPORTED["policy"]
         )
     folder = verified(settings.folder, settings.digest)
-    row = BACKENDS[settings.backend]
-    graph = row.make(folder, row.with_params(settings.params()))
+    graph = settings.opened(folder)
     return TextModel(
         graph,
         words_of(folder.path / TOKENIZER),

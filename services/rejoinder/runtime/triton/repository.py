@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from rejoinder.core.errors import BadFile, DataLoss, FailedPrecondition, InvalidArgument, NotFound
 from rejoinder.core.modelfolder import GRAPH, ModelFolder, verified
+from rejoinder.runtime.backends import backend_of
 from rejoinder.runtime.triton.sealed import NOT_COMPILED, PROGRAMS, fault, version_of
 
 CONFIG = "config.pbtxt"
@@ -57,13 +58,15 @@ class Tensor:
 def write(source: Path, repository: Path, name: str, placing: Placing) -> str:
     """Adds a model folder's version, whole or not at all; returns its number. May be repeated.
 
-    Raises BadFile, DataLoss (the folder is not what its digest says), InvalidArgument for a name that could be no
-    folder's, FailedPrecondition where the name stands for a model with other tensors, or takes more rows
-    already: who asks for its versions learnt at the start how many he may send.
+    Raises BadFile, DataLoss (the folder is not what its digest says), BadSettings for a folder that was compiled for
+    another backend, InvalidArgument for a name that could be no folder's, FailedPrecondition where the name stands for
+    a model with other tensors, or takes more rows already: who asks for its versions learnt at the start how many he
+    may send.
     """
     if not _NAME.fullmatch(name):
         raise InvalidArgument("a model is called by up to 128 of A-Z a-z 0-9 . _ -", field="name")
     folder = verified(source)
+    backend_of(folder, "triton")
     version = version_of(folder.digest)
     inputs, outputs = tensors_of(folder)
     model, config = repository / name, repository / name / CONFIG

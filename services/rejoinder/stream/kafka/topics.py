@@ -136,6 +136,9 @@ def _check(name: str, row: Mapping[str, Any], found: Mapping[str, Any], topic: T
     _at_least(name, "partitions", len(row["partitions"]), _partitions(topic, settings))
     _at_least(name, "replication", copies, settings.replication)
     for setting, value in wanted(topic, settings).items():
+        if setting not in found:
+            # From a broker that has not heard of the topic yet, and without the right to ask (ACLs in NOTES.md).
+            raise LogUnavailable(f"no broker tells the settings of topic {name}", retry_after_s=RETRY_AFTER_S)
         there = found[setting]["value"]
         if setting in _AT_LEAST:
             _at_least(name, setting, int(there), int(value))

@@ -1,0 +1,90 @@
+"""runtime/compiling/making: variants as folders of their own, on a small encoder."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from rejoinder.core.errors import BadFile, FailedPrecondition
+from rejoinder.core.modelfolder import FACTS, GRAPH, seal, verified
+from rejoinder.runtime.backends import BACKENDS, backend_of
+from rejoinder.runtime.compiling import making
+from rejoinder.runtime.compiling.making import Maker, Measuring, Said, batches_of
+from rejoinder.runtime.compiling.variants import PRECISIONS
+
+from tests.runtime.compiling.encoders import encoder
+
+SAID = [Said(("where is it",), "here"), Said(("is it there", "no"), "yes it is here"), Said((), "thanks")]
+QUICK = Measuring((1,), 0.0)
+
+
+@pytest.mark.parametrize("output", ["score", "embedding"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_each_is_a_folder_that_its_backend_computes_as_exactly_as_its_card_says(output, precision, tmp_path):
+    source = encoder(tmp_path / "source", output)
+    made = Maker(source, SAID, QUICK).made(precision, tmp_path / "out" / precision)
+    folder = verified(made.folder)
+    assert folder.digest == made.digest != source.digest
+    assert folder.facts["compiled_from"] == source.digest
+    assert folder.run == made.run
+    assert made.run.threads == 1
+    card = (made.folder / "card.md").read_text()
+    assert card.startswith("# A card\n")
+    assert f"{made.exact.least:.6f}" in card
+    batch = batches_of(source, SAID)[0]
+    here, there = (_outputs(each, batch)[output].astype(float) for each in (source, folder))
+    assert np.abs(here - there).max() <= made.exact.difference * 3 * max(here.std(), 1)
+    assert made.exact.least > (0.9999999 if precision == "fp32" else 0.99)
+    # int8 is another graph with a difference to be seen.
+    assert (made.exact.difference > 1e-4) == (precision != "fp32")
+
+
+def _outputs(folder, batch):
+    row = BACKENDS[backend_of(folder)]
+    graph = row.make(folder, row.with_params({"threads": 1}))
+    try:
+        return graph.infer(batch)
+    finally:
+        graph.close()
+
+
+def test_a_variant_of_a_variant_is_refused(tmp_path):
+    made = Maker(encoder(tmp_path / "source"), SAID, QUICK).made("int8", tmp_path / "int8")
+    with pytest.raises(FailedPrecondition, match="name the folder that it was made from"):
+        Maker(verified(made.folder), SAID, QUICK)
+
+
+def test_what_cannot_be_made_leaves_nothing(tmp_path, monkeypatch):
+    maker = Maker(encoder(tmp_path / "source"), SAID, QUICK)
+
+    def broken(graph, out):
+        out.write_bytes(b"half")
+        raise ValueError("no such form")
+
+    row = PRECISIONS["int8"]
+    monkeypatch.setitem(PRECISIONS._rows, "int8", type(row)("int8", broken, traits=row.traits))
+    with pytest.raises(BadFile, match="has no form in int8"):
+        maker.made("int8", tmp_path / "out" / "int8")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_facts_of_no_layout_that_is_known_are_refused(tmp_path):
+    source = encoder(tmp_path / "source")
+    (source.path / FACTS).write_text(json.dumps({"outputs": ["weather"]}))
+    seal(source.path)
+    with pytest.raises(BadFile, match="weather"):
+        batches_of(verified(source.path), SAID)
+
+
+def test_threads_to_try_are_powers_of_two_and_all_cores(monkeypatch):
+    for cores, tried in ((1, (1,)), (2, (1, 2)), (6, (1, 2, 4, 6)), (8, (1, 2, 4, 8))):
+        monkeypatch.setattr(making.os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        assert making.usual_threads() == tried
+
+
+def test_the_graph_of_a_bf16_folder_is_the_one_it_was_made_from(tmp_path):
+    """Only how it is computed differs, so a service of before there were variants still loads it."""
+    source = encoder(tmp_path / "source")
+    made = Maker(source, SAID, QUICK).made("fp32", tmp_path / "fp32")
+    assert (made.folder / GRAPH).read_bytes() == (source.path / GRAPH).read_bytes()
