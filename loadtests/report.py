@@ -15,7 +15,7 @@ from typing import Any
 class Row:
     """ours beside peer, both in `unit`. demand: the greatest ratio ours / peer allowed, or where `least` the least;
     None: no demand. inverse: of costs where the demand is said as how many times ours is cheaper: the ratio is
-    peer / ours, and the demand the least."""
+    peer / ours, and the demand the least. not_run: why the peer was not run; then nothing is compared, nor met."""
 
     name: str
     ours: float
@@ -24,6 +24,7 @@ class Row:
     demand: float | None = None
     least: bool = False
     inverse: bool = False
+    not_run: str = ""
 
     @property
     def ratio(self) -> float:
@@ -33,12 +34,12 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        if self.demand is None:
+        if self.demand is None or self.not_run:
             return None
         return self.ratio >= self.demand if self.least or self.inverse else self.ratio <= self.demand
 
     def as_json(self) -> dict[str, Any]:
-        return {
+        said = {
             "name": self.name,
             "ours": round(self.ours, 3),
             "peer": round(self.peer, 3),
@@ -47,6 +48,7 @@ class Row:
             "demand": self.demand,
             "met": self.met,
         }
+        return {**said, "peer": None, "ratio": None, "not_run": self.not_run} if self.not_run else said
 
 
 def machine() -> dict[str, Any]:
@@ -73,7 +75,8 @@ def table(rows: Sequence[Row], facts: Mapping[str, Any]) -> str:
     for row in rows:
         demand = "-" if row.demand is None else f"{'≥' if row.least or row.inverse else '≤'} {row.demand:g}"
         met = {None: "-", True: "yes", False: "**no**"}[row.met]
-        lines.append(
-            f"| {row.name} | {row.ours:,.1f} | {row.peer:,.1f} | {row.unit} | {row.ratio:.3f} | {demand} | {met} |"
-        )
+        peer, ratio = f"{row.peer:,.1f}", f"{row.ratio:.3f}"
+        if row.not_run:
+            peer, ratio = f"not run: {row.not_run}", "-"
+        lines.append(f"| {row.name} | {row.ours:,.1f} | {peer} | {row.unit} | {ratio} | {demand} | {met} |")
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """Reward and rerank with an encoder, mixed lengths, sixteen callers: through our services over gRPC, beside Infinity
-over HTTP and beside our own services with batches as they come (32 rows in order of arrival, padded to the longest)."""
+and Text Embeddings Inference over HTTP and beside our own services with batches as they come (32 rows in order of
+arrival, padded to the longest)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from statistics import median, pstdev
@@ -22,6 +24,7 @@ from loadtests.report import Row
 from loadtests.serve.callers import Call, Http, Rpc, closed, opened
 from loadtests.serve.measure import Found, Side, Stopwatch, Taken, alternated, compared, tail
 from loadtests.serve.models import Models
+from loadtests.serve.peers import tei as router_of
 from loadtests.serve.shared import ASLEEP, START_S, THREADS, NotEqual
 from loadtests.work.texts import text
 
@@ -32,8 +35,10 @@ REWARD_REQUESTS, RERANK_REQUESTS, CANDIDATES = 48, 16, 4
 AGREEMENT_REQUESTS = 48
 #: Of the slowest side's rate: what all are offered where their tails are compared.
 OFFERED = 0.7
-#: What its manual offers; the search among them is said in the report.
-SETTINGS = ({"batch_size": 8}, {"batch_size": 16}, {"batch_size": 32})
+#: What each peer's manual offers; the search among them is said. Infinity's are rows of a batch; TEI's are tokens, the
+#: last more than the eight rows that it takes at most on a processor can have.
+BATCH_SIZES, BATCH_TOKENS = (8, 16, 32), (512, 1024, 4096)
+NO_TEI = 'no program is given (BENCH="--tei PROGRAM")'
 _INFINITY = {
     **ASLEEP,
     "INFINITY_ANONYMOUS_USAGE_STATS": "0",
@@ -61,6 +66,11 @@ def infinity(folder: Path, models: Models, batch_size: int, dtype: str) -> Measu
     command = ("-m", "loadtests.serve.peers.infinity", str(models.classifier_hf), str(batch_size), dtype)
     name = f"infinity-{dtype}-{batch_size}"
     return Measured(name, folder, command, _INFINITY, python=python_of("infinity"), start_s=START_S)
+
+
+def tei(folder: Path, router: Path, model: Path, max_batch_tokens: int) -> Measured:
+    command = ("-m", "loadtests.serve.peers.tei", str(router), str(model), str(max_batch_tokens), str(THREADS))
+    return Measured(f"tei-{max_batch_tokens}", folder, command, start_s=START_S)
 
 
 def ours(folder: Path, service: str, model: Path, batch: Mapping[str, str], name: str) -> Measured:
@@ -111,6 +121,16 @@ def infinity_client(port: int) -> Client:
     return ask, http.close
 
 
+def tei_client(port: int) -> Client:
+    http = Http(port)
+
+    async def ask(said: Pairs) -> list[float]:
+        sent = {"query": said.query, "texts": list(said.documents), "raw_scores": True}
+        return [one["score"] for one in sorted(await http.post("/rerank", sent), key=lambda one: one["index"])]
+
+    return ask, http.close
+
+
 async def _taken(client: Client, asked: Sequence[Pairs], watch: Stopwatch, run: Callable[[list[Call]], Any]) -> Taken:
     ask, close = client
     try:
@@ -138,8 +158,10 @@ def offered_side(name: str, process: Measured, client: Callable[[int], Client], 
     return Side(name, lambda turn: asyncio.run(take(turn)))
 
 
-def scored(ours: Measured, peer: Measured, requests: int) -> tuple[list[list[float]], list[list[float]]]:
-    """Both sides' scores of the same requests of CANDIDATES."""
+def scored(
+    ours: Measured, peer: Measured, its: Callable[[int], Client], requests: int
+) -> tuple[list[list[float]], list[list[float]]]:
+    """Both sides' scores of the same requests of CANDIDATES. its: the peer's client."""
 
     async def scores(process: Measured, client: Callable[[int], Client]) -> list[list[float]]:
         ask, close = client(process.port)
@@ -148,12 +170,12 @@ def scored(ours: Measured, peer: Measured, requests: int) -> tuple[list[list[flo
         finally:
             await close()
 
-    return asyncio.run(scores(ours, reward_client)), asyncio.run(scores(peer, infinity_client))
+    return asyncio.run(scores(ours, reward_client)), asyncio.run(scores(peer, its))
 
 
-def check_equal(ours: Measured, peer: Measured, within: float) -> None:
+def check_equal(ours: Measured, peer: Measured, its: Callable[[int], Client], within: float) -> None:
     """Raises NotEqual unless both score the same texts alike."""
-    off = apart(*scored(ours, peer, 8))
+    off = apart(*scored(ours, peer, its, 8))
     if off > within:
         raise NotEqual(f"{peer.name} scores the same texts otherwise, by {off:.1e}")
 
@@ -182,23 +204,26 @@ def agreement(mine: Sequence[Sequence[float]], its: Sequence[Sequence[float]]) -
     ]
 
 
-def best_of(folder: Path, models: Models, dtype: str) -> Mapping[str, int]:
-    """The setting of Infinity that answers most a CPU-second; the search is said."""
+def best_of(settings: Sequence[int], started: Callable[[int], Measured], client: Callable[[int], Client]) -> int:
+    """The setting of a peer that answers most a CPU-second; the search is said."""
     rates = []
-    for setting in SETTINGS:
-        with infinity(folder, models, setting["batch_size"], dtype) as process:
-            side = loop_side(process.name, process, infinity_client, REWARD_REQUESTS, 1)
+    for setting in settings:
+        with started(setting) as process:
+            side = loop_side(process.name, process, client, REWARD_REQUESTS, 1)
             side.take(0)
             taken = [side.take(turn) for turn in (1, 2)]
         rates.append(median(each.units / max(each.cpu_s, 1e-9) for each in taken))
-        print(f"infinity {dtype} {setting}: {rates[-1]:.1f} requests/CPU-s")
-    return SETTINGS[rates.index(max(rates))]
+        print(f"{process.name}: {rates[-1]:.1f} requests/CPU-s")
+    return settings[rates.index(max(rates))]
 
 
-def measured(folder: Path, models: Models, rounds: int) -> tuple[list[Row], Found]:
-    """Raises NotEqual, RuntimeError, CalledProcessError."""
+def measured(folder: Path, models: Models, rounds: int, router: Path | None = None) -> tuple[list[Row], Found]:
+    """router: TEI's program, where there is one. Raises NotEqual, RuntimeError, CalledProcessError."""
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    best = {dtype: best_of(folder, models, dtype)["batch_size"] for dtype in ("float32", "bfloat16")}
+    best = {
+        dtype: best_of(BATCH_SIZES, partial(infinity, folder, models, dtype=dtype), infinity_client)
+        for dtype in ("float32", "bfloat16")
+    }
     with ExitStack() as stack:
         start = stack.enter_context
         reward = start(ours(folder, "reward", models.classifier, {}, "reward"))
@@ -206,29 +231,35 @@ def measured(folder: Path, models: Models, rounds: int) -> tuple[list[Row], Foun
         rerank = start(ours(folder, "rerank", models.classifier, {}, "rerank"))
         rerank_fifo = start(ours(folder, "rerank", models.classifier, _FIFO, "rerank-fifo"))
         fp32, bf16 = (start(infinity(folder, models, size, dtype)) for dtype, size in best.items())
-        check_equal(reward, fp32, 1e-3)
-        agreed = agreement(*scored(reward, bf16, AGREEMENT_REQUESTS))
+        check_equal(reward, fp32, infinity_client, 1e-3)
+        agreed = agreement(*scored(reward, bf16, infinity_client, AGREEMENT_REQUESTS))
         requests = REWARD_REQUESTS
+        peers = {"Infinity": (fp32, infinity_client)}
+        if router:
+            served = router_of.made(models.classifier, models.classifier_hf, folder / "tei")
+            settings = partial(tei, folder, router, served)
+            peers["TEI"] = start(settings(best_of(BATCH_TOKENS, settings, tei_client))), tei_client
+            check_equal(reward, *peers["TEI"], 1e-4)
         found = dict(
             alternated(
                 [
                     loop_side("reward", reward, reward_client, requests, 1),
                     loop_side("reward, FIFO 32", reward_fifo, reward_client, requests, 1),
-                    loop_side("reward, Infinity", fp32, infinity_client, requests, 1),
+                    *(loop_side(f"reward, {name}", *peer, requests, 1) for name, peer in peers.items()),
                     loop_side("reward, Infinity bf16", bf16, infinity_client, requests, 1),
                     loop_side("rerank", rerank, rerank_client, RERANK_REQUESTS, CANDIDATES),
                     loop_side("rerank, FIFO 32", rerank_fifo, rerank_client, RERANK_REQUESTS, CANDIDATES),
-                    loop_side("rerank, Infinity", fp32, infinity_client, RERANK_REQUESTS, CANDIDATES),
+                    *(loop_side(f"rerank, {name}", *peer, RERANK_REQUESTS, CANDIDATES) for name, peer in peers.items()),
                 ],
                 rounds,
             )
         )
-        slowest = min(median(t.units / t.wall_s for t in found[n]) for n in ("reward", "reward, Infinity"))
-        rate = OFFERED * slowest
+        alike = ("reward", *(f"reward, {name}" for name in peers))
+        rate = OFFERED * min(median(t.units / t.wall_s for t in found[name]) for name in alike)
         found |= alternated(
             [
                 offered_side("reward, offered", reward, reward_client, requests, rate),
-                offered_side("reward, offered, Infinity", fp32, infinity_client, requests, rate),
+                *(offered_side(f"reward, offered, {name}", *peer, requests, rate) for name, peer in peers.items()),
             ],
             rounds,
         )
@@ -236,9 +267,19 @@ def measured(folder: Path, models: Models, rounds: int) -> tuple[list[Row], Foun
     for what, shape in (("reward", "1 answer"), ("rerank", f"{CANDIDATES} candidates")):
         name = f"{what}, {shape}, {CALLERS} callers, fp32"
         rows += compared(f"{name} / Infinity fp32", found, what, f"{what}, Infinity", "requests", 1.3)
+        rows += beside_tei(
+            found, what, lambda its, n=name, w=what: compared(f"{n} / TEI", found, w, its, "requests", 1.3)
+        )
         rows += compared(f"{name} / FIFO-32 padded", found, what, f"{what}, FIFO 32", "requests", 2.5)
     # Best precision against best: ours has no faster one on a CPU.
     rows += compared("reward, fp32 / Infinity bf16", found, "reward", "reward, Infinity bf16", "requests", 1.3)
     rows += agreed
-    name = f"reward, p99 at {rate:.1f} requests/s offered to each / Infinity fp32"
-    return [*rows, tail(name, found, "reward, offered", "reward, offered, Infinity", 1.0)], found
+    name, mine = f"reward, p99 at {rate:.1f} requests/s offered to each", "reward, offered"
+    rows.append(tail(f"{name} / Infinity fp32", found, mine, f"{mine}, Infinity", 1.0))
+    return [*rows, *beside_tei(found, mine, lambda its: [tail(f"{name} / TEI", found, mine, its, 1.0)])], found
+
+
+def beside_tei(found: Found, ours: str, rows: Callable[[str], Sequence[Row]]) -> Sequence[Row]:
+    """rows: the peer's side → ours beside it. Where it was not run they say so, and what ours took."""
+    its = f"{ours}, TEI"
+    return rows(its) if its in found else [replace(row, not_run=NO_TEI) for row in rows(ours)]
