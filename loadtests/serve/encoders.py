@@ -22,6 +22,7 @@ from rejoinder.v1 import common_pb2, rerank_pb2, reward_pb2
 from loadtests.processes import Measured, python_of
 from loadtests.report import Row
 from loadtests.serve.callers import Call, Http, Rpc, closed, opened
+from loadtests.serve.compiled import compiled
 from loadtests.serve.measure import Found, Side, Stopwatch, Taken, alternated, compared, tail
 from loadtests.serve.models import Models
 from loadtests.serve.peers import tei as router_of
@@ -29,6 +30,7 @@ from loadtests.serve.shared import ASLEEP, START_S, THREADS, NotEqual
 from loadtests.work.texts import text
 
 CALLERS = 16
+SERVICES = ("reward", "rerank")
 #: Of a round; pairs of a rerank request.
 REWARD_REQUESTS, RERANK_REQUESTS, CANDIDATES = 48, 16, 4
 #: On which two precisions are compared: of CANDIDATES each, six pairs.
@@ -195,9 +197,9 @@ def ordered_alike(mine: Sequence[Sequence[float]], its: Sequence[Sequence[float]
     return sum(found) / len(found)
 
 
-def agreement(mine: Sequence[Sequence[float]], its: Sequence[Sequence[float]]) -> list[Row]:
-    """What speed costs in exactness where the peer computes in fewer bits than we do."""
-    name, spread = "reward, fp32 / Infinity bf16", pstdev(score for each in its for score in each)
+def agreement(name: str, mine: Sequence[Sequence[float]], its: Sequence[Sequence[float]]) -> list[Row]:
+    """What speed costs in exactness: scores in fewer bits beside those of fp32."""
+    spread = pstdev(score for each in mine for score in each)
     return [
         Row(f"{name}: candidates in the same order / all pairs", ordered_alike(mine, its), 1.0, "share"),
         Row(f"{name}: greatest difference of a score / their standard deviation", apart(mine, its), spread, "logits"),
@@ -220,6 +222,7 @@ def best_of(settings: Sequence[int], started: Callable[[int], Measured], client:
 def measured(folder: Path, models: Models, rounds: int, router: Path | None = None) -> tuple[list[Row], Found]:
     """router: TEI's program, where there is one. Raises NotEqual, RuntimeError, CalledProcessError."""
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    best_ours = compiled(models.classifier, folder / "compiled", THREADS)
     best = {
         dtype: best_of(BATCH_SIZES, partial(infinity, folder, models, dtype=dtype), infinity_client)
         for dtype in ("float32", "bfloat16")
@@ -232,7 +235,12 @@ def measured(folder: Path, models: Models, rounds: int, router: Path | None = No
         rerank_fifo = start(ours(folder, "rerank", models.classifier, _FIFO, "rerank-fifo"))
         fp32, bf16 = (start(infinity(folder, models, size, dtype)) for dtype, size in best.items())
         check_equal(reward, fp32, infinity_client, 1e-3)
-        agreed = agreement(*scored(reward, bf16, infinity_client, AGREEMENT_REQUESTS))
+        quick = {service: start(ours(folder, service, best_ours.folder, {}, f"{service}-best")) for service in SERVICES}
+        exact = partial(scored, reward, requests=AGREEMENT_REQUESTS)
+        agreed = [
+            *agreement(f"reward, fp32 / ours in {best_ours.precision}", *exact(quick["reward"], reward_client)),
+            *agreement("reward, fp32 / Infinity bf16", *exact(bf16, infinity_client)),
+        ]
         requests = REWARD_REQUESTS
         peers = {"Infinity": (fp32, infinity_client)}
         if router:
@@ -246,10 +254,13 @@ def measured(folder: Path, models: Models, rounds: int, router: Path | None = No
                     loop_side("reward", reward, reward_client, requests, 1),
                     loop_side("reward, FIFO 32", reward_fifo, reward_client, requests, 1),
                     *(loop_side(f"reward, {name}", *peer, requests, 1) for name, peer in peers.items()),
+                    loop_side("reward, best", quick["reward"], reward_client, requests, 1),
                     loop_side("reward, Infinity bf16", bf16, infinity_client, requests, 1),
                     loop_side("rerank", rerank, rerank_client, RERANK_REQUESTS, CANDIDATES),
                     loop_side("rerank, FIFO 32", rerank_fifo, rerank_client, RERANK_REQUESTS, CANDIDATES),
                     *(loop_side(f"rerank, {name}", *peer, RERANK_REQUESTS, CANDIDATES) for name, peer in peers.items()),
+                    loop_side("rerank, best", quick["rerank"], rerank_client, RERANK_REQUESTS, CANDIDATES),
+                    loop_side("rerank, Infinity bf16", bf16, infinity_client, RERANK_REQUESTS, CANDIDATES),
                 ],
                 rounds,
             )
@@ -259,6 +270,8 @@ def measured(folder: Path, models: Models, rounds: int, router: Path | None = No
         found |= alternated(
             [
                 offered_side("reward, offered", reward, reward_client, requests, rate),
+                offered_side("reward, offered, best", quick["reward"], reward_client, requests, rate),
+                offered_side("reward, offered, Infinity bf16", bf16, infinity_client, requests, rate),
                 *(offered_side(f"reward, offered, {name}", *peer, requests, rate) for name, peer in peers.items()),
             ],
             rounds,
@@ -271,11 +284,13 @@ def measured(folder: Path, models: Models, rounds: int, router: Path | None = No
             found, what, lambda its, n=name, w=what: compared(f"{n} / TEI", found, w, its, "requests", 1.3)
         )
         rows += compared(f"{name} / FIFO-32 padded", found, what, f"{what}, FIFO 32", "requests", 2.5)
-    # Best precision against best: ours has no faster one on a CPU.
-    rows += compared("reward, fp32 / Infinity bf16", found, "reward", "reward, Infinity bf16", "requests", 1.3)
+        name = f"{what}, {shape}, best precision ({best_ours.precision}) / Infinity bf16"
+        rows += compared(name, found, f"{what}, best", f"{what}, Infinity bf16", "requests", 1.3)
+    rows += best_ours.rows("reward")
     rows += agreed
     name, mine = f"reward, p99 at {rate:.1f} requests/s offered to each", "reward, offered"
     rows.append(tail(f"{name} / Infinity fp32", found, mine, f"{mine}, Infinity", 1.0))
+    rows.append(tail(f"{name}, best precisions / Infinity bf16", found, f"{mine}, best", f"{mine}, Infinity bf16", 1.0))
     return [*rows, *beside_tei(found, mine, lambda its: [tail(f"{name} / TEI", found, mine, its, 1.0)])], found
 
 
