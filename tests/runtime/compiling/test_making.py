@@ -69,6 +69,45 @@ def test_what_cannot_be_made_leaves_nothing(tmp_path, monkeypatch):
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_operators_are_brought_to_an_opset_that_openvino_reads_as_it_is_meant(tmp_path, monkeypatch):
+    """Of an older one it takes an axis that stands in an attribute for all of them."""
+    from onnx import helper, load, save
+
+    source = encoder(tmp_path / "source")
+    model = load(source.path / GRAPH)
+    (reduced,) = (node for node in model.graph.node if node.op_type == "ReduceSum")
+    at = list(model.graph.node).index(reduced)
+    model.graph.node.remove(reduced)
+    model.graph.node.insert(at, helper.make_node("ReduceLogSumExp", ["real"], ["sum"], axes=[1], keepdims=0))
+    save(model, source.path / GRAPH)
+    seal(source.path)
+    maker = Maker(verified(source.path), SAID, QUICK)
+    assert maker.made("bf16", tmp_path / "bf16").exact.least > 0.99
+    row = PRECISIONS["bf16"]
+    monkeypatch.setitem(PRECISIONS._rows, "bf16", type(row)("bf16", PRECISIONS["fp32"].make, traits=row.traits))
+    with pytest.raises(BadFile, match="OpenVINO cannot run"):
+        maker.made("bf16", tmp_path / "again")
+
+
+def test_outputs_of_another_shape_are_no_variant(tmp_path, monkeypatch):
+    from onnx import load, save
+
+    def column(graph, out):
+        """Leaves the column a column."""
+        model = load(graph)
+        model.graph.node.remove(next(node for node in model.graph.node if node.op_type == "Squeeze"))
+        (last,) = (node for node in model.graph.node if list(node.output) == ["column"])
+        last.output[0] = "score"
+        del model.graph.output[0].type.tensor_type.shape.dim[:]
+        save(model, out)
+
+    row = PRECISIONS["int8"]
+    monkeypatch.setitem(PRECISIONS._rows, "int8", type(row)("int8", column, traits=row.traits))
+    maker = Maker(encoder(tmp_path / "source"), SAID, QUICK)
+    with pytest.raises(BadFile, match=r"the output score is \[3, 1\] where it is \[3\]"):
+        maker.made("int8", tmp_path / "int8")
+
+
 def test_facts_of_no_layout_that_is_known_are_refused(tmp_path):
     source = encoder(tmp_path / "source")
     (source.path / FACTS).write_text(json.dumps({"outputs": ["weather"]}))
@@ -83,8 +122,7 @@ def test_threads_to_try_are_powers_of_two_and_all_cores(monkeypatch):
         assert making.usual_threads() == tried
 
 
-def test_the_graph_of_a_bf16_folder_is_the_one_it_was_made_from(tmp_path):
-    """Only how it is computed differs, so a service of before there were variants still loads it."""
+def test_fp32_is_the_graph_that_it_was_made_from(tmp_path):
     source = encoder(tmp_path / "source")
     made = Maker(source, SAID, QUICK).made("fp32", tmp_path / "fp32")
     assert (made.folder / GRAPH).read_bytes() == (source.path / GRAPH).read_bytes()

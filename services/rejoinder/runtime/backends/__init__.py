@@ -49,10 +49,16 @@ AUTO = "auto"
 
 def backend_of(folder: ModelFolder, wanted: str = AUTO) -> str:
     """The row that computes a folder. Raises BadSettings for one that would compute it in another precision than its
-    digest stands for, BadFile."""
+    digest stands for, or that nobody has measured on it, BadFile."""
     run = folder.run
     if wanted in (AUTO, run.backend):
         return run.backend
+    if wanted == "openvino":
+        raise BadSettings(
+            f"{folder.path} was not compiled for {wanted}, which reads some graphs otherwise: `rejoinder compile` makes"
+            " a folder for it and compares",
+            backend=wanted,
+        )
     if run.backend == "openvino":
         raise BadSettings(
             f"{folder.path} was compiled for {run.backend} in {run.precision}, and {wanted} would compute its graph in"

@@ -51,7 +51,8 @@ class ModelSettings(Theme):
     digest: str = ""
     """The only digest that is loaded; "" takes what the folder says it is, checked against its files."""
     backend: Literal["auto", "onnx", "openvino", "triton"] = "auto"
-    """Where it is computed: `auto` is what `rejoinder compile` made the folder for, `onnx` for any other."""
+    """Where it is computed: `auto` is what `rejoinder compile` made the folder for (`openvino`: bf16), `onnx` for any
+    other."""
     threads: int = Field(default=0, ge=0)
     """Threads of one run: physical cores of the container; more only add waiting. 0 takes what `rejoinder compile`
     found quickest for the folder and 2 for any other, never more than the cores that there are."""

@@ -142,12 +142,25 @@ class Maker:
         for threads in self._how.threads:
             with _opened(unsealed, threads) as graph:
                 if exact is None:
-                    exact = exactness(self._fp32, [graph.infer(batch) for batch in self._batches], self._batches)
+                    found = [graph.infer(batch) for batch in self._batches]
+                    self._refuse_other_shapes(precision, found)
+                    exact = exactness(self._fp32, found, self._batches)
                 speeds.append(speed(graph, threads, self._batches, least_s=self._how.least_s))
             told()
         assert exact is not None
         run = replace(run, threads=quickest(speeds).threads)
         return Variant(precision, aside, "", run, (aside / GRAPH).stat().st_size, exact, tuple(speeds))
+
+    def _refuse_other_shapes(self, precision: str, found: Sequence[Batch]) -> None:
+        for mine, its in zip(self._fp32, found, strict=True):
+            for name, values in mine.items():
+                if name not in its or its[name].shape != values.shape:
+                    shape = list(its[name].shape) if name in its else "missing"
+                    raise BadFile(
+                        f"in {precision} the output {name} is {shape} where it is {list(values.shape)}: its backend"
+                        " reads the graph otherwise",
+                        output=name,
+                    )
 
 
 class _opened:
