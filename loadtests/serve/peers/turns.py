@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 from rejoinder.core.types import Consent, Feedback, FollowUp, Interaction, Signal
+from rejoinder.ledger.reading.evidence import NumberedEvidence as Numbered
 from rejoinder.signals.__main__ import extractors_of
 from rejoinder.signals.extractors.minilm import row_of
 from rejoinder.signals.settings import ReadTheme
-from rejoinder.signals.worker import Numbered, SignalWorker
+from rejoinder.signals.worker import SignalWorker
 
 from loadtests.serve.peers.asked import Work, answer
 from loadtests.work.texts import text
