@@ -20,7 +20,7 @@ from rejoinder.core.modelfolder import GRAPH
 from loadtests import report
 from loadtests.serve import costs, encoders, measure, swaps
 from loadtests.serve.measure import Side, Stopwatch, Taken
-from loadtests.serve.peers import tei
+from loadtests.serve.peers import tei, turns
 
 #: Answers as Text Embeddings Inference does, best first, with a text's number as its score; says how it was started.
 ROUTER = """#!{python}
@@ -181,3 +181,10 @@ def test_rows_beside_a_peer_that_was_not_run_say_why_and_are_not_met() -> None:
         assert f"not run: {encoders.NO_TEI} | {row.unit} | - | ≥ 1.3 | - |" in report.table([row], {})
     found["reward, TEI"] = [Taken(3.0, 1.0, 2.0)]
     assert [row.as_json()["met"] for row in encoders.beside_tei(found, "reward", rows)] == [True, True]
+
+
+@pytest.mark.system
+def test_turns_are_read_by_the_worker_by_the_bare_session_and_as_they_come() -> None:
+    work = turns.work_of(Path("build/models/signals"), 1)
+    found = {way: work({"way": way, "turn": 1, "count": 6}) for way in ("worker", "bare", "arrival")}
+    assert 20 < found["bare"]["tokens"] < 131
