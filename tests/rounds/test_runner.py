@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import ClaimTaken
+from rejoinder.core.ids import digest_of
 from rejoinder.core.types import (
     Choice,
     Comparison,
@@ -221,6 +222,22 @@ def test_evaluation_users_wishes_stand_beside_the_gates_measures(tmp_path: Path)
     assert gate["wishes"]["checkable"] == 1.0
     assert gate["wishes"]["n"] == 0, "no policy service stands behind this round"
     assert "wishes" not in {measure["name"] for measure in gate["measures"]}
+
+
+def test_two_heads_that_share_no_user_are_told_beside_the_gates_measures_and_decide_nothing(tmp_path: Path) -> None:
+    """Rounds of recipes that sample nothing say nothing of them, and the gate's digest is over its measures alone."""
+    gate = {**PEOPLE["gate"], "samples": 200}
+    told = [World(tmp_path / str(i)).run(FakeTraining(), recipe={"gate": gate}, sampler=FakeSampler()) for i in (1, 2)]
+    found = told[0].stages["gate"]
+    assert found == told[1].stages["gate"]
+    assert (found["rewards"]["stable"], found["rewards"]["train"]["pairs"]) == ("", told[0].stages["pairs"]["pairs"])
+    assert found["rewards"]["gate"]["pairs"] > 30
+    assert "are below 200" in found["rewards"]["gate"]["why"]
+    assert {m["name"] for m in found["measures"]} == {"pair_accuracy", "kl", "parity"}
+    decided = {name: found[name] for name in ("passed", "reasons", "measures")}
+    assert found["digest"] == digest_of(json.loads(json.dumps(decided)))
+    silent = World(tmp_path / "silent").run(FakeTraining()).stages["gate"]
+    assert "rewards" not in silent
 
 
 @pytest.mark.parametrize("dies_in", ["run", "export-adapter", "parity", "likelihood"])
