@@ -1,9 +1,9 @@
-"""Whether what a version learnt is liked beyond those it was learnt from: two small heads that share no user (2210.10760).
+"""Whether what a version learnt is liked beyond those it was learnt from: two heads that share no user (2210.10760).
 
 One head is fitted on the pairs that the version was trained on, the other on those of the gate's users (pairhead.py).
 Both say of the gate's prompts how often the new answer is the better one. The first head above a half and the second
-below it is over-optimisation: what was learnt is the training users' accidents. No threshold hangs on either figure, and
-the first never judges a version: it is the very thing that training raises.
+below it is over-optimisation: what was learnt is the training users' accidents. No threshold hangs on either figure,
+and the first never judges a version: it is the very thing that training raises.
 
 An answer to a prompt of the gate's users is compared by a head that saw no pair of that user: these are cut into FOLDS.
 """

@@ -135,10 +135,11 @@ def parting(report: Item) -> Child:
         (420.0, 620.0),
     )
     note = (
-        "The small figure is the round; hollow: refused. Training and gate: heads fitted on the pairs that were trained "
-        "on and on those of the gate's users, who are nobody of the former; judge: the head that gate.head names. All "
-        "compare the same answers with those of the version that was stable then, the judge those of equal length. The "
-        "margin is of the last step's pairs, and the objective's alone: it has no scale that two objectives share."
+        "The small figure is the round; hollow: refused. Training and gate: heads fitted on the pairs that were "
+        "trained on and on those of the gate's users, who are nobody of the former; judge: the head that gate.head "
+        "names. All compare the same answers with those of the version that was stable then, the judge those of equal "
+        "length. The margin is of the last step's pairs, and the objective's alone: it has no scale that two "
+        "objectives share."
     )
     return join([_said(report, rows), figure(picture, note, broad=True), _table(rows, served)])
 
