@@ -222,22 +222,24 @@ def test_evaluation_users_wishes_stand_beside_the_gates_measures(tmp_path: Path)
     assert gate["wishes"]["checkable"] == 1.0
     assert gate["wishes"]["n"] == 0, "no policy service stands behind this round"
     assert "wishes" not in {measure["name"] for measure in gate["measures"]}
+    assert "rewards" not in gate, "nobody's answers were there to be compared"
 
 
 def test_two_heads_that_share_no_user_are_told_beside_the_gates_measures_and_decide_nothing(tmp_path: Path) -> None:
-    """Rounds of recipes that sample nothing say nothing of them, and the gate's digest is over its measures alone."""
-    gate = {**PEOPLE["gate"], "samples": 200}
-    told = [World(tmp_path / str(i)).run(FakeTraining(), recipe={"gate": gate}, sampler=FakeSampler()) for i in (1, 2)]
-    found = told[0].stages["gate"]
-    assert found == told[1].stages["gate"]
-    assert (found["rewards"]["stable"], found["rewards"]["train"]["pairs"]) == ("", told[0].stages["pairs"]["pairs"])
-    assert found["rewards"]["gate"]["pairs"] > 30
+    """The gate's digest is over its measures alone; a round that was killed in its gate says the same."""
+    told = {"recipe": {"gate": {**PEOPLE["gate"], "samples": 200}}, "sampler": FakeSampler()}
+    found = World(tmp_path / "whole").run(FakeTraining(), **told).stages["gate"]
+    assert found["rewards"]["stable"] == ""
+    assert (found["rewards"]["train"]["n"], found["rewards"]["gate"]["n"]) == (found["rewards"]["gate"]["pairs"],) * 2
+    assert found["rewards"]["train"]["pairs"] > 200
     assert "are below 200" in found["rewards"]["gate"]["why"]
     assert {m["name"] for m in found["measures"]} == {"pair_accuracy", "kl", "parity"}
     decided = {name: found[name] for name in ("passed", "reasons", "measures")}
     assert found["digest"] == digest_of(json.loads(json.dumps(decided)))
-    silent = World(tmp_path / "silent").run(FakeTraining()).stages["gate"]
-    assert "rewards" not in silent
+    killed = World(tmp_path / "killed")
+    with pytest.raises(Killed):
+        killed.run(FakeTraining("likelihood"), **told)
+    assert killed.run(FakeTraining(), **told).stages["gate"] == found
 
 
 @pytest.mark.parametrize("dies_in", ["run", "export-adapter", "parity", "likelihood"])
