@@ -110,7 +110,7 @@ def parting(report: Item) -> Child:
         return Series(name, kind, points, "square" if square else "circle")
 
     heads = [
-        line("training", "s1", lambda row: head_of(row, "train"), tags=True),
+        line("training", "s1", lambda row: head_of(row, "train")),
         line("gate", "s2", lambda row: head_of(row, "gate"), square=True),
         line("judge", "s4", judge_of),
     ]
@@ -164,7 +164,7 @@ def _said(report: Item, rows: Sequence[Item]) -> Child:
 
 def _apart(found: Item) -> Safe:
     words = f": the training users' head likes its answers better than stable's, {_listed(found['against'])} less"
-    return el("li", el("b", f"Round {found['number']} has parted"), f"{words}. That is over-optimisation.")
+    return el("li", el("b", f"Round {found['number']} has parted"), f"{words}. So over-optimisation shows.")
 
 
 def _listed(names: Sequence[str]) -> str:
