@@ -9,6 +9,7 @@ import pytest
 from rejoinder.core.types import Message, Role
 from rejoinder.evaluate.factor_scores import differences, factor_report, of_people
 from rejoinder.evaluate.judged import JudgedPair
+from rejoinder.evaluate.kendall import resampled, tau_b
 
 NAMES = ("length", "questions", "numbers")
 
@@ -46,6 +47,17 @@ def test_scores_find_what_decides_and_gaps_where_two_differ() -> None:
     assert gaps["people", "head"]["alignment"]["value"] == 1.0
     figure = gaps["people", "policy"]["factors"]["length"]
     assert figure["low"] < figure["value"] < figure["high"]
+
+
+def test_a_report_says_what_its_intervals_are_and_the_scores_ones_are_bootstraps_by_user() -> None:
+    differing = made()
+    found = report({"people": differing[:, 0], "policy": -differing[:, 1]}, differing, level=0.95)
+    assert found["intervals"]["gaps"].startswith("all together at 95 %")
+    assert found["intervals"]["scores"] == found["intervals"]["alignment"] == "each at 95 %: bootstrap by user"
+    figure = found["scores"]["policy"]["questions"]
+    weights = resampled([f"u{i // 2}" for i in range(300)], 300, np.random.default_rng(0))
+    drawn = tau_b(differing[:, 1], -differing[:, 1], weights)
+    assert [figure["low"], figure["high"]] == pytest.approx(list(np.quantile(drawn, (0.025, 0.975))))
 
 
 def test_of_few_pairs_nothing_alarms() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from rejoinder.evaluate.kendall import rank_agreement, resampled, tau_b
+from rejoinder.evaluate.kendall import influence, rank_agreement, resampled, tau_b
 from scipy.stats import kendalltau
 
 
@@ -71,3 +71,21 @@ def test_a_draw_has_as_many_users_each_with_all_their_pairs() -> None:
     assert (found[:, 0] == found[:, 2]).all()
     assert (found[:, [0, 1, 3]].sum(1) == 3).all()
     assert found.mean() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("levels", [2, 1000])
+@pytest.mark.parametrize("choices", [(-1.0, 1.0), (-1.0, 0.0, 1.0)])
+def test_influence_is_the_slope_of_tau_in_each_pairs_weight(levels: int, choices: tuple[float, ...]) -> None:
+    """By another route: weights one after the other a little larger and smaller."""
+    rng = np.random.default_rng(levels)
+    differences, chosen = rng.integers(-levels, levels + 1, 40) / 7, rng.choice(choices, 40)
+    step = 1e-4 * np.eye(40)
+    slopes = (tau_b(differences, chosen, 1 + step) - tau_b(differences, chosen, 1 - step)) / 2e-4
+    found = influence(differences, chosen)
+    assert found == pytest.approx(slopes, abs=1e-8)
+    assert found.sum() == pytest.approx(0.0, abs=1e-12)
+
+
+def test_influence_of_what_never_varies_is_unknown() -> None:
+    assert np.isnan(influence(np.zeros(5), np.ones(5))).all()
+    assert np.isnan(influence(np.ones(5), np.zeros(5))).all()

@@ -70,7 +70,7 @@ MINIATURES: Mapping[str, Miniature] = {
     "rdpo": Miniature("40", "rdpo.py", rdpo.measure),
     "ln_dpo": Miniature("77", "ln_dpo.py", ln_dpo.measure),
     "rankings": Miniature("11", "rankings.py", rankings.measure),
-    "factors": Miniature("8", "factors.py", factors.measure),
+    "factors": Miniature("8", "factors.py", factors.measure, factors.FRESH),
     "probes": Miniature("88", "probes.py", probes.measure),
     "norms": Miniature("118", "norms.py", norms.measure),
     "drift": Miniature("93", "drift.py", drift.measure),

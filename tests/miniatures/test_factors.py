@@ -1,6 +1,6 @@
 """Row 8: planted tastes are found factor by factor, a planted gap alarms, and pairs against it close it.
 
-That at most one report in twenty alarms falsely is not shown by its interval over seeds (METHODS.md).
+That at most one report in twenty alarms falsely is shown on seeds of its own (FRESH, METHODS.md).
 """
 
 import pytest

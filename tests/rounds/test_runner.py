@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from rejoinder.core.clock import ManualClock
 from rejoinder.core.errors import ClaimTaken
+from rejoinder.core.ids import digest_of
 from rejoinder.core.types import (
     Choice,
     Comparison,
@@ -221,6 +222,24 @@ def test_evaluation_users_wishes_stand_beside_the_gates_measures(tmp_path: Path)
     assert gate["wishes"]["checkable"] == 1.0
     assert gate["wishes"]["n"] == 0, "no policy service stands behind this round"
     assert "wishes" not in {measure["name"] for measure in gate["measures"]}
+    assert "rewards" not in gate, "nobody's answers were there to be compared"
+
+
+def test_two_heads_that_share_no_user_are_told_beside_the_gates_measures_and_decide_nothing(tmp_path: Path) -> None:
+    """The gate's digest is over its measures alone; a round that was killed in its gate says the same."""
+    told = {"recipe": {"gate": {**PEOPLE["gate"], "samples": 200}}, "sampler": FakeSampler()}
+    found = World(tmp_path / "whole").run(FakeTraining(), **told).stages["gate"]
+    assert found["rewards"]["stable"] == ""
+    assert (found["rewards"]["train"]["n"], found["rewards"]["gate"]["n"]) == (found["rewards"]["gate"]["pairs"],) * 2
+    assert found["rewards"]["train"]["pairs"] > 200
+    assert "are below 200" in found["rewards"]["gate"]["why"]
+    assert {m["name"] for m in found["measures"]} == {"pair_accuracy", "kl", "parity"}
+    decided = {name: found[name] for name in ("passed", "reasons", "measures")}
+    assert found["digest"] == digest_of(json.loads(json.dumps(decided)))
+    killed = World(tmp_path / "killed")
+    with pytest.raises(Killed):
+        killed.run(FakeTraining("likelihood"), **told)
+    assert killed.run(FakeTraining(), **told).stages["gate"] == found
 
 
 @pytest.mark.parametrize("dies_in", ["run", "export-adapter", "parity", "likelihood"])

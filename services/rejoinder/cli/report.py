@@ -80,6 +80,7 @@ def _gather(
 
     from rejoinder.core.clock import SystemClock
     from rejoinder.evaluate.report.kinds import load
+    from rejoinder.evaluate.report.parted import parted
     from rejoinder.ledger.stores.dialect import where_of
     from rejoinder.registry.store import open_store
 
@@ -87,7 +88,7 @@ def _gather(
     where = where_of(store, password_file) if store else data / "ledger.db"
     if not store and not (data / "log.db").exists():
         raise NotFound(f"{data} is no data folder yet; `rejoinder import FILE --data {data}` makes one")
-    return {
+    found = {
         "policy": policy,
         "tenant": tenant,
         "made_at": SystemClock().now(),
@@ -97,6 +98,7 @@ def _gather(
         "calibration": _calibration(audit) if audit else None,
         "measures": measures,
     }
+    return {**found, "parted": parted(found)}
 
 
 def _rounds(store: Store, policy: str) -> dict[str, Any]:
@@ -115,7 +117,20 @@ def _rounds(store: Store, policy: str) -> dict[str, Any]:
         with _reading(f"round {claim.number}"):
             ended = reported(store, policy, claim.number) if claim.outcome else {}
             found.append(round_of(claim.number, claim.at, ended, ended.get("version") in back))
-    return {"stable": stable, "policies": store.names("rounds"), "rounds": found}
+    return {"stable": stable, "base": _base(store, policy), "policies": store.names("rounds"), "rounds": found}
+
+
+def _base(store: Store, policy: str) -> str:
+    """The name under which the untrained policy is served, "" where there is none yet."""
+    from rejoinder.registry.bootstrap import BASE
+    from rejoinder.registry.store import read_json
+
+    with _reading("the versions"):
+        for name in store.names(f"versions/{policy}"):
+            version = read_json(store, f"versions/{policy}/{name}")
+            if version["kind"] == BASE:
+                return str(version["version"])
+    return ""
 
 
 @contextmanager

@@ -106,6 +106,8 @@ def run(
         click.echo(f"  {measure['name']}: {measure['outcome']} {span(measure)}, n {measure['n']}")
     if wishes := report.stages.get("gate", {}).get("wishes"):
         click.echo(f"  {wishes_told(wishes)}")
+    if rewards := report.stages.get("gate", {}).get("rewards"):
+        click.echo(f"  {rewards_told(rewards)}")
 
 
 @command.command()
@@ -284,6 +286,15 @@ def wishes_told(wishes: Mapping[str, Any]) -> str:
     rates = ", ".join(f"{name} {span(wishes[name])}" for name in ("before", "after", "gain") if wishes[name])
     met = f"met unasked {rates}, n {wishes['n']}" if rates else "no version answered them"
     return f"wishes of {wishes['said']} dissatisfied turns of evaluation users: {parts}; {met}"
+
+
+def rewards_told(rewards: Mapping[str, Any]) -> str:
+    """What the two heads said in one line; a version that the first likes and the second does not is over-optimised."""
+    parts = ", ".join(
+        f"{whose} {span(figure) if figure['value'] is not None else 'unmeasured (' + figure['why'] + ')'}"
+        for whose, figure in (("training users' head", rewards["train"]), ("gate users' head", rewards["gate"]))
+    )
+    return f"preferred to stable's answers: {parts}; n {rewards['train']['n']}"
 
 
 def _why(reasons: tuple[str, ...]) -> str:

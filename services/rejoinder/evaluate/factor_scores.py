@@ -4,8 +4,10 @@ A factor's score is tau-b of its difference between two answers with the choice,
 policy's likelihood and a reward head each choose on the same pairs; all that counts is the sign, so that the vectors
 compare. Who has the same taste but chooses with more noise has smaller scores: a gap cannot tell the two apart, while
 `alignment`, the rank agreement of two vectors, knows nothing of their size.
-Intervals are bootstraps by user, at 95 %. Those of the gaps hold all together, at 99 % (Studentised maximum over every
-gap of a report), and a gap alarms only where its own excludes 0: one report in a hundred of two who do not differ.
+Intervals of scores and of alignments are bootstraps by user, at 95 %. Those of the gaps hold all together, at 99 %: as
+many standard errors by user either way as the largest of a report's gaps keeps within where the users' parts of them
+are given random signs (flips.py). A gap alarms only where its own excludes 0: one report in a hundred of two who do not
+differ.
 """
 
 from __future__ import annotations
@@ -19,11 +21,18 @@ from numpy.typing import NDArray
 
 from rejoinder.core.types import Role
 from rejoinder.evaluate.factors import FACTORS, Text
+from rejoinder.evaluate.flips import errors, widest
 from rejoinder.evaluate.judged import JudgedPair
-from rejoinder.evaluate.kendall import rank_agreement, resampled, tau_b
+from rejoinder.evaluate.kendall import influence, rank_agreement, resampled, tau_b
 
 Floats = NDArray[np.float64]
 PEOPLE = "people"
+#: What a report says of its own intervals.
+INTERVALS = {
+    "scores": "each at 95 %: bootstrap by user",
+    "alignment": "each at 95 %: bootstrap by user",
+    "gaps": "all together at {level:g} %: Studentised by user, the largest under random signs of the users",
+}
 
 
 def differences(pairs: Sequence[JudgedPair], names: Sequence[str] = tuple(FACTORS)) -> Floats:
@@ -57,10 +66,10 @@ def factor_report(
     """differing (N, K): `differences`. choices: by whose they are, (N,) above 0 for the chosen answer, NaN where there
     is none; only pairs on which everybody chose are counted.
 
-    Returns {"n", "users", "left_out", "measured", "scores": {who: {factor: figure}}, "gaps": [{"of", "less", "factors":
-    {factor: figure with "alarm"}, "alarms", "alignment": figure}]}; a figure is {value, low, high, n}, n the pairs in
-    which the factor differs; value is None where it differs in none. Below `min_n` pairs or `min_users` users measured
-    is False and nothing alarms. level: of the gaps' intervals, all together.
+    Returns {"n", "users", "left_out", "measured", "intervals": what they are, "scores": {who: {factor: figure}},
+    "gaps": [{"of", "less", "factors": {factor: figure with "alarm"}, "alarms", "alignment": figure}]}; a figure is
+    {value, low, high, n}, n the pairs in which the factor differs; value is None where it differs in none. Below
+    `min_n` pairs or `min_users` users measured is False and nothing alarms. level: of all gaps' intervals together.
     """
     kept = np.all([np.isfinite(chosen) for chosen in choices.values()], axis=0)
     users = [group for group, keep in zip(groups, kept, strict=True) if keep]
@@ -68,6 +77,7 @@ def factor_report(
     count = len(set(users))
     measured = len(users) >= min_n and count >= min_users
     told: dict[str, Any] = {"n": len(users), "users": count, "left_out": int((~kept).sum()), "measured": measured}
+    told["intervals"] = {name: words.format(level=100 * level) for name, words in INTERVALS.items()}
     if not users:
         return told | {"scores": {}, "gaps": []}
     weights = resampled(users, draws, generator)
@@ -81,13 +91,21 @@ def factor_report(
         }
         for who in choices
     }
-    told["gaps"] = _gaps(value, drawn, names, differs, level, measured)
+    parts = {who: _parts(differing, chosen, users) for who, chosen in choices.items()}
+    told["gaps"] = _gaps(value, drawn, parts, names, differs, level, measured, generator)
     return told
 
 
 def _vectors(differing: Floats, chosen: Floats, weights: Floats | None) -> Floats:
     """(B, K) the scores of one of them in each draw."""
     return np.stack([tau_b(column, chosen, weights) for column in differing.T], axis=1)
+
+
+def _parts(differing: Floats, chosen: Floats, users: Sequence[str]) -> Floats:
+    """(G, K) each user's part of what moves the scores: the sum of their pairs' influence."""
+    _, member = np.unique(np.asarray(users), return_inverse=True)
+    each = [np.bincount(member, np.nan_to_num(influence(column, chosen), nan=0.0)) for column in differing.T]
+    return np.stack(each, axis=1)
 
 
 def _figure(value: float, drawn: Floats, n: int) -> dict[str, Any]:
@@ -101,24 +119,27 @@ def _figure(value: float, drawn: Floats, n: int) -> dict[str, Any]:
 def _gaps(
     value: Mapping[str, Floats],
     drawn: Mapping[str, Floats],
+    parts: Mapping[str, Floats],
     names: Sequence[str],
     differs: Sequence[int],
     level: float,
     measured: bool,
+    generator: np.random.Generator,
 ) -> list[dict[str, Any]]:
     """Every two of them, in order."""
     both = list(combinations(value, 2))
+    if not both:
+        return []
     gaps = [value[one] - value[two] for one, two in both]
-    moved = [drawn[one] - drawn[two] - gap for (one, two), gap in zip(both, gaps, strict=True)]
-    errors = [_deviation(move) for move in moved]
-    widest = _joint(moved, errors, level)
+    moved = [parts[one] - parts[two] for one, two in both]
+    wide = widest(np.concatenate(moved, axis=1), level, generator)
     found = []
-    for (one, two), gap, error in zip(both, gaps, errors, strict=True):
+    for (one, two), gap, error in zip(both, gaps, map(errors, moved), strict=True):
         factors: dict[str, dict[str, Any]] = {}
         for k, name in enumerate(names):
             figure: dict[str, Any] = {"value": None, "low": None, "high": None, "n": differs[k], "alarm": False}
             if np.isfinite(gap[k]):
-                low, high = float(gap[k] - widest * error[k]), float(gap[k] + widest * error[k])
+                low, high = float(gap[k] - wide * error[k]), float(gap[k] + wide * error[k])
                 figure |= {"value": float(gap[k]), "low": low, "high": high}
                 figure["alarm"] = bool(measured and error[k] > 0 and (low > 0 or high < 0))
             factors[name] = figure
@@ -135,19 +156,3 @@ def _gaps(
             }
         )
     return found
-
-
-def _deviation(moved: Floats) -> Floats:
-    """(K,) root mean square of what the draws moved; 0 where none is known."""
-    return np.sqrt((np.nan_to_num(moved, nan=0.0) ** 2).mean(0))
-
-
-def _joint(moved: Sequence[Floats], errors: Sequence[Floats], level: float) -> float:
-    """How many deviations every gap of a draw keeps within, in `level` of the draws."""
-    if not moved:
-        return 0.0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        far = [
-            np.nan_to_num(np.abs(move) / error, nan=0.0, posinf=0.0) for move, error in zip(moved, errors, strict=True)
-        ]
-    return float(np.quantile(np.concatenate(far, axis=1).max(1), level))

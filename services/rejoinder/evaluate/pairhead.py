@@ -59,9 +59,18 @@ class PairHead:
 
 def fit(pairs: Sequence[Compared], params: Params = Params()) -> PairHead:
     """The head of these pairs; of no pair the one that finds every answer alike."""
-    width = params.width
+    return fit_compared(compared(pairs, params.width), params)
+
+
+def compared(pairs: Sequence[Compared], width: int) -> NDArray[np.float64]:
+    """(n, width) x of each chosen answer less that of the rejected one."""
     rows = [features(p.question, p.chosen, width) - features(p.question, p.rejected, width) for p in pairs]
-    return PairHead(_weights(np.array(rows).reshape(-1, width), params))
+    return np.array(rows).reshape(-1, width)
+
+
+def fit_compared(margins: NDArray[np.float64], params: Params) -> PairHead:
+    """The head of pairs as `compared` describes them."""
+    return PairHead(_weights(margins, params))
 
 
 def fit_judged(described: NDArray[np.float64], satisfied: NDArray[np.bool_], params: Params) -> PairHead:

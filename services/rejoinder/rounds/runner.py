@@ -46,6 +46,7 @@ from rejoinder.rounds.pairs.context import Context, Sampler, Scorer, Summariser
 from rejoinder.rounds.pairs.guards import breaks
 from rejoinder.rounds.pairs.split import split
 from rejoinder.rounds.recipe import Recipe, as_plain
+from rejoinder.rounds.rewarded import rewarded
 from rejoinder.rounds.stages import TRAINING, Done, Stages, command, paths
 
 #: What a round tells of, in order; a refused one ends earlier.
@@ -435,9 +436,10 @@ class Round:
                 answers = beside.submit(answered, asked, recipe.gate, ports.sampler, judging)
                 stances = beside.submit(guarded, asked, recipe.topics, recipe.gate, ports.sampler)
                 rows = likelihoods(asked, adapter_of(ports.artefacts, self._loop.policy, stable), trained, ports.run)
+            found = answers.result()
             gathered = GateInputs(
                 *rows,
-                answers.result(),
+                found,
                 self._done["train"].output["metrics"],
                 self._done["export"].output["parity"],
                 ports.checks,
@@ -449,7 +451,10 @@ class Round:
             forget_earlier(self._folder)
             versions = (self._loop.stable, version)
             wishes = guided(self._turns, versions, recipe.gate, ports.sampler, recipe.seed)
-            return {**measured(gathered, recipe.gate, recipe.seed), "wishes": wishes}
+            pairs = {"train": files["train_file"], "gate": files["gate_file"]}
+            rewards = rewarded(pairs, found, recipe.gate, stable, recipe.seed)
+            told = {"wishes": wishes, **({"rewards": rewards} if rewards else {})}
+            return {**measured(gathered, recipe.gate, recipe.seed), **told}
 
         done = self._stage("gate", inputs, make)
         return done.output["passed"], tuple(done.output["reasons"])

@@ -91,6 +91,7 @@ def report(**more: Any) -> dict[str, Any]:
         "made_at": 1_772_100_000.0,
         "by": "rejoinder 0.1.0",
         "stable": "assist-r0001",
+        "base": "base",
         "policies": ["assist"],
         "rounds": [*rounds, round_of(3, 1_772_090_000.0, {}, rolled_back=False)],
         "satisfaction": {

@@ -71,7 +71,7 @@ def test_satisfaction_reasons_pairs_and_rewards_are_the_reports() -> None:
         [1, 0.06, 0.01, 0.11, 0.8, 0.53, 0.48, 0.58, 0.59, 0.54, 0.64, 0.52, 0.48, 0.56, 100]
     )
     assert {row[2].text for row in rewards} == {"unmeasured"}
-    assert rewards[1][6].text == "unmeasured", "nobody was served the refused one"
+    assert rewards[1][7].text == "unmeasured", "nobody was served the refused one"
 
 
 def test_what_no_head_judged_is_said_to_be_unmeasured_with_its_reason() -> None:
@@ -83,8 +83,8 @@ def test_what_no_head_judged_is_said_to_be_unmeasured_with_its_reason() -> None:
     for number, row in enumerate(given["rounds"][:2], 1):
         row["measures"] = round_of(0, 0.0, {"stages": reports.stages(number, judged=False)}, False)["measures"]
     root = parsed(page(given))
-    assert "unmeasured: gate.head names no head." in words(root)
-    assert {row[4].text for row in table(root, "Reward and satisfaction by round")} == {"unmeasured"}
+    assert "judge: gate.head names no head." in words(root)
+    assert {row[5].text for row in table(root, "Reward and satisfaction by round")} == {"unmeasured"}
 
 
 def test_a_folder_without_anything_is_told_what_makes_it() -> None:

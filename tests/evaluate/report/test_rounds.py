@@ -41,6 +41,16 @@ def test_a_round_that_ended_early_or_not_at_all_has_no_stage() -> None:
     assert round_of(1, 1.0, {}, False)["outcome"] == "open"
 
 
+def test_what_two_heads_said_is_told_and_older_rounds_of_which_none_was_asked_are_read_as_before() -> None:
+    given = stages(1)
+    assert of(**given)["rewards"] is None
+    train = {"value": 0.6, "low": 0.5, "high": 0.7, "n": 240, "groups": 200, "pairs": 300, "users": 90, "why": ""}
+    given["gate"]["rewards"] = {"stable": "v0", "train": train, "gate": {"why": "12 pairs are below 200"}}
+    found = of(**given)["rewards"]
+    assert (found["stable"], found["train"]) == ("v0", train)
+    assert (found["gate"]["value"], found["gate"]["n"], found["gate"]["why"]) == (None, 0, "12 pairs are below 200")
+
+
 @pytest.mark.parametrize(
     ("broken", "words"),
     [
@@ -49,6 +59,8 @@ def test_a_round_that_ended_early_or_not_at_all_has_no_stage() -> None:
         ({"gate": {"measures": {}}}, "stages.gate.measures must be a list"),
         ({"pairs": {"counts": {"built.edits": -1}}}, "stages.pairs.counts.built.edits must be a count"),
         ({"train": {"metrics": {"after": []}}}, "stages.train.metrics.after must be an object"),
+        ({"gate": {"rewards": {"train": {"value": "x"}}}}, "stages.gate.rewards.train.value must be a number"),
+        ({"gate": {"rewards": []}}, "stages.gate.rewards must be an object"),
         ({"gate": {"wishes": {"before": {"value": "x"}}}}, "stages.gate.wishes.before.value must be a number"),
     ],
 )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rejoinder.evaluate.report.parted import EVEN, head_of, judge_of, parted, served_of
 from rejoinder.evaluate.report.parts import Item, beside, estimate, exact, figure, missing, share, tabled
 from rejoinder.evaluate.report.rounds import kl_of, measure_of
+from rejoinder.evaluate.rewards import HEADS
 from rejoinder.plots.forest import Estimated, Line, forest
-from rejoinder.plots.markup import Child, el, join
+from rejoinder.plots.markup import Child, Safe, el, join
 from rejoinder.plots.numerals import ABSENT, count, general, named, percent
 from rejoinder.plots.panels import Panel, stack
 from rejoinder.plots.plot import Point, Scale, Series
@@ -93,7 +95,7 @@ def parting(report: Item) -> Child:
         return missing("No round has measured how far its version went from the original.", "rejoinder round run", ".")
     x = {row["number"]: found["value"] for row in rows if (found := kl_of(row))}
     far = max(x.values()) or 1.0
-    satisfied = {v["whole"]["group"]: v["whole"] for v in report["satisfaction"]["versions"] if v["whole"]["users"]}
+    served = served_of(report)
 
     def line(name: str, kind: str, of: Any, square: bool = False, tags: bool = False) -> Series:
         found = [(row, value) for row in rows[-DRAWN:] if (value := of(row))]
@@ -107,13 +109,18 @@ def parting(report: Item) -> Child:
             points.append(_point(row, at, value, str(row["number"]) if tag else ""))
         return Series(name, kind, points, "square" if square else "circle")
 
+    heads = [
+        line("training", "s1", lambda row: head_of(row, "train")),
+        line("gate", "s2", lambda row: head_of(row, "gate"), square=True),
+        line("judge", "s4", judge_of),
+    ]
     margin = line("margin", "s1", _margin, tags=True)
-    wins = line("win rate", "s2", _win_rate, square=True)
-    ranked = line("pairs", "s4", _ranked)
-    users = line("users", "s3", lambda row: _users(satisfied.get(row["version"])))
+    ranked = line("pairs", "s2", _ranked, square=True)
+    users = line("users", "s3", lambda row: _users(served.get(row["version"])))
     panels = [
         _panel([margin], "training: the objective's own reward margin, nats", general, also=0.0),
-        _panel([wins, ranked], "gate: win rate, pairs ranked right, %", percent, unit=100),
+        _panel(heads, "preferred to stable's answer by whose head, %", percent, unit=100, also=EVEN),
+        _panel([ranked], "gate: pairs ranked right, %", percent, unit=100),
         _panel([users], "users who were served it: satisfied, %", percent, unit=100),
     ]
     span = Scale(min(0.0, *x.values()) - 0.04 * far, 1.08 * far, 0.0, 1.0)
@@ -125,43 +132,56 @@ def parting(report: Item) -> Child:
         (span.low, span.high),
         ticks,
         "KL to the original, nats a token",
-        (420.0, 480.0),
+        (420.0, 620.0),
     )
     note = (
-        "The small figure is the round; hollow: refused. A training reward that climbs while the gate's judge or the "
-        "users' satisfaction falls is over-optimisation. The margin is of the last step's pairs, and the objective's "
-        "alone: it has no scale that two objectives share."
+        "The small figure is the round; hollow: refused. Training and gate: heads fitted on the pairs that were "
+        "trained on and on those of the gate's users, who are nobody of the former; judge: the head that gate.head "
+        "names. All compare the same answers with those of the version that was stable then, the judge those of equal "
+        "length. The margin is of the last step's pairs, and the objective's alone: it has no scale that two "
+        "objectives share."
     )
-    return join([figure(picture, _heads(rows), note, broad=True), _table(rows, satisfied)])
+    return join([_said(report, rows), figure(picture, note, broad=True), _table(rows, served)])
 
 
-def _heads(rows: Sequence[Item]) -> Child:
-    """What a round does not measure is said, not drawn."""
-    judge = [measure_of(row, "win_rate") for row in rows]
-    asked = [m for m in judge if m]
-    told = [
-        el(
-            "li",
-            el("b", "training head's reward"),
-            " unmeasured: no round scores a version by the head that chose "
-            "its pairs; the objective's own margin stands in its place.",
-        )
-    ]
-    if not any(m["value"] is not None for m in asked):
-        why = asked[-1]["why"] if asked else "the recipe's gate has no measure win_rate"
-        need = " A second head (gate.head) and the measure win_rate in the recipe make it."
-        told.append(el("li", el("b", "gate head's reward"), f" unmeasured: {why}.{need}"))
-    return el("ul", told, class_="never")
+def _said(report: Item, rows: Sequence[Item]) -> Child:
+    """Whether they have parted, and what was not measured: that is said, not drawn."""
+    found = parted(report)
+    told = [_apart(each) for each in found["rounds"]]
+    if not told and found["measured"]:
+        numbers = ", ".join(map(str, found["measured"]))
+        told = [el("li", f"Nothing has parted beyond its intervals in round {numbers}.")]
+    why = {name: _unmeasured(rows, name) for name in HEADS}
+    if why["train"]:
+        told.append(el("li", el("b", "training head's reward"), f" unmeasured: {why['train']}."))
+    if why["gate"] and not any(judge_of(row) for row in rows):
+        asked = [m for row in rows if (m := measure_of(row, "win_rate"))]
+        judge = asked[-1]["why"] if asked else "the recipe's gate has no measure win_rate"
+        need = " A second head (gate.head) and the measure win_rate in the recipe make a judge."
+        told.append(el("li", el("b", "gate head's reward"), f" unmeasured: {why['gate']}; judge: {judge}.{need}"))
+    return el("ul", told, class_="never") if told else None
+
+
+def _apart(found: Item) -> Safe:
+    words = f": the training users' head likes its answers better than stable's, {_listed(found['against'])} less"
+    return el("li", el("b", f"Round {found['number']} has parted"), f"{words}. So over-optimisation shows.")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(f"the {name}" for name in names)
+
+
+def _unmeasured(rows: Sequence[Item], name: str) -> str:
+    """Why no round has this head's figure, "" where one has."""
+    if any(head_of(row, name) for row in rows):
+        return ""
+    why = next((row["rewards"][name]["why"] for row in reversed(rows) if row["rewards"]), "")
+    return why or "no round's gate sampled answers for it (gate.samples, and a policy service)"
 
 
 def _margin(row: Item) -> Item | None:
     value = (row["train"] or {}).get("reward_margin")
     return None if value is None else _plain(value)
-
-
-def _win_rate(row: Item) -> Item | None:
-    found = measure_of(row, "win_rate")
-    return found if found and found["value"] is not None else None
 
 
 def _ranked(row: Item) -> Item | None:
@@ -173,27 +193,29 @@ def _users(whole: Item | None) -> Item | None:
     return whole and {"value": whole["satisfaction"], "low": whole["low"], "high": whole["high"]}
 
 
-def _table(rows: Sequence[Item], satisfied: dict[str, Item]) -> Child:
+def _table(rows: Sequence[Item], served: Mapping[str, Item]) -> Child:
     columns = (
         "round",
         "KL",
-        "training head",
+        "training head, %",
         "training margin",
-        "gate head: win rate, %",
+        "gate users' head, %",
+        "judge: win rate, %",
         "pairs ranked right, %",
         "satisfied, %",
         "users",
     )
     lines = []
     for row in rows:
-        users = satisfied.get(row["version"])
+        users = served.get(row["version"])
         lines.append(
             (
                 exact(row["number"]),
                 estimate(kl_of(row)),
-                "unmeasured",
+                _or_unmeasured(head_of(row, "train")),
                 exact((row["train"] or {}).get("reward_margin")),
-                _or_unmeasured(_win_rate(row)),
+                _or_unmeasured(head_of(row, "gate")),
+                _or_unmeasured(judge_of(row)),
                 _or_unmeasured(_ranked(row)),
                 _or_unmeasured(_users(users)),
                 exact(users["users"], count(users["users"])) if users else ABSENT,

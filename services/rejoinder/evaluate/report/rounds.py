@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rejoinder.evaluate.report.reading import At
+from rejoinder.evaluate.rewards import HEADS
 
 OUTCOMES = ("pass", "fail", "unmeasured")
 #: What a round counts beside its builders.
@@ -28,6 +29,7 @@ def round_of(number: int, began: float, report: Mapping[str, Any], rolled_back: 
         "rolled_back": rolled_back,
         "measures": [_measure(measure) for measure in stages["gate"]["measures"].each()],
         "wishes": _wishes(stages["gate"]["wishes"]),
+        "rewards": _rewards(stages["gate"]["rewards"]),
         "pairs": None if stages["pairs"].absent else _pairs(stages["pairs"]),
         "train": None if stages["train"].absent else _train(stages["train"]["metrics"]),
     }
@@ -66,6 +68,18 @@ def _wishes(at: At) -> dict[str, Any] | None:
     shares = {name: at[name].number() for name in ("checkable", "judged", "unmeasured")}
     figures = {name: at[name].figure() for name in ("before", "after", "gain")}
     return {**{name: at[name].count() for name in ("said", "n", "users")}, **shares, **figures}
+
+
+def _rewards(at: At) -> dict[str, Any] | None:
+    """What the two heads of evaluate/rewards.py said; None of rounds that ran before they were asked."""
+    if at.absent:
+        return None
+    heads: dict[str, Any] = {}
+    for name in HEADS:
+        counts = {count: at[name][count].count() for count in ("n", "groups", "pairs", "users")}
+        ends = {end: at[name][end].number() for end in ("value", "low", "high")}
+        heads[name] = {**ends, **counts, "why": at[name]["why"].text()}
+    return {"stable": at["stable"].text(), **heads}
 
 
 def _pairs(at: At) -> dict[str, Any]:
