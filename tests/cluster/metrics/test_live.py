@@ -1,0 +1,205 @@
+"""Every panel and every rule of the chart, asked of a real Prometheus that scrapes living processes under traffic.
+
+`-m proof`. Fails on a query that Prometheus refuses or warns of, one whose answer is empty or does not move (QUIET has
+those that may), one whose series lack a label of its legend, and a rule whose selectors fit nothing that is exported.
+Pictures go to reports/dashboards.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from rejoinder_operator.api.fields import API_VERSION
+from rejoinder_operator.ports.cluster import path
+
+from tests.chaos.harness import wait_until
+from tests.cluster.apiserver import ControlPlane
+from tests.cluster.conftest import kubeconfig_of, namespace_of
+from tests.cluster.gobuild import CannotBuild
+from tests.cluster.metrics import pictures
+from tests.cluster.metrics.prometheus import EVERY_S, Prometheus, QueryFailed, rule_groups
+from tests.cluster.metrics.questions import (
+    AWAY,
+    MOVES,
+    QUIET,
+    UNSEEN,
+    Query,
+    Series,
+    boards,
+    chosen,
+    faults,
+    loosened,
+    queries,
+    replaced,
+    selectors,
+    unknown_values,
+)
+from tests.cluster.metrics.site import Site
+from tests.cluster.tools.build import built
+from tests.system.console.browser import Browser, program
+
+pytestmark = [pytest.mark.proof, pytest.mark.timeout(1500)]
+
+PICTURES = Path(__file__).parents[3] / "reports" / "dashboards"
+#: Seconds in which everything must have moved once, on a machine that is busy with other things.
+PATIENCE_S = 400.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a site from `began` to `ended`, seconds since the epoch."""
+
+    prometheus: Prometheus
+    site: Site
+    began: float
+    ended: float
+
+    def answer(self, query: Query) -> Series:
+        """Over that time, with the variables that Grafana chooses. Raises QueryFailed."""
+        variables = chosen(boards()[query.board], self.prometheus.values)
+        return self.prometheus.over(replaced(query.expression, variables, EVERY_S), self.began, self.ended)
+
+    def faults(self, query: Query) -> list[str]:
+        try:
+            return faults(query, self.answer(query), QUIET.get(query.where, (MOVES, ""))[0])
+        except QueryFailed as error:
+            return [f"{query.where}: {error}"]
+
+
+@pytest.fixture(scope="module")
+def seen(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+    try:
+        built("prometheus")
+    except CannotBuild as error:
+        pytest.skip(str(error))
+    folder, namespace = tmp_path_factory.mktemp("metrics"), namespace_of(plane)
+    operator = {
+        "watch": {"kubeconfig": str(kubeconfig_of(plane, folder)), "namespaces": [namespace], "resync_s": 5.0},
+        "election": {"namespace": namespace, "retry_s": 0.5},
+    }
+    site = Site(folder / "site", operator)
+    try:
+        with Prometheus(folder / "prometheus", site.ports) as prometheus:
+            yield lived(site, prometheus, plane, namespace)
+    finally:
+        site.close()
+
+
+def lived(site: Site, prometheus: Prometheus, plane: ControlPlane, namespace: str) -> Seen:
+    """Traffic until everything has moved that should: with a rollout of each kind, and while the log is away."""
+    wait_until(lambda: scraped(prometheus) == len(site.ports), "every target")
+    began = time.time()
+
+    def until(holds: Callable[[Query], bool], act: Callable[[], None]) -> None:
+        """Acts until these queries have no faults; whoever never does is told of by its test."""
+        end = time.monotonic() + PATIENCE_S
+        left = [query for query in queries() if holds(query) and query.where not in QUIET]
+        while left and time.monotonic() < end:
+            act()
+            now = Seen(prometheus, site, began, time.time())
+            left = [query for query in left if now.faults(query)]
+
+    site.talk()
+    site.talk()
+    spec = site.roll_out()
+    manifest = {"apiVersion": API_VERSION, "kind": "PolicyRollout", "metadata": {"name": "second-r0001"}, "spec": spec}
+    made = plane.call("POST", path("PolicyRollout", namespace) + "?fieldValidation=Strict", manifest)
+    assert made.status == 201, made.body
+    until(lambda query: query.where not in AWAY, site.talk)
+    with site.without("feedback"):
+        until(lambda query: query.where in AWAY, site.ask)
+    for _ in range(3):
+        site.talk()
+    return Seen(prometheus, site, began, time.time())
+
+
+def scraped(prometheus: Prometheus) -> int:
+    """How many targets have answered."""
+    return sum(target["health"] == "up" for target in prometheus.ask("targets?state=active")["activeTargets"])
+
+
+@pytest.mark.parametrize("query", [pytest.param(each, id=f"{each.board}: {each.where}") for each in queries()])
+def test_a_panel_shows_what_happened(seen: Seen, query: Query) -> None:
+    assert seen.faults(query) == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "told"),
+    [
+        ('sum by (process) (rate(rejoinder_rpc_seconds_count{release="$release"}[$__rate_interval]))', "empty"),
+        ('sum by (process) (rate(rejoinder_rpc_s_count{release="$release",kind="x"}[$__rate_interval]))', "empty"),
+        ('sum by (process, version) (rejoinder_serving{release="$release"})', "without the label version"),
+        ('sum by (process) (rejoinder_serving{release="$cluster"})', "empty"),
+        ('rate(rejoinder_serving{release="$release"}[$__rate_interval])', "might not be a counter"),
+        ('histogram_quantile(0.9, sum by (process) (rate(rejoinder_rpc_s_bucket{release="$release"}[1m])))', "bucket"),
+        ('sum by (process) (rejoinder_serving{release="$release"}', "parse error"),
+    ],
+)
+def test_a_panel_that_asks_for_what_is_not_there_is_caught(seen: Seen, expression: str, told: str) -> None:
+    """Controls: they differ from panels by a word."""
+    query = Query("traffic", "control", "short", (0, 0, 8, 8), expression, "{{process}}")
+    (fault,) = seen.faults(query)
+    assert told in fault
+
+
+def test_every_rule_is_evaluated_and_what_it_selects_is_there(seen: Seen) -> None:
+    groups = seen.prometheus.ask("rules")["groups"]
+    rules = [rule for group in groups for rule in group["rules"]]
+    wanted = [rule for group in rule_groups()["groups"] for rule in group["rules"]]
+    assert len(rules) == len(wanted) > 20
+    assert [(rule["name"], rule.get("lastError")) for rule in rules if rule["health"] != "ok"] == []
+    unseen = set()
+    for rule in rules:
+        seen.prometheus.now(rule["query"])
+        for selector in selectors(rule["query"]):
+            assert unknown_values(selector) == set()
+            if not fitting(seen, selector):
+                assert fitting(seen, loosened(selector)), f"{rule['name']}: nothing fits {loosened(selector)}"
+                unseen.add(re.sub(r'namespace="\w+",release="\w+",?', "", selector))
+    assert unseen == set(UNSEEN)
+
+
+def fitting(seen: Seen, selector: str) -> int:
+    """How many series a selector fits in the time that was seen."""
+    found = seen.prometheus.now(f"count(last_over_time({selector}[{seen.ended - seen.began + 60:.0f}s]))")
+    return int(found[0]["value"][1]) if found else 0
+
+
+def test_a_selector_that_fits_nothing_is_caught(seen: Seen) -> None:
+    selector = 'rejoinder_rpc_errors_total{namespace="ns",release="rejoinder",cause="QUEUE_FULL"}'
+    assert fitting(seen, selector) == fitting(seen, loosened(selector)) == 0
+
+
+def test_pictures_of_every_board(seen: Seen, tmp_path: Path) -> None:
+    if program() is None:
+        pytest.skip("no Chromium: sudo apt-get install -y chromium")
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    answers = {query: seen.answer(query) for query in queries()}
+    titles = {name: board["title"] for name, board in boards().items()}
+    page = PICTURES / "index.html"
+    page.write_text(pictures.page(titles, answers, seen.ended), "utf-8")
+    browser = Browser(tmp_path / "browser")
+    try:
+        browser.go(page.as_uri())
+        for name in titles:
+            browser.picture(PICTURES / f"{name}.png", of=f"#{name}")
+        assert browser.errors == []
+    finally:
+        browser.close()
+
+
+def test_an_alert_is_pending_for_a_process_that_is_gone(seen: Seen) -> None:
+    """The last test: rerank does not come back."""
+
+    def missed() -> set[str]:
+        found = seen.prometheus.now('ALERTS{alertname="RejoinderNobodyServes"}')
+        return {each["metric"]["process"] for each in found}
+
+    wait_until(lambda: missed() == set(), "an end of what the log's absence began")
+    seen.site.stop("rerank")
+    wait_until(lambda: missed() == {"rerank"}, "the alert")
