@@ -192,11 +192,11 @@ class Site:
 
     def talk(self) -> None:
         """A round of everything; whom an error meets, it meets."""
-        self._each(self._chat, self._misuse, self._judge, self._browse, self._log_theirs, self._crowd)
+        self._each(self._chat, self._misuse, self._rank, self._judge, self._browse, self._log_theirs, self._crowd)
 
     def ask(self) -> None:
         """A round of what goes on without a log."""
-        self._each(self._ask, self._log_theirs)
+        self._each(self._ask, self._rank, self._log_theirs)
 
     def _each(self, *whats: Callable[[int], object]) -> None:
         self._count += 1
@@ -238,12 +238,15 @@ class Site:
         for _ in self._policies[POLICY].generate(GenerateAsk((Message(Role.USER, LONG),), sampling=tokens)):
             pass
 
-    def _judge(self, number: int) -> None:
-        """Rewards and ranks; callers who do not wait, and who come too often."""
-        asked = (Message(Role.USER, "Which rivers are there?"),)
+    def _rank(self, number: int) -> None:
+        """A slate, and one that the log will refuse."""
         candidates = (("1", "The Ebro."), ("2", "The Tagus and the Duero."), ("3", "None."))
-        self._rerank.rerank(RerankAsk("rivers", candidates))
-        self._rerank.rerank(RerankAsk("rivers", (*candidates, ("4", LONG))))
+        for more in ((), (("4", LONG),)):
+            self._rerank.rerank(RerankAsk("rivers", (*candidates, *more)))
+
+    def _judge(self, number: int) -> None:
+        """Rewards, for callers who do not wait, and who come too often."""
+        asked = (Message(Role.USER, "Which rivers are there?"),)
 
         def score(deadline_s: float) -> None:
             with suppress(RejoinderError):
