@@ -13,11 +13,12 @@ from rejoinder.plots.markup import Safe, el
 from rejoinder.plots.numerals import general
 from rejoinder.plots.plot import Scale, svg, text
 
+from tests.cluster.metrics.prometheus import EVERY_S
 from tests.cluster.metrics.questions import Query, Series
 
 #: Pixels of one of Grafana's columns and rows, and of what surrounds a panel.
 COLUMN, ROW, GAP = 44.0, 36.0, 8.0
-_LEFT, _TOP, _RIGHT = 62.0, 44.0, 14.0
+_LEFT, _TOP, _RIGHT = 62.0, 44.0, 22.0
 _LINE = 15.0
 #: Of a legend below its plot; what has no place is counted.
 _NAMES, _LETTER = 6, 6.4
@@ -91,14 +92,16 @@ def _axes(scales: tuple[Scale, Scale], unit: str, width: float) -> list[Safe]:
 
 
 def _curve(points: Sequence[tuple[float, float]], scales: tuple[Scale, Scale], colour: str) -> Safe:
-    """Pieces between what is no number; a lone point is a dot."""
+    """Pieces between what is no number or not there; a lone point is a dot."""
     x, y = scales
     pieces: list[list[tuple[float, float]]] = [[]]
+    last = math.inf
     for at, value in points:
+        if at - last > 1.5 * EVERY_S:
+            pieces.append([])
         if math.isfinite(value):
             pieces[-1].append((x(at), y(value)))
-        elif pieces[-1]:
-            pieces.append([])
+            last = at
     parts = []
     for piece in pieces:
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in piece)

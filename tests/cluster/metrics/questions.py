@@ -123,16 +123,28 @@ def unknown_values(selector: str) -> set[str]:
     }
 
 
+_KAFKA = "counted where the log is Kafka"
+_TOPICS = "counted where somebody's topics are observed"
 #: Queries that are quiet in the traffic of `site.py`: how, and why. One that is not fails the test as well.
-QUIET: dict[str, tuple[str, str]] = {}
+QUIET: dict[str, tuple[str, str]] = {
+    "Evidence read, signals made: gone": (ZERO, _KAFKA),
+    "Evidence read, signals made: dead letters": (ZERO, _KAFKA),
+    "Observe: behind and waiting: behind": (ZERO, _TOPICS),
+    "Observe: behind and waiting: waiting": (ZERO, _TOPICS),
+    "Observe: handed to ingest, refused, hurried, paused: hurried": (ZERO, _TOPICS),
+}
 
-#: Queries that move only while the log's owner is away.
+#: Queries that move only while the log's owner is away, some with what waits for it.
 AWAY: tuple[str, ...] = (
     "Rollout engine: rows decided: skipped: {{reason}}",
     "Looks that failed; external writes: {{kind}} {{reason}}",
     "Observe: handed to ingest, refused, hurried, paused: paused {{reason}}",
     "Bytes that wait for the log: {{pod}}",
+    "Calls cut off at drains: {{process}}",
 )
+
+#: Queries that move only once a fenced writer has written.
+FENCED: tuple[str, ...] = ("Replicas that refuse the canary; clocks; fenced writers: fenced",)
 
 #: Selectors of rules, without namespace and release, that nothing in that traffic fits: why.
 UNSEEN: dict[str, str] = {}

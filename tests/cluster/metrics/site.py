@@ -10,19 +10,26 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 from rejoinder.cli import up
-from rejoinder.cli.supervisor import Plan, Supervisor, free_ports
+from rejoinder.cli.supervisor import Child, Plan, Supervisor, free_ports
 from rejoinder.clients import Connection, FeedbackClient, PolicyClient, RerankClient, RewardClient, RolloutClient
+from rejoinder.clients.owner import LogOwnerClient
 from rejoinder.clients.policy import GenerateAsk, Start
 from rejoinder.clients.rerank import RerankAsk
+from rejoinder.core.arms import ArmsTable
+from rejoinder.core.arms import Version as Arm
+from rejoinder.core.codec import encode
 from rejoinder.core.errors import RejoinderError
 from rejoinder.core.ids import uuid7
 from rejoinder.core.types import Comment, Edit, Feedback, FollowUp, Message, Rating, Role, Sampling
@@ -30,6 +37,7 @@ from rejoinder.registry.artefacts import Artefacts, Version
 from rejoinder.registry.bootstrap import bootstrap
 from rejoinder.registry.served import ServedPointer, current
 from rejoinder.registry.store import FolderStore
+from rejoinder.stream.port import NewRecord
 
 from tests.chaos.harness import wait_until
 from tests.system.gateway.upstream import Upstream, serving
@@ -63,7 +71,6 @@ CHANGES: dict[str, dict[str, Any]] = {
         "redact": {"kinds": ["email"]},
         "quota": {"user": {"events_per_s": 1, "burst_s": 5}},
     },
-    "signals": {"audit": {"judge": "audit-lexicon", "share": 1.0}},
     "reward": {"server": {"rate": {"address_per_s": 10, "burst_s": 1}}},
     "policy": {"engine": {"threads": 1, "max_batch": 2}, "arms": {"registry_poll_s": 0.2, "holdout_share": 0}},
     "rollouts": {"engine": {"poll_s": 0.2}, "policy": {"holdout_share": 0}, "plan": PLAN},
@@ -117,6 +124,15 @@ class Site:
                 "arms": policy["arms"],
                 "record": {**policy["record"], "spool": str(self.data / "spool" / "second")},
             },
+            # A server that does not have the judge's model: all are asked, none is read.
+            "signals": {
+                **usual["signals"].settings,
+                "audit": {
+                    "judge": "audit-endpoint",
+                    "share": 1.0,
+                    "endpoint": {"url": self._upstream.url, "model": "judge"},
+                },
+            },
             "gateway": self._gateway(usual["gateway"].settings, policy, base),
             "observe": self._observe(at[up.http_of("observe")]),
             "operator": {
@@ -139,7 +155,7 @@ class Site:
         for name in names:
             plan = usual.get(name) or Plan(name, modules[name])
             settings = _merged(own.get(name, plan.settings), CHANGES.get(name.partition("-")[0], {}))
-            settings = _merged(settings, {"server": {"metrics_port": self.ports[name]}})
+            settings = _merged(settings, {"server": {"metrics_port": self.ports[name], "leave_s": 0, "grace_s": 0.5}})
             plans.append(replace(plan, settings=settings))
         return plans, [at[name] for name in names]
 
@@ -190,6 +206,10 @@ class Site:
             "canary": {"version": canary.version, "digest": canary.digest},
         }
 
+    def behave(self) -> None:
+        """A round in which nobody does anything wrong."""
+        self._each(self._chat)
+
     def talk(self) -> None:
         """A round of everything; whom an error meets, it meets."""
         self._each(self._chat, self._misuse, self._rank, self._judge, self._browse, self._log_theirs, self._crowd)
@@ -234,6 +254,8 @@ class Site:
             )
         with suppress(RejoinderError):
             self.rollouts.get("nobody")
+        with grpc.insecure_channel(self.at["feedback"]) as channel, suppress(grpc.RpcError):
+            channel.unary_unary("/rejoinder.v1.FeedbackService/RecordFeedback")(b"\xff", timeout=10)
         tokens = Sampling(1.0, max_tokens=1)
         for _ in self._policies[POLICY].generate(GenerateAsk((Message(Role.USER, LONG),), sampling=tokens)):
             pass
@@ -293,30 +315,50 @@ class Site:
 
     def _crowd(self, number: int) -> None:
         """More at once than the engine writes together."""
-
-        def ask(one: int) -> None:
-            asked = GenerateAsk((Message(Role.USER, "And now?"),), user_id=f"c{number}-{one}", unlogged=True)
-            with suppress(RejoinderError):
-                for _ in self._policies[POLICY].generate(replace(asked, sampling=Sampling(1.0, max_tokens=60))):
-                    pass
-
         with ThreadPoolExecutor(12) as pool:
-            list(pool.map(ask, range(12)))
+            list(pool.map(partial(self._write, POLICY, 60), (f"c{number}-{one}" for one in range(12))))
+
+    def _write(self, policy: str, tokens: int, user: str) -> None:
+        asked = GenerateAsk((Message(Role.USER, "And now?"),), user_id=user, sampling=Sampling(1.0, max_tokens=tokens))
+        with suppress(RejoinderError):
+            for _ in self._policies[policy].generate(asked):
+                pass
+
+    def cut(self) -> None:
+        """A replica is told to end while it writes more than it may finish."""
+        child = self._child("policy-second")
+        assert child.pid is not None
+        with ThreadPoolExecutor(12) as pool:
+            writing = [pool.submit(self._write, SECOND, 200, f"l-{one}") for one in range(12)]
+            os.kill(child.pid, signal.SIGTERM)
+            wait_until(lambda: child.pid is None, "its end")
+            futures.wait(writing)
+
+    def overtaken(self) -> None:
+        """A writer that was replaced writes who is served what."""
+        base = current(self.store, POLICY)
+        stale = ArmsTable(policy=POLICY, stable=Arm(base.version, base.digest))
+        with LogOwnerClient(Connection(self.at["feedback"])) as owner:
+            owner.append([NewRecord("arms", POLICY.encode(), encode(stale))])
 
     @contextmanager
     def without(self, name: str) -> Iterator[None]:
-        """A process is killed, and comes back behind the block as the supervisor has it."""
-        (child,) = [each for each in self._supervisor.children if each.name == name]
+        """A process is killed; behind the block whoever is not there comes back, as the supervisor has it."""
+        child = self._child(name)
         assert child.pid is not None
         os.killpg(child.pid, signal.SIGKILL)
         try:
             yield
         finally:
-            wait_until(lambda: self._supervisor.tend() or child.ready, name, 300.0)
+            children = self._supervisor.children
+            wait_until(lambda: self._supervisor.tend() or all(each.ready for each in children), "everybody", 300.0)
 
     def stop(self, name: str) -> None:
         """For good."""
-        next(child for child in self._supervisor.children if child.name == name).stop()
+        self._child(name).stop()
+
+    def _child(self, name: str) -> Child:
+        return next(child for child in self._supervisor.children if child.name == name)
 
     def close(self) -> None:
         self._stack.close()
