@@ -55,10 +55,10 @@ def queries() -> Iterator[Query]:
     """Every query of every panel, as it is shipped."""
     for name, board in boards().items():
         for panel in board["panels"]:
-            place = tuple(panel["gridPos"][key] for key in "xywh")
+            grid, unit = panel["gridPos"], panel["fieldConfig"]["defaults"]["unit"]
+            place = (grid["x"], grid["y"], grid["w"], grid["h"])
             for target in panel["targets"]:
-                unit = panel["fieldConfig"]["defaults"]["unit"]
-                yield Query(name, panel["title"], unit, place, target["expr"], target["legendFormat"])  # type: ignore[arg-type]
+                yield Query(name, panel["title"], unit, place, target["expr"], target["legendFormat"])
 
 
 def chosen(board: Mapping[str, Any], values: Callable[[str, str], list[str]]) -> dict[str, str]:
@@ -66,8 +66,9 @@ def chosen(board: Mapping[str, Any], values: Callable[[str, str], list[str]]) ->
     out = {}
     for variable in board["templating"]["list"]:
         if variable["type"] == "query":
-            (match, label) = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"]).groups()  # type: ignore[union-attr]
-            out[variable["name"]] = sorted(values(label, match))[0]
+            asked = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"])
+            assert asked is not None
+            out[variable["name"]] = sorted(values(asked[2], asked[1]))[0]
     return out
 
 
@@ -147,4 +148,7 @@ AWAY: tuple[str, ...] = (
 FENCED: tuple[str, ...] = ("Replicas that refuse the canary; clocks; fenced writers: fenced",)
 
 #: Selectors of rules, without namespace and release, that nothing in that traffic fits: why.
-UNSEEN: dict[str, str] = {}
+UNSEEN: dict[str, str] = {
+    'rejoinder_rpc_errors_total{process="feedback",reason="LOG_UNAVAILABLE"}': "said where brokers are away",
+    'rejoinder_rpc_s_count{status=~"INTERNAL|UNKNOWN|DATA_LOSS"}': "a defect of ours",
+}

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -275,7 +275,7 @@ class Site:
                 self._reward.score(asked, ["The Ebro. " * 30] * 8, "", deadline_s)
 
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(score, (30.0, 30.0, *[0.02] * 6)))
+            list(pool.map(score, (30.0, 30.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)))
         for _ in range(12):
             with suppress(RejoinderError):
                 self._reward.heads()
@@ -318,21 +318,24 @@ class Site:
         with ThreadPoolExecutor(12) as pool:
             list(pool.map(partial(self._write, POLICY, 60), (f"c{number}-{one}" for one in range(12))))
 
-    def _write(self, policy: str, tokens: int, user: str) -> None:
+    def _write(self, policy: str, tokens: int, user: str, begun: threading.Event | None = None) -> None:
         asked = GenerateAsk((Message(Role.USER, "And now?"),), user_id=user, sampling=Sampling(1.0, max_tokens=tokens))
         with suppress(RejoinderError):
             for _ in self._policies[policy].generate(asked):
-                pass
+                if begun is not None:
+                    begun.set()
 
     def cut(self) -> None:
         """A replica is told to end while it writes more than it may finish."""
         child = self._child("policy-second")
         assert child.pid is not None
+        begun = threading.Event()
         with ThreadPoolExecutor(12) as pool:
-            writing = [pool.submit(self._write, SECOND, 200, f"l-{one}") for one in range(12)]
+            for one in range(12):
+                pool.submit(self._write, SECOND, 200, f"l-{one}", begun)
+            wait_until(begun.is_set, "an answer's first part")
             os.kill(child.pid, signal.SIGTERM)
             wait_until(lambda: child.pid is None, "its end")
-            futures.wait(writing)
 
     def overtaken(self) -> None:
         """A writer that was replaced writes who is served what."""

@@ -19,6 +19,7 @@ from rejoinder_operator.ports.cluster import path
 
 from tests.chaos.harness import wait_until
 from tests.cluster.apiserver import ControlPlane
+from tests.cluster.chart.rendered import of_kind, rendered
 from tests.cluster.conftest import kubeconfig_of, namespace_of
 from tests.cluster.gobuild import CannotBuild
 from tests.cluster.metrics import pictures
@@ -41,7 +42,7 @@ from tests.cluster.metrics.questions import (
     state,
     unknown_values,
 )
-from tests.cluster.metrics.site import Site
+from tests.cluster.metrics.site import SECOND, Site
 from tests.cluster.tools.build import built
 from tests.system.console.browser import Browser, program
 
@@ -168,7 +169,7 @@ def test_every_rule_is_evaluated_and_what_it_selects_is_there(seen: Seen) -> Non
             assert unknown_values(selector) == set()
             if not fitting(seen, selector):
                 assert fitting(seen, loosened(selector)), f"{rule['name']}: nothing fits {loosened(selector)}"
-                unseen.add(re.sub(r'namespace="\w+",release="\w+",?', "", selector))
+                unseen.add(re.sub(r',?(namespace|release)="\w+"', "", selector).replace("{,", "{"))
     assert unseen == set(UNSEEN)
 
 
@@ -202,6 +203,12 @@ def fitting(seen: Seen, selector: str) -> int:
 def test_a_selector_that_fits_nothing_is_caught(seen: Seen) -> None:
     selector = 'rejoinder_rpc_errors_total{namespace="ns",release="rejoinder",cause="QUEUE_FULL"}'
     assert fitting(seen, selector) == fitting(seen, loosened(selector)) == 0
+
+
+def test_flaggers_query_is_answered(seen: Seen) -> None:
+    (template,) = of_kind(rendered("gpu"), "MetricTemplate")
+    (found,) = seen.prometheus.now(template["spec"]["query"].replace("{{ variables.policy }}", SECOND))
+    assert float(found["value"][1]) == 0.0, "not worse"
 
 
 def test_pictures_of_every_board(seen: Seen, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ from rejoinder.core.metrics import METRICS
 
 from tests.cluster.metrics import pictures
 from tests.cluster.metrics.questions import (
+    AWAY,
     EMPTY,
+    FENCED,
     MOVES,
     NAN,
     QUIET,
@@ -70,7 +72,7 @@ def test_a_selector_is_loosened_in_what_is_the_metrics_own() -> None:
 def test_what_may_stay_quiet_is_a_query_of_a_panel() -> None:
     known = {query.where for query in queries()}
     assert len(known) == len(list(queries())), "two queries of one panel with one legend"
-    assert set(QUIET) <= known
+    assert {*QUIET, *AWAY, *FENCED} <= known
     assert all(how in (EMPTY, NAN, ZERO) and why for how, why in QUIET.values())
     assert all(any(metric.name in selector for metric in METRICS) for selector in UNSEEN)
 
