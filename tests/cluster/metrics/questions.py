@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from rejoinder.rollout.lease import REFUSALS
 from rejoinder.v1 import error_reason_pb2
 
 from tests.cluster.chart.rendered import CHART
@@ -113,9 +114,9 @@ def loosened(selector: str) -> str:
 
 
 def unknown_values(selector: str) -> set[str]:
-    """Reasons and statuses that a selector names and no error has."""
+    """Reasons and statuses that a selector names and no error, or refused canary, has."""
     reasons = {name.removeprefix("ERROR_REASON_") for name in error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_name}
-    known = {"reason": reasons, "status": {code.name for code in grpc.StatusCode}}
+    known = {"reason": {*reasons, *REFUSALS}, "status": {code.name for code in grpc.StatusCode}}
     return {
         value
         for label, text in re.findall(r'(reason|status)=~?"([^"]*)"', selector)
