@@ -61,8 +61,8 @@ def _panel(
         for query, series in answers
         for each in series
     ]
-    # The order in which they end, the largest first: what is behind `and … more` is the least.
-    lines.sort(key=lambda line: -_last(line[1]))
+    # The largest first: what is behind `and … more` is the least.
+    lines.sort(key=lambda line: -max((value for _, value in line[1] if math.isfinite(value)), default=-math.inf))
     floor = height - 26 - _LINE * _NAMES
     finite = [value for _, points in lines for _, value in points if math.isfinite(value)]
     top = max([*finite, 0.0]) or 1.0
@@ -71,7 +71,7 @@ def _panel(
         el("rect", x=0.5, y=0.5, width=width - 1, height=height - 1, rx=4, fill="none", stroke="#9aa2aa"),
         text(12, 22, first.panel, kind="axis-title"),
         *_axes(scales, first.unit, width),
-        *(_curve(points, scales, COLOURS[n % len(COLOURS)]) for n, (_, points) in enumerate(lines)),
+        *(_curve(points, scales, n) for n, (_, points) in enumerate(lines)),
         *_legend(lines, first.unit, floor + 36, width),
     ]
     if not finite:
@@ -91,9 +91,10 @@ def _axes(scales: tuple[Scale, Scale], unit: str, width: float) -> list[Safe]:
     return parts
 
 
-def _curve(points: Sequence[tuple[float, float]], scales: tuple[Scale, Scale], colour: str) -> Safe:
-    """Pieces between what is no number or not there; a lone point is a dot."""
-    x, y = scales
+def _curve(points: Sequence[tuple[float, float]], scales: tuple[Scale, Scale], number: int) -> Safe:
+    """Pieces between what is no number or not there; a lone point is a dot. Dashed where the colours begin anew."""
+    (x, y), colour = scales, COLOURS[number % len(COLOURS)]
+    dashes = "4 3" if number >= len(COLOURS) else None
     pieces: list[list[tuple[float, float]]] = [[]]
     last = math.inf
     for at, value in points:
@@ -106,7 +107,9 @@ def _curve(points: Sequence[tuple[float, float]], scales: tuple[Scale, Scale], c
     for piece in pieces:
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in piece)
         if len(piece) > 1:
-            parts.append(el("polyline", points=path, fill="none", stroke=colour, stroke_width="1.5"))
+            parts.append(
+                el("polyline", points=path, fill="none", stroke=colour, stroke_width="1.5", stroke_dasharray=dashes)
+            )
         elif piece:
             parts.append(el("circle", cx=piece[0][0], cy=piece[0][1], r=2.0, fill=colour))
     return el("g", parts)
