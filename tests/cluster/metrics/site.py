@@ -219,7 +219,7 @@ class Site:
 
     def ask(self) -> None:
         """A round of what goes on without a log."""
-        self._each(self._ask, self._rank, self._log_theirs)
+        self._each(self._ask, self._rank, self._visit, self._log_theirs)
 
     def _each(self, *whats: Callable[[int], object]) -> None:
         self._count += 1
@@ -283,26 +283,34 @@ class Site:
             with suppress(RejoinderError):
                 self._reward.heads()
 
+    def _gate(self, user: str, *turns: str) -> dict[str, Any]:
+        """What the gateway answers. turns: the user's and the assistant's, in turn."""
+        messages = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(turns)]
+        body = {"model": POLICY, "messages": messages, "user": user}
+        url = f"http://{self.at[up.http_of('gateway')]}/v1/chat/completions"
+        return dict(self._http.post(url, json=body).json())
+
+    def _visit(self, number: int) -> None:
+        """An application behind the gateway."""
+        self._gate(f"visit-{number}", "Who is it?")
+
     def _browse(self, number: int) -> None:
-        """An application behind the gateway, a page's thumb, a person at the console."""
-        url, user = f"http://{self.at[up.http_of('gateway')]}/v1", f"web-{number}"
-
-        def ask(*turns: str, user: str = user) -> dict[str, Any]:
-            messages = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(turns)]
-            body = {"model": POLICY, "messages": messages, "user": user}
-            return dict(self._http.post(f"{url}/chat/completions", json=body).json())
-
+        """Another one, whose users say more; a page's thumb; a person at the console."""
+        user = f"web-{number}"
+        ask = partial(self._gate, user)
         first = ask("Where is it?")
         token, said = first["rejoinder"]["feedback_token"], first["choices"][0]["message"]["content"]
         ask("Where is it?", said, "That is wrong, I asked for the street.")
         event = {"interaction_id": first["rejoinder"]["interaction_id"], "rating": {"number": 1}}
-        self._http.post(f"{url}/feedback", json={"tokens": [token], "events": [event]})
+        self._http.post(
+            f"http://{self.at[up.http_of('gateway')]}/v1/feedback", json={"tokens": [token], "events": [event]}
+        )
         ask("break")
         self._http.get(f"http://{self.at[up.http_of('console')]}/")
         # The server lets the canary go between two of the gateway's looks at what it has.
         had, self._upstream.models = self._upstream.models, self._upstream.models[:1]
         for one in range(4):
-            ask("Where is she?", user=f"{user}-{one}")
+            self._gate(f"{user}-{one}", "Where is she?")
         self._upstream.models = had
 
     def _log_theirs(self, number: int) -> None:
