@@ -51,20 +51,22 @@ pytestmark = [pytest.mark.proof, pytest.mark.timeout(1500)]
 PICTURES = Path(__file__).parents[3] / "reports" / "dashboards"
 #: Seconds in which everything must have moved once, on a machine that is busy with other things.
 PATIENCE_S = 300.0
+#: Seconds until what is pending for a moment is not: what was recorded is read a moment later.
+CALM_S = 60.0
 #: Pods with a spool. One that told nothing would be hidden behind the others in a panel.
 SPOOLS = {f"rejoinder-{name}-0" for name in ("policy", "policy-second", "gateway", "rerank")}
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen of a site from `began` to `ended`, seconds since the epoch. calm: alerts that were active while
+    """What was seen of a site from `began` to `ended`, seconds since the epoch. calm: alerts that stayed active while
     nobody had done anything wrong."""
 
     prometheus: Prometheus
     site: Site
     began: float
     ended: float
-    calm: frozenset[tuple[str, ...]]
+    calm: frozenset[tuple[tuple[str, str], ...]]
 
     def answer(self, query: Query) -> Series:
         """Over that time, with the variables that Grafana chooses. Raises QueryFailed."""
@@ -107,7 +109,9 @@ def lived(site: Site, prometheus: Prometheus, plane: ControlPlane, namespace: st
         site.behave()
     behaved = time.time()
     wait_until(lambda: looked(prometheus) > behaved + EVERY_S, "a look at what came of it")
-    calm = frozenset(tuple(sorted(each["metric"].items())) for each in prometheus.now("ALERTS"))
+    end = time.monotonic() + CALM_S
+    while (calm := active(prometheus)) and time.monotonic() < end:
+        site.behave()
 
     def until(holds: Callable[[Query], bool], act: Callable[[], None]) -> None:
         """Acts until these queries have no faults; whoever never does is told of by its test."""
@@ -137,6 +141,11 @@ def lived(site: Site, prometheus: Prometheus, plane: ControlPlane, namespace: st
 def scraped(prometheus: Prometheus) -> int:
     """How many targets have answered."""
     return sum(target["health"] == "up" for target in prometheus.ask("targets?state=active")["activeTargets"])
+
+
+def active(prometheus: Prometheus) -> frozenset[tuple[tuple[str, str], ...]]:
+    """The labels of each alert that is pending or firing now."""
+    return frozenset(tuple(sorted(each["metric"].items())) for each in prometheus.now("ALERTS"))
 
 
 def waiting(prometheus: Prometheus) -> set[str]:
