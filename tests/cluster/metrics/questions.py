@@ -127,7 +127,7 @@ def unknown_values(selector: str) -> set[str]:
 
 _KAFKA = "counted where the log is Kafka"
 _TOPICS = "counted where somebody's topics are observed"
-#: Queries that are quiet in the traffic of `site.py`: how, and why. One that is not fails the test as well.
+#: Queries that are quiet in `traffic.py`: how, and why. One that is not fails the test as well.
 QUIET: dict[str, tuple[str, str]] = {
     "Evidence read, signals made: gone": (ZERO, _KAFKA),
     "Evidence read, signals made: dead letters": (ZERO, _KAFKA),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -43,6 +44,7 @@ from tests.cluster.metrics.questions import (
     unknown_values,
 )
 from tests.cluster.metrics.site import SECOND, Site
+from tests.cluster.metrics.traffic import Traffic
 from tests.cluster.tools.build import built
 from tests.system.console.browser import Browser, program
 
@@ -93,25 +95,25 @@ def seen(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Itera
     }
     site = Site(folder / "site", operator)
     try:
-        with Prometheus(folder / "prometheus", site.ports) as prometheus:
-            yield lived(site, prometheus, plane, namespace)
+        with closing(Traffic(site)) as traffic, Prometheus(folder / "prometheus", site.ports) as prometheus:
+            yield lived(site, traffic, prometheus, plane, namespace)
     finally:
         site.close()
 
 
-def lived(site: Site, prometheus: Prometheus, plane: ControlPlane, namespace: str) -> Seen:
+def lived(site: Site, traffic: Traffic, prometheus: Prometheus, plane: ControlPlane, namespace: str) -> Seen:
     """Traffic until everything has moved that should: calm, with a rollout of each kind, and while the log is away."""
     wait_until(lambda: scraped(prometheus) == len(site.ports), "every target")
     began = time.time()
     # What the first look at the rules found missing was not yet scraped.
     wait_until(lambda: looked(prometheus) > began, "a look at the rules")
     for _ in range(4):
-        site.behave()
+        traffic.behave()
     behaved = time.time()
     wait_until(lambda: looked(prometheus) > behaved + EVERY_S, "a look at what came of it")
     end = time.monotonic() + CALM_S
     while (calm := active(prometheus)) and time.monotonic() < end:
-        site.behave()
+        traffic.behave()
 
     def until(holds: Callable[[Query], bool], act: Callable[[], None]) -> None:
         """Acts until these queries have no faults; whoever never does is told of by its test."""
@@ -122,19 +124,20 @@ def lived(site: Site, prometheus: Prometheus, plane: ControlPlane, namespace: st
             now = Seen(prometheus, site, began, time.time(), calm)
             left = [query for query in left if now.faults(query)]
 
-    site.talk()
-    spec = site.roll_out()
+    traffic.talk()
+    traffic.roll_out()
+    spec = site.rollout()
     manifest = {"apiVersion": API_VERSION, "kind": "PolicyRollout", "metadata": {"name": "second-r0001"}, "spec": spec}
     made = plane.call("POST", path("PolicyRollout", namespace) + "?fieldValidation=Strict", manifest)
     assert made.status == 201, made.body
-    until(lambda query: query.where not in (*AWAY, *FENCED), site.talk)
+    until(lambda query: query.where not in (*AWAY, *FENCED), traffic.talk)
     with site.without("feedback"):
-        site.ask()
+        traffic.ask()
         wait_until(lambda: waiting(prometheus) == SPOOLS, "every spool")
-        site.cut()
-        until(lambda query: query.where in AWAY, site.ask)
+        traffic.cut()
+        until(lambda query: query.where in AWAY, traffic.ask)
     site.overtaken()
-    until(lambda query: query.where in FENCED, site.talk)
+    until(lambda query: query.where in FENCED, traffic.talk)
     return Seen(prometheus, site, began, time.time(), calm)
 
 
