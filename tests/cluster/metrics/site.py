@@ -65,7 +65,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 class Site:
-    """owns: the processes, the server behind the gateway; close() leaves nothing behind.
+    """owns: the processes and the server behind the gateway; close() leaves nothing behind.
 
     ports: process → metrics port. operator: settings by which it reaches an API server.
     """
@@ -79,7 +79,7 @@ class Site:
             plans, ports = self._plans(operator)
             self._supervisor = Supervisor(folder / "run", lambda name, what: None)
             self._stack.callback(self._supervisor.stop)
-            # Fourteen interpreters that begin at once on a machine that may be busy.
+            # A dozen interpreters that begin at once on a machine that may be busy.
             self._supervisor.start(plans, ports, timeout_s=600.0)
         except BaseException:
             self.close()
