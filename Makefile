@@ -83,6 +83,7 @@ test: needs $(if $(filter-out cluster,$(WHAT)),,programs) setup check .venvs/pee
 	@$(PY) tests/rings.py $(WHAT:%=--ring %)
 
 proof: programs setup .venvs/triton/.ready .venvs/otel/.ready ## The long forms, the demonstration with three seeds and all its controls; kept in reports/
+	@python3 -m tests.cluster.tools.build prometheus
 	@$(PY) -m tests.cluster.node.prepare --proof
 	@MINIATURES=long $(PY) tests/rings.py --proof
 	@for seed in $(SEEDS); do for control in "" $(CONTROLS); do \

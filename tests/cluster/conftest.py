@@ -29,9 +29,8 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         yield made
 
 
-@pytest.fixture
-def namespace(plane: ControlPlane) -> str:
-    """Fresh, under Pod Security *restricted*, with the operator's Role and nothing more."""
+def namespace_of(plane: ControlPlane) -> str:
+    """A fresh one, under Pod Security *restricted*, with the operator's Role and nothing more."""
     name = f"team-{next(_COUNT)}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"}
     made = plane.call("POST", "/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
@@ -43,10 +42,9 @@ def namespace(plane: ControlPlane) -> str:
     return name
 
 
-@pytest.fixture
-def kubeconfig(plane: ControlPlane, tmp_path: Path) -> Path:
+def kubeconfig_of(plane: ControlPlane, folder: Path) -> Path:
     """Of the user `operator`."""
-    file = tmp_path / "kubeconfig"
+    file = folder / "kubeconfig"
     file.write_text(
         "apiVersion: v1\nkind: Config\ncurrent-context: c\n"
         f"clusters: [{{name: c, cluster: {{server: '{plane.url}', certificate-authority: '{plane.ca}'}}}}]\n"
@@ -54,3 +52,13 @@ def kubeconfig(plane: ControlPlane, tmp_path: Path) -> Path:
         "contexts: [{name: c, context: {cluster: c, user: u}}]\n"
     )
     return file
+
+
+@pytest.fixture
+def namespace(plane: ControlPlane) -> str:
+    return namespace_of(plane)
+
+
+@pytest.fixture
+def kubeconfig(plane: ControlPlane, tmp_path: Path) -> Path:
+    return kubeconfig_of(plane, tmp_path)

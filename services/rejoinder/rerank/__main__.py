@@ -43,6 +43,7 @@ async def build(settings: RerankSettings, chassis: Chassis) -> Room:
     record = settings.record
     sender = FeedbackSender(record.feedback, dropped, record.token_file, record.tls)
     spool = Spool(record.spool, SpoolSettings(max_bytes=record.spool_max_bytes), sender, lambda rows: None)
+    chassis.metrics["spool_bytes"].set_function(lambda: spool.waiting_bytes)
 
     async def keep(slate: Interaction) -> bool:
         return await asyncio.wrap_future(spool.put(slate))

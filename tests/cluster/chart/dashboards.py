@@ -11,6 +11,9 @@ from typing import Any
 
 _SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _RELEASE = 'release="$release"'
+#: Every process has every metric, at 0 where it has no such thing: whose lines are told apart is said here.
+_POLICY, _OPERATOR, _BATCHES = 'process="policy"', 'process="operator"', 'process=~"reward|rerank"'
+_ARMS, _SPOOLS = 'process=~"policy|gateway"', 'process=~"policy|gateway|rerank"'
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ def _by(expression: str, labels: str) -> str:
     return f"sum by ({labels}) ({expression})" if labels else f"sum({expression})"
 
 
-def _quantile(share: float, name: str, by: str = "") -> str:
-    return f"histogram_quantile({share}, {_by(_rate(name + '_bucket'), ', '.join(filter(None, ('le', by))))})"
+def _quantile(share: float, name: str, by: str = "", labels: str = "") -> str:
+    return f"histogram_quantile({share}, {_by(_rate(name + '_bucket', labels), ', '.join(filter(None, ('le', by))))})"
 
 
 def _rates(*rows: tuple[str, str, str]) -> tuple[tuple[str, str], ...]:
@@ -78,9 +81,13 @@ BOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
         (
             Panel("First text, 99 of 100 sooner", "s", ((_quantile(0.99, "time_to_first_token_s"), "first text"),)),
             Panel("Tokens a second", "short", _rates(("tokens_total", "kind", "{{kind}}"))),
-            Panel("Answers that wait for the engine", "short", ((_by(_of("generation_queue"), "pod"), "{{pod}}"),)),
+            Panel(
+                "Answers that wait for the engine",
+                "short",
+                ((_by(_of("generation_queue", _POLICY), "pod"), "{{pod}}"),),
+            ),
             Panel("Answers begun, by arm", "reqps", _rates(("assignments_total", "arm", "{{arm}}"))),
-            Panel("Bytes that wait for the log", "bytes", ((_by(_of("spool_bytes"), "pod"), "{{pod}}"),)),
+            Panel("Bytes that wait for the log", "bytes", ((_by(_of("spool_bytes", _SPOOLS), "pod"), "{{pod}}"),)),
             Panel(
                 "Answers that the log will not have",
                 "short",
@@ -93,19 +100,21 @@ BOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
                 "Batches: wait and run, 99 of 100",
                 "s",
                 (
-                    (_quantile(0.99, "batch_queue_s", "process"), "{{process}} wait"),
-                    (_quantile(0.99, "batch_run_s", "process"), "{{process}} run"),
+                    (_quantile(0.99, "batch_queue_s", "process", _BATCHES), "{{process}} wait"),
+                    (_quantile(0.99, "batch_run_s", "process", _BATCHES), "{{process}} run"),
                 ),
             ),
             Panel(
                 "Batches: median fill and padding",
                 "percentunit",
                 (
-                    (_quantile(0.5, "batch_fill", "process"), "{{process}} fill"),
-                    (_quantile(0.5, "batch_padding", "process"), "{{process}} padding"),
+                    (_quantile(0.5, "batch_fill", "process", _BATCHES), "{{process}} fill"),
+                    (_quantile(0.5, "batch_padding", "process", _BATCHES), "{{process}} padding"),
                 ),
             ),
-            Panel("Rows given up", "short", _rates(("batch_given_up_total", "process", "{{process}}"))),
+            Panel(
+                "Rows given up", "short", ((_by(_rate("batch_given_up_total", _BATCHES), "process"), "{{process}}"),)
+            ),
         ),
     ),
     "loop": (
@@ -188,7 +197,7 @@ BOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
                 "short",
                 (
                     (_by(_of("canary_refused"), "reason"), "{{reason}}"),
-                    (f"max by (pod) (abs({_of('arms_skew_s')}))", "skew {{pod}} (s)"),
+                    (f"max by (pod) (abs({_of('arms_skew_s', _ARMS)}))", "skew {{pod}} (s)"),
                     (f"max({_of('arms_alarms')})", "fenced"),
                 ),
             ),
@@ -208,11 +217,16 @@ BOARDS: dict[str, tuple[str, tuple[Panel, ...]]] = {
         "Rejoinder: operator and verdicts",
         (
             Panel("Outcome of live rollouts", "short", ((_of("rollout_verdict"), "{{policy}} {{outcome}}"),)),
-            Panel("Satisfaction, by arm", "percentunit", ((_of("rollout_satisfaction"), "{{policy}} {{arm}}"),)),
+            # Nobody judged yet is no satisfaction of 0.
+            Panel(
+                "Satisfaction, by arm",
+                "percentunit",
+                ((f"{_of('rollout_satisfaction')} and {_of('rollout_judged')} > 0", "{{policy}} {{arm}}"),),
+            ),
             Panel("Judged, by arm", "short", ((_of("rollout_judged"), "{{policy}} {{arm}}"),)),
             Panel("The canary's share", "percentunit", ((_of("rollout_weight"), "{{policy}}"),)),
-            Panel("Who leads", "short", ((_of("operator_leads"), "{{pod}}"),)),
-            Panel("Objects that wait", "short", ((_by(_of("operator_queue"), "pod"), "{{pod}}"),)),
+            Panel("Who leads", "short", ((_of("operator_leads", _OPERATOR), "{{pod}}"),)),
+            Panel("Objects that wait", "short", ((_by(_of("operator_queue", _OPERATOR), "pod"), "{{pod}}"),)),
             Panel("A look, 99 of 100 shorter", "s", ((_quantile(0.99, "reconcile_s", "kind"), "{{kind}}"),)),
             Panel(
                 "Looks that failed; external writes",

@@ -152,11 +152,20 @@ class Browser:
 
         self._loading(strike) if leads else strike()
 
-    def picture(self, path: Path, whole: bool = True) -> None:
-        """What the page looks like, as PNG."""
+    def picture(self, path: Path, whole: bool = True, of: str = "") -> None:
+        """What the page looks like, as PNG. of: a selector, for one element alone."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        shot = self.tell("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
+        more = {"clip": self._place(of)} if of else {}
+        shot = self.tell("Page.captureScreenshot", format="png", captureBeyondViewport=whole, **more)
         path.write_bytes(base64.b64decode(shot["data"]))
+
+    def _place(self, selector: str) -> dict[str, float]:
+        """Of an element on the whole page."""
+        found = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+        x, y, width, height = self.run(
+            f"(r => [r.x + window.scrollX, r.y + window.scrollY, r.width, r.height])({found})"
+        )
+        return {"x": x, "y": y, "width": width, "height": height, "scale": 1}
 
     def dark(self, wanted: bool) -> None:
         scheme = {"name": "prefers-color-scheme", "value": "dark" if wanted else "light"}

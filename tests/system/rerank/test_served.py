@@ -104,6 +104,7 @@ async def test_with_the_log_away_slates_are_shown_and_reach_it_when_it_is_back(s
     ):
         shown = [await client.rerank(ASK) for _ in range(3)]
         assert all(len(slate.ranked) == 3 for slate in shown)
+        assert at.metrics.value("spool_bytes") > 0, "what waits is exported: an alert goes by it"
         port = int(address.rsplit(":", 1)[1])
         async with running(log, ServerSettings(port=port, grace_s=1.0)):
             await asyncio.to_thread(wait_until, lambda: len(slates(log)) == 3, "the three slates")
