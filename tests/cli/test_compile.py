@@ -32,7 +32,7 @@ def texts(tmp_path):
         {"text": "thanks"},
     ]
     file = tmp_path / "texts.jsonl"
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines * 4))
     return file
 
 
@@ -55,7 +55,8 @@ def test_variants_with_their_figures_and_the_best_of_them(tmp_path, texts, capsy
         ("[]", "line 1 is no JSON object"),
         ('{"followup": 3}', "line 1 needs a followup"),
         ('{"messages": [{"role": "user"}], "text": "t"}', "line 1 needs messages with a text each"),
-        ("", "no text to measure with"),
+        ("", "0 texts say nothing of an order"),
+        ('{"text": "\\ud800"}', "line 1 needs a followup"),
     ],
 )
 def test_a_bad_file_of_texts_is_told_by_its_line(line, words, tmp_path, capsys):
@@ -66,13 +67,19 @@ def test_a_bad_file_of_texts_is_told_by_its_line(line, words, tmp_path, capsys):
     assert "Traceback" not in told.err
 
 
+def test_more_threads_than_cores_are_refused(tmp_path, texts, capsys):
+    source = encoder(tmp_path / "source")
+    given = ["--model", source.path, "--out", tmp_path / "out", "--texts", texts, "--threads", 4096]
+    assert "cores" in said(capsys, *given, code=2).err
+
+
 def test_a_folder_that_is_none_is_told(tmp_path, capsys):
     assert "holds no model.onnx" in said(capsys, "--model", tmp_path, "--out", tmp_path / "out", code=2).err
 
 
 def variant(least, rate):
-    exact = Exactness({"score": 1.0, "other": least}, 1.0, 0.0)
-    return Variant("x", None, "", Run(threads=1), 1, exact, (Speed(1, rate, rate),))
+    exact = Exactness({"score": 1.0}, {"score": least}, 1.0, 0.0)
+    return Variant("x", None, "", Run(), 1, exact, (Speed(1, 1, rate, rate),))
 
 
 def test_the_best_is_the_quickest_that_is_still_the_same_model():

@@ -75,8 +75,11 @@ def command(
     Each is a folder with a digest of its own; name it where the model's folder is named: the service computes it so.
     """
     from rejoinder.core.modelfolder import verified
+    from rejoinder.runtime.backends import cores
     from rejoinder.runtime.compiling.making import Maker, Measuring, usual_threads
 
+    if threads and max(threads) > cores():
+        raise click.BadParameter(f"this process has {cores()} cores", param_hint="--threads")
     wanted = [name for name in ALL if name in (precisions or ALL)]
     for name in wanted:
         if (out / name).exists():
@@ -122,7 +125,7 @@ def said_of(file: Path | None) -> Iterator[Said]:
             raise BadFile(f"{where} is no JSON object", file=file.name, line=number)
         turns = tuple(_turns(value.get("messages", ()), where, file, number))
         found = [value[name] for name in ("followup", "a", "b", "text") if name in value]
-        if not found or not all(isinstance(text, str) for text in found):
+        if not found or not all(map(_is_text, found)):
             raise BadFile(f"{where} needs a followup, a and b, or a text", file=file.name, line=number)
         for text in found:
             yield Said(turns, text)
@@ -130,9 +133,14 @@ def said_of(file: Path | None) -> Iterator[Said]:
 
 def _turns(messages: Any, where: str, file: Path, number: int) -> Iterator[str]:
     for message in messages if isinstance(messages, list | tuple) else [None]:
-        if not isinstance(message, Mapping) or not isinstance(message.get("text"), str):
+        if not isinstance(message, Mapping) or not _is_text(message.get("text")):
             raise BadFile(f"{where} needs messages with a text each", file=file.name, line=number)
         yield message["text"]
+
+
+def _is_text(value: Any) -> bool:
+    """Half a surrogate pair, which JSON can say, is no text that a tokenizer reads."""
+    return isinstance(value, str) and value.encode("utf-8", "replace").decode() == value
 
 
 def best_of(made: Mapping[str, Variant], cosine: float) -> str | None:
@@ -151,9 +159,11 @@ def _row(name: str, made: Mapping[str, Variant], unmade: Mapping[str, RejoinderE
         "folder": str(one.folder),
         "digest": one.digest,
         "backend": one.run.backend,
-        "threads": one.run.threads,
+        "threads": one.speed.threads,
+        "lanes": one.speed.lanes,
         "graph_bytes": one.graph_bytes,
         "cosine": dict(one.exact.cosine),
+        "correlation": dict(one.exact.correlation),
         "least_cosine": one.exact.least,
         "same_model": one.exact.least >= cosine,
         "agreement": one.exact.agreement,
@@ -166,12 +176,22 @@ def _row(name: str, made: Mapping[str, Variant], unmade: Mapping[str, RejoinderE
 
 def _table(rows: list[dict[str, Any]]) -> None:
     made = [row for row in rows if row["made"]]
-    columns = ("", "backend", "threads", "MB", "cosine", "ordered alike", "difference/sd", "tokens/s", "tokens/CPU-s")
+    columns = (
+        "",
+        "backend",
+        "threads × lanes",
+        "MB",
+        "cosine",
+        "ordered alike",
+        "difference/sd",
+        "tokens/s",
+        "tokens/CPU-s",
+    )
     cells = [
         (
             row["precision"],
             row["backend"],
-            row["threads"],
+            f"{row['threads']} × {row['lanes']}",
             round(row["graph_bytes"] / 1e6),
             f"{row['least_cosine']:.6f}",
             f"{row['agreement']:.4f}",

@@ -2,7 +2,9 @@
 
     model.onnx      tokenizer.json      model.json (facts the reader of its outputs needs)      card.md      digest
 
-`digest` is the SHA-256 over name and content of all the others; a folder that differs from it is not loaded (F12).
+`digest` is the SHA-256 over name and content of the others; a folder that differs from it is not loaded (F12). One that
+was compiled has measured.json beside them, what a stopwatch said on one machine: no part of what the model is, so of no
+digest.
 """
 
 from __future__ import annotations
@@ -23,19 +25,18 @@ Kind = Literal["policy", "score", "embedding"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 GRAPH, TOKENIZER, FACTS, DIGEST = "model.onnx", "tokenizer.json", "model.json", "digest"
+MEASURED = "measured.json"
 
 
 @dataclass(frozen=True)
 class Run:
     """How a folder wants to be computed: the fact `run`, which `rejoinder compile` writes. Others have none.
 
-    backend: row of the backend table. precision: of the products, where the graph itself does not say. threads: what
-    was quickest on the machine that compiled it, 0 = not measured.
+    backend: row of the backend table. precision: of the products, where the graph itself does not say.
     """
 
     backend: str = "onnx"
     precision: str = "fp32"
-    threads: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,24 @@ class ModelFolder:
         except TypeError as error:
             raise BadFile(f"{self.path}/{FACTS}: run: {error}", file=FACTS) from None
 
+    @property
+    def quickest(self) -> tuple[int, int]:
+        """Threads of one run and runs at once that were quickest where the folder was compiled; zeros where nobody
+        measured."""
+        try:
+            said = json.loads((self.path / MEASURED).read_text("utf-8"))
+            threads, lanes = said["threads"], said["lanes"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0, 0
+        known = isinstance(threads, int) and isinstance(lanes, int) and threads > 0 and lanes > 0
+        return (threads, lanes) if known else (0, 0)
+
 
 def digest_of(folder: Path) -> str:
-    """SHA-256 (hex) over (name, SHA-256 of content) of every file but `digest`, by name."""
+    """SHA-256 (hex) over (name, SHA-256 of content) of every file but `digest` and `measured.json`, by name."""
     total = hashlib.sha256()
     for path in sorted(folder.iterdir(), key=lambda path: path.name):
-        if path.name != DIGEST and path.is_file():
+        if path.name not in (DIGEST, MEASURED) and path.is_file():
             with path.open("rb") as file:
                 total.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()

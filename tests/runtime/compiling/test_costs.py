@@ -61,13 +61,29 @@ class Graph:
 
 def test_speed_counts_real_tokens_and_not_the_first_pass():
     graph = Graph()
-    found = speed(graph, 1, [MASK], least_s=0.0)
+    found = speed(graph, 1, 2, [MASK], least_s=0.0)
     assert graph.passes == 3
     assert found.tokens_per_s > 0
-    assert found.threads == 1
+    assert (found.threads, found.lanes) == (1, 2)
 
 
-@pytest.mark.parametrize(("rates", "chosen"), [((100, 180, 300), 4), ((100, 110, 120), 1), ((100, 180, 190), 2)])
-def test_threads_are_taken_while_a_doubling_is_worth_it(rates, chosen):
-    found = [Speed(threads, rate, rate) for threads, rate in zip((1, 2, 4), rates, strict=True)]
+@pytest.mark.parametrize(("rates", "chosen"), [((100, 180, 300), 4), ((100, 80, 70), 1), ((100, 95, 80), 2)])
+def test_the_quickest_is_taken_and_of_those_nearly_as_quick_the_one_that_answers_a_row_alone_soonest(rates, chosen):
+    found = [Speed(threads, 4 // threads, rate, rate) for threads, rate in zip((1, 2, 4), rates, strict=True)]
     assert quickest(found).threads == chosen
+
+
+def test_an_offset_does_not_hide_an_order_that_is_lost():
+    """Logits around -8 have a cosine near 1 whatever their order."""
+    draw = np.random.default_rng(0)
+    mine = draw.normal(-6, 0.5, 200).astype(np.float32)
+    its = mine + draw.normal(0, 0.25, 200).astype(np.float32)
+    found = exactness([{"score": mine}], [{"score": its}], [MASK])
+    assert found.cosine["score"] > 0.999
+    assert found.least == found.correlation["score"] < 0.95
+
+
+def test_values_without_a_spread_have_no_difference_in_it():
+    found = exactness(scores(1, 1), scores(1, 2), [MASK])
+    assert math.isnan(found.difference)
+    assert math.isnan(found.agreement)

@@ -8,13 +8,14 @@ imports it.
 from __future__ import annotations
 
 import queue
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from rejoinder.core.errors import BadFile, FailedPrecondition
+from rejoinder.core.errors import BadFile, FailedPrecondition, InvalidArgument
 from rejoinder.core.modelfolder import GRAPH, ModelFolder
 
 #: Our word for a precision, OpenVINO's, and what the processor must be able to do.
@@ -23,9 +24,10 @@ _PRECISIONS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16")}
 
 @dataclass(frozen=True)
 class OpenVinoParams:
-    """threads: of one run; physical cores, their sum over processes at most the machine's."""
+    """threads: of one run. lanes: runs at once. Their product over all processes is at most the machine's cores."""
 
     threads: int = 2
+    lanes: int = 1
 
 
 class OpenVinoGraph:
@@ -37,12 +39,16 @@ class OpenVinoGraph:
         self.digest = digest
         # An output that another node only hands on has that node's name, too.
         self._outputs = [tuple(output.get_names()) for output in compiled.outputs]
+        self._inputs = [frozenset(each.get_names()) for each in compiled.inputs]
 
     def ready(self) -> bool:
         return True
 
     def infer(self, tensors: Mapping[str, np.ndarray], left_s: float | None = None) -> Mapping[str, np.ndarray]:
-        """left_s: not asked, for what has begun here is not broken off."""
+        """left_s: not asked, for what has begun here is not broken off. Raises InvalidArgument for an input that is
+        missing: a request would take that of the call before."""
+        if not all(names & tensors.keys() for names in self._inputs):
+            raise InvalidArgument("an input of the graph is missing", field="tensors")
         try:
             request = self._free.get_nowait()
         except queue.Empty:
@@ -63,19 +69,27 @@ def open_graph(folder: ModelFolder, params: OpenVinoParams) -> OpenVinoGraph:
     """Loads a verified folder's graph in the precision that it was compiled for. Takes about a second: not on an event
     loop. Raises FailedPrecondition where the extra is not installed or the processor computes no such thing (another
     precision would be other answers under the same digest), BadFile for a graph that OpenVINO does not read."""
-    return OpenVinoGraph(compiled_of(folder, params.threads), folder.digest)
+    return OpenVinoGraph(compiled_of(folder, params), folder.digest)
 
 
-def compiled_of(folder: ModelFolder, threads: int) -> Any:
-    try:
-        import openvino
-    except ImportError:
-        raise FailedPrecondition(f"{folder.path} runs on OpenVINO: install rejoinder[openvino]") from None
+def library() -> Any:
+    """The package, without what it sends: its import alone would tell a web analytics service of it, from a process
+    forked off this one, and leave a lasting id in the home folder. Raises ImportError."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+def compiled_of(folder: ModelFolder, params: OpenVinoParams) -> Any:
     precision = folder.run.precision
     if precision not in _PRECISIONS:
         raise BadFile(f"{folder.path}: OpenVINO is asked for {precision}", precision=precision)
     hint, needed = _PRECISIONS[precision]
-    core = openvino.Core()
+    try:
+        core = library().Core()
+    except ImportError:
+        raise FailedPrecondition(f"{folder.path} runs on OpenVINO: install rejoinder[openvino]") from None
     if needed not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise FailedPrecondition(
             f"{folder.path} was compiled for {precision}, which this processor does not compute; serve the folder that"
@@ -84,12 +98,15 @@ def compiled_of(folder: ModelFolder, threads: int) -> Any:
         )
     settings = {
         "INFERENCE_PRECISION_HINT": hint,
-        "INFERENCE_NUM_THREADS": threads,
-        # One batch at a time uses all threads: the batcher has put the rows together already.
-        "NUM_STREAMS": 1,
-        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": params.threads * params.lanes,
+        # A stream computes one batch at a time: the batcher has put the rows together already.
+        "NUM_STREAMS": params.lanes,
         # Pinned threads of several processes would sit on the same cores.
         "ENABLE_CPU_PINNING": False,
+        # Of batches of as many shapes (rows and length) what was prepared is kept, some third of a megabyte each for a
+        # small encoder; by default of 5,000, and traffic has more than a thousand. It costs a tenth at the worst, where
+        # no shape comes twice soon.
+        "CPU_RUNTIME_CACHE_CAPACITY": 128,
     }
     try:
         return core.compile_model(core.read_model(folder.path / GRAPH), "CPU", settings)

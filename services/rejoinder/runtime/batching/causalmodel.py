@@ -19,9 +19,9 @@ from rejoinder.core.answertext import TokenRow
 from rejoinder.core.clock import Clock
 from rejoinder.core.errors import BadFile, BadSettings, TooLong
 from rejoinder.core.metrics import Metrics
-from rejoinder.core.modelfolder import FACTS, Run, verified
+from rejoinder.core.modelfolder import FACTS, verified
 from rejoinder.core.types import Message
-from rejoinder.runtime.backends import AUTO, threads_of
+from rejoinder.runtime.backends import AUTO, cores
 from rejoinder.runtime.backends.chattext import ChatText, control_tokens
 from rejoinder.runtime.backends.decoder import Decoder
 from rejoinder.runtime.backends.prefix import PrefixReader
@@ -129,6 +129,8 @@ def pieces_of(rows: Sequence[TokenRow], most: int) -> list[Piece]:
 def load(settings: ModelSettings, batch: BatchSettings, clock: Clock, metrics: Metrics) -> CausalModel:
     """The model of a folder. Blocks for about a second. Raises BadSettings, BadFile, DataLoss, and what Decoder
     raises."""
+    if settings.device != "cpu":
+        raise BadSettings(f"a causal model is read on the CPU, not on {settings.device}", field="device")
     if settings.backend not in (AUTO, "onnx"):
         said = f"a causal model is read in this process: its backend is onnx, not {settings.backend}"
         raise BadSettings(said, field="backend")
@@ -141,7 +143,7 @@ def load(settings: ModelSettings, batch: BatchSettings, clock: Clock, metrics: M
     text = ChatText(onnxruntime_genai.Tokenizer(str(folder.path)), control_tokens(folder.path))
     words = ChatWords(text.chat, lambda texts: [text.text(each) for each in texts])
     return CausalModel(
-        Decoder(folder.path, settings.threads or threads_of(Run())),
+        Decoder(folder.path, settings.threads or min(2, cores())),
         folder.digest,
         words,
         folder.facts,

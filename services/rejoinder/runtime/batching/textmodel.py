@@ -22,7 +22,7 @@ from rejoinder.core.errors import BadFile, BadSettings
 from rejoinder.core.metrics import Metrics
 from rejoinder.core.modelfolder import TOKENIZER, Kind, ModelFolder, verified
 from rejoinder.core.turntext import TurnRow
-from rejoinder.runtime.backends import BACKENDS, Backend, backend_of, threads_of
+from rejoinder.runtime.backends import BACKENDS, Backend, backend_of, placed
 from rejoinder.runtime.backends.onnx import Device
 from rejoinder.runtime.batching.batcher import Batcher, Report
 from rejoinder.runtime.batching.plan import Limits
@@ -54,21 +54,27 @@ class ModelSettings(Theme):
     """Where it is computed: `auto` is what `rejoinder compile` made the folder for (`openvino`: bf16), `onnx` for any
     other."""
     threads: int = Field(default=0, ge=0)
-    """Threads of one run: physical cores of the container; more only add waiting. 0 takes what `rejoinder compile`
-    found quickest for the folder and 2 for any other, never more than the cores that there are."""
+    """Threads of one run, 0 = what `rejoinder compile` found quickest for the folder and else, with `batch.lanes`, two
+    cores in all: one thread and two lanes. Threads times lanes should be the container's physical cores; more only add
+    waiting."""
     device: Device = "cpu"
     """Where `onnx` computes; `cuda` and `tensorrt` need onnxruntime-gpu in the place of onnxruntime."""
     triton: TritonSettings = TritonSettings()
     """Where the backend is `triton`: it computes, and what stands in `folder` says what is asked of it."""
 
-    def opened(self, folder: ModelFolder) -> Backend:
-        """A verified folder's graph. Blocks for about a second. Raises BadFile, BadSettings, FailedPrecondition."""
+    def opened(self, folder: ModelFolder, threads: int, lanes: int) -> Backend:
+        """A verified folder's graph, for so many runs at once of so many threads. Blocks for about a second.
+
+        Raises BadFile, BadSettings, FailedPrecondition."""
         row = BACKENDS[backend_of(folder, self.backend)]
-        params: dict[str, Any] = {"threads": self.threads or threads_of(folder.run)}
-        if row.name == "triton":
+        if row.name == "onnx":
+            params: dict[str, Any] = {"threads": threads, "device": self.device}
+        elif self.device != "cpu":
+            raise BadSettings(f"device: {self.device} is for the backend onnx, and this is {row.name}", field="device")
+        elif row.name == "triton":
             params = self.triton.model_dump()
-        elif row.name == "onnx":
-            params["device"] = self.device
+        else:
+            params = {"threads": threads, "lanes": lanes}
         return row.make(folder, row.with_params(params))
 
 
@@ -84,14 +90,14 @@ class BatchSettings(Theme):
     """Waiting tokens above which callers get QUEUE_FULL; protects memory and keeps the wait below deadlines."""
     patience_s: float = Field(default=5.0, ge=0)
     """Seconds after which work of batch class counts as interactive, so that it cannot starve."""
-    lanes: int = Field(default=1, ge=1)
-    """Batches computed at once: 1 where the model runs in process, more for a model server."""
+    lanes: int = Field(default=0, ge=0)
+    """Batches computed at once; 0 = see `model.threads`, and 1 for a model server or a GPU."""
     headroom: float = Field(default=0.4, gt=0, le=1)
     """Share of a caller's time, less the batch at work and its own, that what waits before it is thought to fill at
     most; beyond it QUEUE_FULL at once. More admits calls that rows of other lengths overtake for too long."""
 
     def limits(self) -> Limits:
-        return Limits(**self.model_dump())
+        return Limits(**{**self.model_dump(), "lanes": self.lanes or 1})
 
 
 @dataclass(frozen=True)
@@ -231,7 +237,12 @@ def load(settings: ModelSettings, batch: BatchSettings, clock: Clock, metrics: M
             f"{settings.folder} holds a causal model, which reward's head: causal reads", file=EXPORTED["policy"]
         )
     folder = verified(settings.folder, settings.digest)
-    graph = settings.opened(folder)
+    if backend_of(folder, settings.backend) == "triton" or settings.device != "cpu":
+        threads, lanes = settings.threads, batch.lanes or 1
+    else:
+        threads, lanes = placed(folder, settings.threads, batch.lanes)
+    graph = settings.opened(folder, threads or 1, lanes)
+    batch = batch.model_copy(update={"lanes": lanes})
     return TextModel(
         graph,
         words_of(folder.path / TOKENIZER),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,51 +16,62 @@ Batch = Mapping[str, np.ndarray]
 _NEIGHBOURS = 64
 #: Real tokens that speed is measured on: some five seconds of one core for a small encoder.
 _TIMED = 6_000
-#: A doubling of threads is worth having from here on.
-_WORTH = 1.15
+_NEARLY = 0.9
 
 
 @dataclass(frozen=True)
 class Exactness:
-    """Beside fp32. cosine: of all values of an output, by output. agreement: share of pairs of rows that a score puts
-    in the same order, of pairs of texts that an embedding puts at the same side of a third, of rows that get the same
-    polarity; nan for a graph with none of these outputs. difference: greatest of a value, in standard deviations."""
+    """Beside fp32. cosine: of all values of an output, by output; correlation: the same of each column less its mean
+    (an offset would hide what is lost). agreement: share of pairs of rows that a score puts in the same order, of pairs
+    of texts that an embedding puts at the same side of a third, of rows that get the same polarity; nan for a graph
+    with none of these outputs. difference: greatest of a value, in standard deviations."""
 
     cosine: Mapping[str, float]
+    correlation: Mapping[str, float]
     agreement: float
     difference: float
 
     @property
     def least(self) -> float:
-        return min(self.cosine.values())
+        return float(np.min([*self.cosine.values(), *self.correlation.values()]))
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Real tokens, without padding, by the wall's clock and by the processor's."""
+    """Real tokens, without padding, by the wall's clock and the processor's. threads: of a run; lanes: runs at once."""
 
     threads: int
+    lanes: int
     tokens_per_s: float
     tokens_per_cpu_s: float
 
 
 def exactness(fp32: Sequence[Batch], other: Sequence[Batch], batches: Sequence[Batch]) -> Exactness:
     """fp32, other: all outputs for each of the batches."""
-    cosine, difference = {}, 0.0
+    cosine, correlation, differences = {}, {}, []
     for name in fp32[0]:
         mine = np.concatenate([_real(name, out, batch) for out, batch in zip(fp32, batches, strict=True)])
         its = np.concatenate([_real(name, out, batch) for out, batch in zip(other, batches, strict=True)])
-        cosine[name] = float(mine @ its / max(float(np.linalg.norm(mine) * np.linalg.norm(its)), 1e-30))
-        difference = max(difference, float(np.abs(mine - its).max() / max(float(mine.std()), 1e-30)))
-    return Exactness(cosine, _agreement(_joined(fp32), _joined(other)), difference)
+        cosine[name] = _cosine(mine, its)
+        correlation[name] = _cosine(mine - mine.mean(0), its - its.mean(0))
+        differences.append(float(np.abs(mine - its).max()) / float(mine.std()) if mine.std() else float("nan"))
+    return Exactness(cosine, correlation, _agreement(_joined(fp32), _joined(other)), max(differences))
+
+
+def _cosine(mine: np.ndarray, its: np.ndarray) -> float:
+    """1 where both are zero, nan where one is."""
+    if not mine.any() and not its.any():
+        return 1.0
+    norms = float(np.linalg.norm(mine) * np.linalg.norm(its))
+    return float(mine.ravel() @ its.ravel()) / norms if norms else float("nan")
 
 
 def _real(name: str, outputs: Batch, batch: Batch) -> np.ndarray:
-    """An output's values in fp64, flat; of one for each token only those of real tokens."""
+    """An output's values in fp64, (values, columns); of one for each token only those of real tokens."""
     values, mask = np.asarray(outputs[name], np.float64), batch["attention_mask"]
     if values.ndim == 3 and values.shape[:2] == mask.shape:
         values = values[mask == 1]
-    return values.reshape(-1)
+    return values.reshape(-1, values.shape[-1] if values.ndim > 1 else 1)
 
 
 def _joined(outputs: Sequence[Batch]) -> dict[str, np.ndarray]:
@@ -90,32 +102,33 @@ def _ordered_alike(mine: np.ndarray, its: np.ndarray) -> float:
     """Of (n, m) values: the share of pairs in a row that both order alike, of those that fp32 tells apart."""
     first, second = np.triu_indices(mine.shape[1], 1)
     a, b = np.sign(mine[:, first] - mine[:, second]), np.sign(its[:, first] - its[:, second])
-    return float((a == b)[a != 0].mean())
+    told = a != 0
+    return float((a == b)[told].mean()) if told.any() else float("nan")
 
 
-def speed(graph: Backend, threads: int, batches: Sequence[Batch], *, least_s: float) -> Speed:
+def speed(graph: Backend, threads: int, lanes: int, batches: Sequence[Batch], *, least_s: float) -> Speed:
     """Over a sample of the batches; after one pass that does not count as many as fill least_s, at least two, and the
     quickest of them."""
     batches = batches[:: max(1, sum(batch["attention_mask"].size for batch in batches) // _TIMED)]
     tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
-    _pass(graph, batches)
     taken: list[tuple[float, float]] = []
-    while len(taken) < 2 or sum(wall for wall, _ in taken) < least_s:
-        wall, cpu = time.perf_counter(), time.process_time()
-        _pass(graph, batches)
-        taken.append((time.perf_counter() - wall, time.process_time() - cpu))
-    return Speed(threads, tokens / min(wall for wall, _ in taken), tokens / max(min(cpu for _, cpu in taken), 1e-9))
+    with ThreadPoolExecutor(lanes) as pool:
 
+        def one_pass() -> None:
+            for _ in pool.map(graph.infer, batches):
+                pass
 
-def _pass(graph: Backend, batches: Sequence[Batch]) -> None:
-    for batch in batches:
-        graph.infer(batch)
+        one_pass()
+        while len(taken) < 2 or sum(wall for wall, _ in taken) < least_s:
+            wall, cpu = time.perf_counter(), time.process_time()
+            one_pass()
+            taken.append((time.perf_counter() - wall, time.process_time() - cpu))
+    fastest, cheapest = (min(column) for column in zip(*taken, strict=True))
+    return Speed(threads, lanes, tokens / fastest, tokens / max(cheapest, 1e-9))
 
 
 def quickest(found: Sequence[Speed]) -> Speed:
-    """Of speeds by rising threads: the last whose threads were worth having, at least 15 % more for each doubling."""
-    best = found[0]
-    for one in found[1:]:
-        if one.tokens_per_s >= best.tokens_per_s * _WORTH ** np.log2(one.threads / best.threads):
-            best = one
-    return best
+    """The one of most tokens a second; of those that are within a tenth of it the one with most threads, by which a row
+    alone is answered soonest."""
+    most = max(one.tokens_per_s for one in found)
+    return max((one for one in found if one.tokens_per_s >= _NEARLY * most), key=lambda one: one.threads)

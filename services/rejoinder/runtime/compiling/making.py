@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from rejoinder.core.answertext import TokenRow
-from rejoinder.core.errors import BadFile, FailedPrecondition
-from rejoinder.core.modelfolder import FACTS, GRAPH, TOKENIZER, ModelFolder, Run, seal
+from rejoinder.core.errors import BadFile, FailedPrecondition, RejoinderError
+from rejoinder.core.modelfolder import DIGEST, FACTS, GRAPH, MEASURED, TOKENIZER, ModelFolder, Run, seal
 from rejoinder.core.turntext import Budget, TurnRow, both, layout
-from rejoinder.runtime.backends import BACKENDS, Backend
+from rejoinder.runtime.backends import BACKENDS, Backend, cores
 from rejoinder.runtime.batching.layouts import Layouts
 from rejoinder.runtime.batching.textmodel import Words, pad, words_of
 from rejoinder.runtime.compiling.costs import Batch, Exactness, Speed, exactness, quickest, speed
-from rejoinder.runtime.compiling.variants import PRECISIONS, write_graph
+from rejoinder.runtime.compiling.variants import PRECISIONS, first_line, write_graph
+from rejoinder.runtime.own import EXPORTED
 
 CARD = "card.md"
 #: Tokens of a batch while it is measured, as the batcher's default.
 _TOKENS = 384
+#: Rows below which an order says nothing.
+LEAST = 16
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Said:
 
 @dataclass(frozen=True)
 class Variant:
-    """One of them as it was made. exact: beside the folder that it is made from. speeds: by threads, rising; the
-    chosen one is `run.threads`."""
+    """One of them as it was made. exact: beside the folder that it is made from. speeds: by threads, rising; speed: the
+    quickest of them, by which a service takes its threads."""
 
     precision: str
     folder: Path
@@ -50,7 +52,7 @@ class Variant:
 
     @property
     def speed(self) -> Speed:
-        return next(one for one in self.speeds if one.threads == self.run.threads)
+        return quickest(self.speeds)
 
 
 @dataclass(frozen=True)
@@ -63,17 +65,21 @@ class Measuring:
 
 def usual_threads() -> tuple[int, ...]:
     """Powers of two up to the cores that this process may use, and that number."""
-    cores = len(os.sched_getaffinity(0))
-    return tuple(sorted({*(2**n for n in range(cores.bit_length()) if 2**n <= cores), cores}))
+    there = cores()
+    return tuple(sorted({*(2**n for n in range(there.bit_length()) if 2**n <= there), there}))
 
 
 def batches_of(folder: ModelFolder, said: Sequence[Said]) -> list[Batch]:
     """Padded batches, longest rows first, laid out as whoever serves the folder does. Raises BadFile where the facts
     are of no layout that we know, or there is no text."""
-    words = words_of(folder.path / TOKENIZER)
-    rows = sorted(_rows(folder, words, said), key=lambda row: -len(row.ids))
-    if not rows:
-        raise BadFile("there is no text to measure with", field="texts")
+    if (folder.path / EXPORTED["policy"]).is_file():
+        raise BadFile(f"{folder.path} holds a causal model; these are variants of encoders", file=EXPORTED["policy"])
+    if len(said) < LEAST:
+        raise BadFile(f"{len(said)} texts say nothing of an order; give {LEAST} or more", field="texts")
+    with _readable(folder.path / TOKENIZER):
+        words = words_of(folder.path / TOKENIZER)
+    with _readable(folder.path / FACTS):
+        rows = sorted(_rows(folder, words, said), key=lambda row: -len(row.ids))
     cut: list[list[TokenRow | TurnRow]] = []
     for row in rows:
         if cut and (len(cut[-1]) + 1) * len(cut[-1][0].ids) <= _TOKENS:
@@ -111,20 +117,20 @@ class Maker:
         self._source = source
         self._how = how
         self._batches = batches_of(source, said)
-        with _opened(source, how.threads[-1]) as graph:
-            self._fp32 = [graph.infer(batch) for batch in self._batches]
+        with _opened(source, how.threads[-1], 1) as graph:
+            with _readable(source.path / GRAPH):
+                self._fp32 = [graph.infer(batch) for batch in self._batches]
 
     def made(self, precision: str, out: Path, told: Callable[[], None] = lambda: None) -> Variant:
         """The variant in `out`, which must not be there; told: after each number of threads.
 
         Raises FailedPrecondition where this machine or environment cannot make it, BadFile for a graph that cannot be.
         """
-        aside = out.with_name(f".{out.name}.part")
-        shutil.rmtree(aside, ignore_errors=True)
+        aside = out.with_name(f".{out.name}.{uuid.uuid4().hex}.part")
         aside.mkdir(parents=True)
         try:
             for path in self._source.path.iterdir():
-                if path.is_file() and path.name not in (GRAPH, FACTS, "digest"):
+                if path.is_file() and path.name not in (GRAPH, FACTS, DIGEST):
                     shutil.copyfile(path, aside / path.name)
             write_graph(precision, self._source.path / GRAPH, aside / GRAPH)
             variant = self._measured(precision, aside, told)
@@ -140,15 +146,16 @@ class Maker:
         unsealed = ModelFolder(aside, "", {**self._source.facts, "run": asdict(run)})
         speeds, exact = [], None
         for threads in self._how.threads:
-            with _opened(unsealed, threads) as graph:
+            lanes = max(1, cores() // threads)
+            with _opened(unsealed, threads, lanes) as graph:
                 if exact is None:
-                    found = [graph.infer(batch) for batch in self._batches]
+                    with _readable(aside / GRAPH):
+                        found = [graph.infer(batch) for batch in self._batches]
                     self._refuse_other_shapes(precision, found)
                     exact = exactness(self._fp32, found, self._batches)
-                speeds.append(speed(graph, threads, self._batches, least_s=self._how.least_s))
+                speeds.append(speed(graph, threads, lanes, self._batches, least_s=self._how.least_s))
             told()
         assert exact is not None
-        run = replace(run, threads=quickest(speeds).threads)
         return Variant(precision, aside, "", run, (aside / GRAPH).stat().st_size, exact, tuple(speeds))
 
     def _refuse_other_shapes(self, precision: str, found: Sequence[Batch]) -> None:
@@ -163,44 +170,55 @@ class Maker:
                     )
 
 
-class _opened:
-    """A folder's graph by its own backend, let go of at the end."""
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """What libraries raise of a file of somebody's as BadFile."""
+    try:
+        yield
+    except RejoinderError:
+        raise
+    except Exception as error:
+        raise BadFile(f"{path} cannot be used: {first_line(error)}", file=path.name) from None
 
-    def __init__(self, folder: ModelFolder, threads: int) -> None:
-        row = BACKENDS[folder.run.backend]
-        self._graph: Backend = row.make(folder, row.with_params({"threads": threads}))
 
-    def __enter__(self) -> Backend:
-        return self._graph
-
-    def __exit__(self, *raised: object) -> None:
-        self._graph.close()
+@contextmanager
+def _opened(folder: ModelFolder, threads: int, lanes: int) -> Iterator[Backend]:
+    """A folder's graph by its own backend, let go of at the end. Raises BadFile, FailedPrecondition."""
+    row = BACKENDS[folder.run.backend]
+    params = {"threads": threads, **({"lanes": lanes} if row.name == "openvino" else {})}
+    with _readable(folder.path / GRAPH):
+        graph = row.make(folder, row.with_params(params))
+    try:
+        yield graph
+    finally:
+        graph.close()
 
 
 def _write_facts(source: ModelFolder, aside: Path, variant: Variant) -> None:
+    """What the model is into the facts, what was measured of it beside them."""
     facts = {**source.facts, "run": asdict(variant.run), "compiled_from": source.digest}
     (aside / FACTS).write_text(json.dumps(facts, indent=1, sort_keys=True), "utf-8")
+    measured = {
+        "threads": variant.speed.threads,
+        "lanes": variant.speed.lanes,
+        "machine": _machine(),
+        "cores": cores(),
+        "beside_fp32": asdict(variant.exact),
+        "speeds": [asdict(one) for one in variant.speeds],
+    }
+    (aside / MEASURED).write_text(json.dumps(measured, indent=1), "utf-8")
     card = aside / CARD
     before = card.read_text("utf-8") if card.is_file() else ""
     card.write_text(before.rstrip() + _section(source, variant), "utf-8")
 
 
 def _section(source: ModelFolder, variant: Variant) -> str:
-    exact, chosen = variant.exact, variant.speed
-    agreement = "not asked" if np.isnan(exact.agreement) else f"{exact.agreement:.4f}"
     return f"""
 
 ## Compiled: {variant.precision}
 
-{PRECISIONS[variant.precision].claim}; made from `{source.digest}` by `rejoinder compile`.
-
-| beside what it was made from | |
-| --- | --- |
-| cosine of the outputs, least of any | {exact.least:.6f} |
-| ordered alike | {agreement} |
-| greatest difference, in standard deviations | {exact.difference:.4f} |
-| tokens a second, threads: {chosen.threads} ({_machine()}) | {chosen.tokens_per_s:,.0f} |
-| tokens a processor's second | {chosen.tokens_per_cpu_s:,.0f} |
+{PRECISIONS[variant.precision].claim}; made from `{source.digest}` by `rejoinder compile`. What it costs in exactness
+and gains in speed stands in {MEASURED}, of the machine that made it.
 """
 
 

@@ -7,7 +7,7 @@ import shutil
 import warnings
 from pathlib import Path
 
-from rejoinder.core.errors import BadFile, FailedPrecondition
+from rejoinder.core.errors import BadFile, FailedPrecondition, RejoinderError
 from rejoinder.core.modelfolder import Run
 from rejoinder.core.table import Row, Table
 
@@ -37,11 +37,12 @@ def _int8(graph: Path, out: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     # It advises a preparation that an export of ours has had.
+    before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         quantize_dynamic(str(graph), str(out), per_channel=True, weight_type=QuantType.QInt8)
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
 
 
 def _fp16(graph: Path, out: Path) -> None:
@@ -84,6 +85,13 @@ def write_graph(precision: str, graph: Path, out: Path) -> None:
     row = PRECISIONS[precision]
     try:
         row.make(graph, out)
-    except (ValueError, RuntimeError, NotImplementedError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise BadFile(f"{graph} has no form in {precision}: {said[:200]}", precision=precision) from None
+    except RejoinderError:
+        raise
+    except Exception as error:
+        # Converters of others, and a graph may be anybody's: what they raise is theirs.
+        raise BadFile(f"{graph} has no form in {precision}: {first_line(error)}", precision=precision) from None
+
+
+def first_line(error: Exception) -> str:
+    """What a library says of a file, in a line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

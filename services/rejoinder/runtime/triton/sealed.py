@@ -13,7 +13,7 @@ def digest_of(folder):
     """SHA-256 as core/modelfolder.py has it, over (name, SHA-256 of content) of every file of the model, by name."""
     total = hashlib.sha256()
     for path in sorted(folder.iterdir(), key=lambda path: path.name):
-        if path.name not in ("digest", NOT_COMPILED, *PROGRAMS) and path.is_file():
+        if path.name not in ("digest", "measured.json", NOT_COMPILED, *PROGRAMS) and path.is_file():
             with path.open("rb") as file:
                 total.update(path.name.encode() + b"\0" + hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()
