@@ -45,7 +45,7 @@ def test_variants_with_their_figures_and_the_best_of_them(tmp_path, texts, capsy
     for row in found["variants"]:
         assert verified(tmp_path / "out" / row["precision"]).digest == row["digest"]
         assert row["tokens_per_s"] > 0
-    assert found["variants"][0]["least_cosine"] == pytest.approx(1)
+    assert found["variants"][0]["least"] == pytest.approx(1)
     assert "there already" in said(capsys, *given, "--precision", "int8", code=2).err
 
 

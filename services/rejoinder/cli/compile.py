@@ -54,7 +54,7 @@ _MOST = 256
     type=click.FloatRange(0, 1),
     default=0.999,
     show_default=True,
-    help="Of every output with fp32's, from which a variant counts as the same model.",
+    help="Of every output with fp32's, the correlation as well, from which a variant counts as the same model.",
 )
 @click.option(
     "--seconds", type=click.FloatRange(0.1), default=2.0, show_default=True, help="Measured for each thread count."
@@ -110,7 +110,7 @@ def command(
     for name, reason in unmade.items():
         click.echo(f"{name} was not made: {reason.message}")
     if best:
-        click.echo(f"quickest that is the same model (cosine ≥ {cosine}): {out / best}")
+        click.echo(f"quickest that is the same model (cosine and correlation ≥ {cosine}): {out / best}")
 
 
 def said_of(file: Path | None) -> Iterator[Said]:
@@ -164,7 +164,7 @@ def _row(name: str, made: Mapping[str, Variant], unmade: Mapping[str, RejoinderE
         "graph_bytes": one.graph_bytes,
         "cosine": dict(one.exact.cosine),
         "correlation": dict(one.exact.correlation),
-        "least_cosine": one.exact.least,
+        "least": one.exact.least,
         "same_model": one.exact.least >= cosine,
         "agreement": one.exact.agreement,
         "difference_sd": one.exact.difference,
@@ -181,7 +181,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
         "backend",
         "threads × lanes",
         "MB",
-        "cosine",
+        "cosine, correlation",
         "ordered alike",
         "difference/sd",
         "tokens/s",
@@ -193,7 +193,7 @@ def _table(rows: list[dict[str, Any]]) -> None:
             row["backend"],
             f"{row['threads']} × {row['lanes']}",
             round(row["graph_bytes"] / 1e6),
-            f"{row['least_cosine']:.6f}",
+            f"{row['least']:.6f}",
             f"{row['agreement']:.4f}",
             f"{row['difference_sd']:.4f}",
             round(row["tokens_per_s"]),

@@ -27,6 +27,8 @@ from rejoinder.evaluate.kendall import influence, rank_agreement, resampled, tau
 
 Floats = NDArray[np.float64]
 PEOPLE = "people"
+#: Units below which signs have too few patterns for an interval of 99 %.
+_FEWEST = 8
 #: What a report says of its own intervals.
 INTERVALS = {
     "scores": "each at 95 %: bootstrap by user",
@@ -132,16 +134,20 @@ def _gaps(
         return []
     gaps = [value[one] - value[two] for one, two in both]
     moved = [parts[one] - parts[two] for one, two in both]
-    wide = widest(np.concatenate(moved, axis=1), level, generator)
+    # So many units have fewer patterns of signs than the level needs.
+    few = len(moved[0]) < _FEWEST
+    wide = float("nan") if few else widest(np.concatenate(moved, axis=1), level, generator)
     found = []
     for (one, two), gap, error in zip(both, gaps, map(errors, moved), strict=True):
         factors: dict[str, dict[str, Any]] = {}
         for k, name in enumerate(names):
             figure: dict[str, Any] = {"value": None, "low": None, "high": None, "n": differs[k], "alarm": False}
             if np.isfinite(gap[k]):
-                low, high = float(gap[k] - wide * error[k]), float(gap[k] + wide * error[k])
-                figure |= {"value": float(gap[k]), "low": low, "high": high}
-                figure["alarm"] = bool(measured and error[k] > 0 and (low > 0 or high < 0))
+                figure["value"] = float(gap[k])
+                if not few:
+                    low, high = float(gap[k] - wide * error[k]), float(gap[k] + wide * error[k])
+                    figure |= {"low": low, "high": high}
+                    figure["alarm"] = bool(measured and error[k] > 0 and (low > 0 or high < 0))
             factors[name] = figure
         known = np.isfinite(gap)
         agreed = rank_agreement(value[one][None, known], value[two][None, known])[0]

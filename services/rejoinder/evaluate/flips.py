@@ -38,5 +38,6 @@ def widest(parts: Floats, level: float, generator: np.random.Generator, flips: i
 
 
 def _error(squares: Floats, sums: Floats, count: int) -> Floats:
-    found: Floats = np.sqrt((squares - sums**2 / count) * count / max(count - 1, 1))
+    # Rounding may leave a little less than nothing.
+    found: Floats = np.sqrt(np.maximum(squares - sums**2 / count, 0.0) * count / max(count - 1, 1))
     return found

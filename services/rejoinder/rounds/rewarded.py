@@ -43,7 +43,7 @@ def least_of(gate: Gate) -> int:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """None of them where an erasure took the file away meanwhile: the round's next run makes it anew."""
+    """None of them where an erasure took the file away meanwhile: this round then tells nothing of the head."""
     try:
         with path.open(encoding="utf-8") as lines:
             return [json.loads(line) for line in lines]

@@ -51,7 +51,7 @@ def test_a_fact_that_this_version_does_not_know_is_no_guess(tmp_path):
         (8, (2, 4), (0, 0), (2, 4)),
         (4, (2, 4), (0, 0), (2, 2)),
         (1, (2, 4), (0, 0), (1, 1)),
-        (8, (2, 4), (1, 0), (1, 2)),
+        (8, (2, 4), (1, 0), (1, 1)),
     ],
 )
 def test_what_settings_leave_open_is_what_was_measured_or_two_cores_and_never_more_than_there_are(

@@ -296,6 +296,27 @@ async def test_of_two_lanes_the_idle_one_takes_whoever_comes(started):
     assert [await long, await hurried] == [[2], [4]]
 
 
+@pytest.mark.parametrize(("left_s", "taken"), [(3.5, False), (4.5, True)])
+async def test_a_batch_is_not_thought_to_be_shared_by_two_lanes(left_s, taken, started):
+    """Two seconds are left of what is at work and two are its own, on however many lanes."""
+    model, clock = Model(open_gate=False), ManualClock()
+    batcher = await started(model, None, clock, max_tokens=20, lanes=2)
+    await measured(batcher, model, clock)
+    long = [asyncio.create_task(batcher.submit([n], [20])) for n in (1, 2)]
+    for _ in long:
+        await model.busy()
+    hurried = asyncio.create_task(batcher.submit([3], [20], deadline=clock.monotonic() + left_s))
+    await asyncio.sleep(0)
+    assert hurried.done() != taken
+    model.gate.release(10)
+    await asyncio.gather(*long)
+    if taken:
+        assert await hurried == [6]
+    else:
+        with pytest.raises(QueueFull):
+            await hurried
+
+
 async def test_a_request_whose_own_work_takes_most_of_its_time_is_taken_beside_another_at_work(started):
     model, clock = Model(open_gate=False), ManualClock()
     batcher = await started(model, None, clock, max_tokens=20, headroom=0.4)

@@ -164,7 +164,13 @@ def _said(report: Item, rows: Sequence[Item]) -> Child:
 
 def _apart(found: Item) -> Safe:
     words = f": the training users' head likes its answers better than stable's, {_listed(found['against'])} less"
-    return el("li", el("b", f"Round {found['number']} has parted"), f"{words}. So over-optimisation shows.")
+    return el(
+        "li",
+        el("b", f"Round {found['number']} has parted"),
+        f"{words}. That is over-optimisation if it lasts: "
+        "intervals are of the prompts and people alone (another fit of the heads moves them too), each by itself, and "
+        "people's satisfaction is of versions that answered one after the other.",
+    )
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -95,7 +95,8 @@ def placed(folder: ModelFolder, threads: int = 0, lanes: int = 0) -> tuple[int, 
     if threads and lanes:
         return threads, lanes
     if threads:
-        return threads, max(1, usual // threads)
+        # As it was before lanes were left open: who asks for one thread wants one core.
+        return threads, 1
     if lanes:
         return max(1, usual // lanes), lanes
     threads, lanes = folder.quickest

@@ -159,8 +159,10 @@ class Batcher(Generic[T, R]):
         ahead = self._backlog.until_done(tenant, background, rows, tokens)
         now = self._clock.monotonic()
         at_work = sum(max(0.0, ends - now) for ends in self._at_work.values())
-        own = self._pace_s(rows, tokens)
-        queued = self._pace_s(ahead.rows, ahead.tokens) - own
+        shared = self._pace_s(rows, tokens)
+        queued = self._pace_s(ahead.rows, ahead.tokens) - shared
+        # Lanes share batches out; none of them is shared by two.
+        own = max(shared, self._batch_s(rows, tokens))
         # How long the queue lasts is doubtful; what is at work and its own rows are not: else a large request would
         # never be taken while anybody else is served, nor a hurried one beside a single other.
         late = queued / limits.headroom + at_work / limits.lanes + own - (deadline - now)
@@ -178,6 +180,12 @@ class Batcher(Generic[T, R]):
     def _pace_s(self, rows: int, tokens: int) -> float:
         limits = self._limits
         return self._pace.queue_s(rows, tokens, limits.max_rows, limits.max_tokens) / limits.lanes
+
+    def _batch_s(self, rows: int, tokens: int) -> float:
+        """Of one batch with as many of these as it holds."""
+        limits = self._limits
+        most = (limits.max_rows, limits.max_tokens)
+        return self._pace.queue_s(min(rows, most[0]), min(tokens, most[1]), *most)
 
     def _leave(self, keys: Iterable[int]) -> list[_Entry[T, R]]:
         """Takes rows out of the queue; those already out are passed over."""

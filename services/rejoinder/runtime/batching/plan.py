@@ -19,7 +19,7 @@ class Limits:
     """max_tokens: padded tokens of a batch (rows × longest row). max_rows: of a batch. window: rows sorted together.
 
     max_queued_tokens: waiting rows' tokens, above which QUEUE_FULL. patience_s: after which batch work counts as
-    interactive. lanes: batches at once; 1 for a model in process, more for a server behind the backend. headroom: share
+    interactive. lanes: batches at once. headroom: share
     of a caller's time, less the batch at work and its own, that what waits before it is thought to fill at most;
     beyond it QUEUE_FULL. longest: tokens of a row that is more than max_tokens and so a batch of its own.
     """

@@ -54,9 +54,9 @@ class ModelSettings(Theme):
     """Where it is computed: `auto` is what `rejoinder compile` made the folder for (`openvino`: bf16), `onnx` for any
     other."""
     threads: int = Field(default=0, ge=0)
-    """Threads of one run, 0 = what `rejoinder compile` found quickest for the folder and else, with `batch.lanes`, two
-    cores in all: one thread and two lanes. Threads times lanes should be the container's physical cores; more only add
-    waiting."""
+    """Threads of one run. 0, with `batch.lanes` 0 too: what `rejoinder compile` found quickest for the folder, at most
+    the cores (or the container's limit); for any other folder one thread and two lanes, of which a row alone takes
+    longer than on two threads. Threads times lanes beyond the physical cores only add waiting."""
     device: Device = "cpu"
     """Where `onnx` computes; `cuda` and `tensorrt` need onnxruntime-gpu in the place of onnxruntime."""
     triton: TritonSettings = TritonSettings()
@@ -91,7 +91,8 @@ class BatchSettings(Theme):
     patience_s: float = Field(default=5.0, ge=0)
     """Seconds after which work of batch class counts as interactive, so that it cannot starve."""
     lanes: int = Field(default=0, ge=0)
-    """Batches computed at once; 0 = see `model.threads`, and 1 for a model server or a GPU."""
+    """Batches computed at once; 0 = see `model.threads` (1 where that is said, and for a model server or a GPU, which
+    want two or more)."""
     headroom: float = Field(default=0.4, gt=0, le=1)
     """Share of a caller's time, less the batch at work and its own, that what waits before it is thought to fill at
     most; beyond it QUEUE_FULL at once. More admits calls that rows of other lengths overtake for too long."""

@@ -110,6 +110,8 @@ def speed(graph: Backend, threads: int, lanes: int, batches: Sequence[Batch], *,
     """Over a sample of the batches; after one pass that does not count as many as fill least_s, at least two, and the
     quickest of them."""
     batches = batches[:: max(1, sum(batch["attention_mask"].size for batch in batches) // _TIMED)]
+    # Enough for all lanes to be at work for most of a pass.
+    batches = list(batches) * -(-8 * lanes // len(batches))
     tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
     taken: list[tuple[float, float]] = []
     with ThreadPoolExecutor(lanes) as pool:
