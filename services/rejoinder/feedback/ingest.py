@@ -238,7 +238,10 @@ class Ingest:
 
     def _count(self, topic: str, results: Sequence[ItemResult]) -> None:
         self._sizes(topic).observe(len(results))
-        counts = Counter([(result.outcome, result.reason) for result in results])
+        others = [result for result in results if result.outcome is not RecordOutcome.RECORDED]
+        counts = Counter([(result.outcome, result.reason) for result in others])
+        if len(others) < len(results):
+            counts[RecordOutcome.RECORDED, ""] = len(results) - len(others)
         for (outcome, reason), count in counts.items():
             self._items(topic, outcome.value).inc(count)
             if reason:

@@ -19,6 +19,7 @@ from rejoinder.stream.sqlite import SqliteLog
 from rejoinder.v1 import error_reason_pb2, feedback_pb2, feedback_pb2_grpc
 
 _OUTCOMES = {each: codec.enum_to_number(feedback_pb2.RecordOutcome.DESCRIPTOR, each) for each in types.RecordOutcome}
+_RECORDED = _OUTCOMES[types.RecordOutcome.RECORDED]
 _MAX_NAME_CHARS = 256
 
 Item = TypeVar("Item", types.Interaction, types.Feedback, types.Label)
@@ -103,12 +104,13 @@ def _decoded(
 def _encoded(results: Sequence[ItemResult]) -> feedback_pb2.RecordResponse:
     response = feedback_pb2.RecordResponse()
     for result in results:
-        item = response.results.add(
-            event_id=result.event_id, interaction_id=result.interaction_id, outcome=_OUTCOMES[result.outcome]
-        )
+        # An enum's hash is a call of its own, and nearly every item was recorded.
+        outcome = _RECORDED if result.outcome is types.RecordOutcome.RECORDED else _OUTCOMES[result.outcome]
+        item = response.results.add(event_id=result.event_id, interaction_id=result.interaction_id, outcome=outcome)
         if result.reason:
             item.reason = error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{result.reason}")
             item.field = result.field
         if result.coordinate is not None:
-            codec.to_proto(result.coordinate, item.coordinate)
+            at, told = result.coordinate, item.coordinate
+            told.topic, told.partition, told.offset = at.topic, at.partition, at.offset
     return response

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import floor
 from typing import Any
 
 from rejoinder.core import arms, codec, types
@@ -34,17 +35,40 @@ class Envelope:
 
 @dataclass(frozen=True)
 class _Kind:
-    """How one class of event lies on the log. id: the event's id. key: the parts of the ordering key after the
-    tenant; the first that is not empty is taken, with the letter that keeps the name spaces apart."""
+    """How one class of event lies on the log. id: the event's id. key: what of the ordering key stands after the
+    tenant: a value, with the letter that keeps the name spaces apart. time: when it happened, seconds since the epoch,
+    None where nobody said."""
 
     topic: str
     type: str
     id: Callable[[Any], str]
-    key: Callable[[Any], Sequence[tuple[str, str]]]
+    key: Callable[[Any], tuple[str, str]]
+    time: Callable[[Any], float | None] = lambda event: None
 
 
 def _event_id(event: Any) -> str:
     return event.event_id
+
+
+def _occurred(event: Any) -> float | None:
+    return event.occurred_at or event.accepted_at
+
+
+def _accepted(event: Any) -> float | None:
+    return event.accepted_at
+
+
+def _conversation(event: Any) -> tuple[str, str]:
+    """What is said in a conversation stays in its order; else what is said of an answer."""
+    if event.conversation_id:
+        return "c", event.conversation_id
+    return ("i", event.interaction_id) if event.interaction_id else ("e", event.event_id)
+
+
+def _answer(event: Any) -> tuple[str, str]:
+    if event.interaction_id:
+        return "i", event.interaction_id
+    return "e", event.source_event_id or event.event_id
 
 
 def _table_id(table: arms.ArmsTable) -> str:
@@ -53,33 +77,26 @@ def _table_id(table: arms.ArmsTable) -> str:
 
 
 KINDS: dict[type, _Kind] = {
-    types.Interaction: _Kind(
-        "interactions",
-        "dev.rejoinder.interaction.v1",
-        _event_id,
-        lambda e: (("c", e.conversation_id), ("i", e.interaction_id), ("e", e.event_id)),
-    ),
-    types.Feedback: _Kind(
-        "feedback",
-        "dev.rejoinder.feedback.v1",
-        _event_id,
-        lambda e: (("c", e.conversation_id), ("i", e.interaction_id), ("e", e.event_id)),
-    ),
-    types.Signal: _Kind(
-        "signals",
-        "dev.rejoinder.signal.v1",
-        _event_id,
-        lambda e: (("i", e.interaction_id), ("e", e.source_event_id), ("e", e.event_id)),
-    ),
+    types.Interaction: _Kind("interactions", "dev.rejoinder.interaction.v1", _event_id, _conversation, _occurred),
+    types.Feedback: _Kind("feedback", "dev.rejoinder.feedback.v1", _event_id, _conversation, _occurred),
+    types.Signal: _Kind("signals", "dev.rejoinder.signal.v1", _event_id, _answer, _occurred),
     types.EvidenceReference: _Kind(
-        "evidence", "dev.rejoinder.evidence.v1", lambda e: f"evidence/{e.number}", lambda e: (("n", str(e.number)),)
+        "evidence", "dev.rejoinder.evidence.v1", lambda e: f"evidence/{e.number}", lambda e: ("n", str(e.number))
     ),
     types.RoundEvent: _Kind(
-        "rounds", "dev.rejoinder.round.v1", _event_id, lambda e: (("p", e.policy), ("e", e.event_id))
+        "rounds",
+        "dev.rejoinder.round.v1",
+        _event_id,
+        lambda e: ("p", e.policy) if e.policy else ("e", e.event_id),
+        _occurred,
     ),
-    types.Erasure: _Kind("erasures", "dev.rejoinder.erasure.v1", lambda e: e.ticket, lambda e: (("s", e.subject),)),
-    arms.ArmsTable: _Kind("arms", "dev.rejoinder.arms.v1", _table_id, lambda e: ()),
-    types.DeadLetter: _Kind("deadletters", "dev.rejoinder.deadletter.v1", _event_id, lambda e: (("e", e.event_id),)),
+    types.Erasure: _Kind(
+        "erasures", "dev.rejoinder.erasure.v1", lambda e: e.ticket, lambda e: ("s", e.subject), lambda e: e.erased_at
+    ),
+    arms.ArmsTable: _Kind("arms", "dev.rejoinder.arms.v1", _table_id, lambda e: ("", e.policy), lambda e: e.written_at),
+    types.DeadLetter: _Kind(
+        "deadletters", "dev.rejoinder.deadletter.v1", _event_id, lambda e: ("e", e.event_id), _accepted
+    ),
 }
 
 
@@ -90,11 +107,23 @@ def made(envelope: Envelope) -> tuple[tuple[str, bytes], ...]:
 
 def _made(id: str, type: str, source: str, time: float | None, traceparent: str) -> tuple[tuple[str, bytes], ...]:
     said, kind, whence, form = _fixed(type, source)
-    moment: tuple[tuple[str, bytes], ...] = ()
-    if time is not None:
-        text = datetime.fromtimestamp(time, UTC).isoformat(timespec="microseconds")
-        moment = (("ce_time", f"{text.removesuffix('+00:00')}Z".encode()),)
+    moment = () if time is None else (("ce_time", _told(time)),)
     return (said, ("ce_id", id.encode()), kind, whence, form, *moment, *_trace(traceparent))
+
+
+def _told(time: float) -> bytes:
+    """RFC 3339 in microseconds, UTC."""
+    second = floor(time)
+    micros = round((time - second) * 1e6)
+    if micros == 1_000_000:
+        second, micros = second + 1, 0
+    return f"{_second(second)}.{micros:06d}Z".encode()
+
+
+@lru_cache(maxsize=1024)
+def _second(second: int) -> str:
+    """Events come many a second, and a date costs more than all else of a header."""
+    return datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds").removesuffix("+00:00")
 
 
 @lru_cache(maxsize=64)
@@ -137,15 +166,15 @@ def parsed(headers: Sequence[tuple[str, bytes]]) -> Envelope:
 def key_of(event: Any) -> bytes:
     """The ordering key: tenant and conversation where given, else tenant and interaction; erasures by subject, tables
     by the plain name of their policy."""
-    if isinstance(event, arms.ArmsTable):
-        return event.policy.encode()
-    for letter, value in KINDS[type(event)].key(event):  # noqa: B007
-        if value:
-            break
-    else:
-        letter, value = "", ""
-    tenant = "" if isinstance(event, types.Erasure) else _tenant(event)
-    return "\x00".join((tenant, letter, value)).encode()
+    return _key(KINDS[type(event)], event, getattr(event, "tenant", ""))
+
+
+def _key(kind: _Kind, event: Any, tenant: str) -> bytes:
+    letter, value = kind.key(event)
+    if not letter:
+        return value.encode()
+    own = "" if kind.topic == "erasures" else tenant or DEFAULT_TENANT
+    return f"{own}\x00{letter if value else ''}\x00{value}".encode()
 
 
 def record_of(event: Any, source: str, traceparent: str = "", key: bytes | None = None) -> NewRecord:
@@ -156,20 +185,15 @@ def record_of(event: Any, source: str, traceparent: str = "", key: bytes | None 
     kind = KINDS[type(event)]
     if not (id := kind.id(event)):
         raise EmptyField("event_id" if hasattr(event, "event_id") else "ticket")
-    time = getattr(event, "occurred_at", None) or getattr(event, "erased_at", None)
-    if time is None:
-        time = getattr(event, "accepted_at", None) or getattr(event, "written_at", None)
-    headers = _made(id, kind.type, source, time, traceparent)
-    tenant = _tenant(event)
+    given = getattr(event, "tenant", "")
+    tenant = given or DEFAULT_TENANT
+    headers = _made(id, kind.type, source, kind.time(event), traceparent)
     identity = Identity(tenant, id, codec.body_digest(event))
-    named = tenant if kind.topic in OWNABLE and (event.tenant or kind.topic != "deadletters") else ""
-    return NewRecord(kind.topic, key_of(event) if key is None else key, codec.encode(event), headers, identity, named)
+    named = tenant if kind.topic in OWNABLE and (given or kind.topic != "deadletters") else ""
+    key = _key(kind, event, given) if key is None else key
+    return NewRecord(kind.topic, key, codec.encode(event), headers, identity, named)
 
 
 def event_of(record: Record) -> Any:
     """The event that a record holds. Raises BadEncoding or UnknownEnum when it cannot be read."""
     return codec.decode(record.value, TOPICS[kind_of(record.topic)].value)
-
-
-def _tenant(event: Any) -> str:
-    return getattr(event, "tenant", "") or DEFAULT_TENANT
